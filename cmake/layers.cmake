@@ -1,0 +1,32 @@
+# The layers and their allowed edges (docs/architecture.md). Nothing includes a layer that it does not list here.
+
+witan_layer(base LIBS fmt::fmt PRIVATE_LIBS spdlog::spdlog)
+
+# What only tests may use: seeded randomness, the vectors under tests/data, JSON.
+add_library(witan_test_support STATIC tests/support/support.cc)
+target_include_directories(witan_test_support PUBLIC ${CMAKE_SOURCE_DIR}/tests)
+target_compile_definitions(witan_test_support PRIVATE WITAN_TEST_DATA_DIR="${CMAKE_SOURCE_DIR}/tests/data")
+target_link_libraries(witan_test_support PUBLIC witan_base nlohmann_json::nlohmann_json PRIVATE OpenSSL::Crypto)
+
+witan_layer(runtime DEPS base LIBS Threads::Threads)
+witan_layer(crypto DEPS base PRIVATE_LIBS OpenSSL::Crypto PkgConfig::SECP256K1 PkgConfig::CRYPTOPP)
+witan_layer(algebra DEPS base)
+witan_layer(tfhe DEPS base crypto)
+witan_layer(tfhe_rs DEPS base crypto tfhe)
+witan_layer(store/journal DEPS base runtime PRIVATE_LIBS PkgConfig::SQLITE3)
+witan_layer(store/vault_file DEPS base runtime)
+witan_layer(mpc DEPS base runtime crypto algebra)
+witan_layer(transport DEPS base runtime crypto PRIVATE_LIBS PkgConfig::GRPCPP protobuf::libprotobuf OpenSSL::SSL OpenSSL::Crypto)
+witan_layer(protocols DEPS base runtime crypto algebra tfhe mpc)
+witan_layer(coprocessor DEPS base crypto tfhe tfhe_rs)
+witan_layer(api DEPS base PRIVATE_LIBS PkgConfig::GRPCPP protobuf::libprotobuf)
+witan_layer(client DEPS base crypto tfhe tfhe_rs api)
+witan_layer(node DEPS base runtime crypto algebra tfhe tfhe_rs mpc protocols transport store/journal store/vault_file api)
+witan_layer(insecure DEPS base runtime crypto algebra tfhe tfhe_rs mpc protocols transport store/journal store/vault_file api node)
+witan_layer(cli DEPS base crypto tfhe tfhe_rs coprocessor api client store/vault_file PRIVATE_LIBS nlohmann_json::nlohmann_json)
+
+include(proto)
+
+witan_program(witan-node DEPS node)
+witan_program(witan-node-test DEPS insecure node)
+witan_program(witan DEPS cli)

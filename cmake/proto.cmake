@@ -1,0 +1,1 @@
+# Generated protobuf and gRPC code. Only transport and api see it.

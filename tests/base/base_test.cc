@@ -1,0 +1,62 @@
+#include <gtest/gtest.h>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/secret.h"
+#include "support/support.h"
+
+namespace witan {
+namespace {
+
+TEST(Hex, RoundTripsAndNamesTheBadPosition) {
+  EXPECT_EQ(to_hex(Bytes{0, 0xab, 0xff}), "00abff");
+  EXPECT_EQ(from_hex("00ABff").value(), (Bytes{0, 0xab, 0xff}));
+  EXPECT_EQ(from_hex("0").error().code, Code::invalid_argument);
+  EXPECT_NE(from_hex("00zz").error().message.find("position 2"), std::string::npos);
+}
+
+TEST(Integers, LittleAndBigEndian) {
+  ByteArray<16> raw;
+  store_le<u128>(u128{0x0102} << 64 | 3, raw.data());
+  EXPECT_EQ(raw[0], 3);
+  EXPECT_EQ(raw[8], 2);
+  EXPECT_EQ(load_le<u128>(raw.data()), u128{0x0102} << 64 | 3);
+  store_be<std::uint32_t>(0x01020304, raw.data());
+  EXPECT_EQ(raw[0], 1);
+  EXPECT_EQ(load_be<std::uint32_t>(raw.data()), 0x01020304u);
+}
+
+TEST(Id, AcceptsAndRejectsWhatTheServiceSpecLists) {
+  const auto vectors = test::read_json("service/ids.json");
+  int seen = 0;
+  for (const auto& entry : vectors.at("parse_accept")) {
+    const auto id = RequestId::parse(entry.at("in").get<std::string>());
+    ASSERT_TRUE(id) << entry;
+    EXPECT_EQ(id->hex(), entry.at("id").get<std::string>());
+    ++seen;
+  }
+  for (const auto& entry : vectors.at("parse_reject")) {
+    EXPECT_EQ(RequestId::parse(entry.get<std::string>()).error().code, Code::invalid_argument) << entry;
+    ++seen;
+  }
+  EXPECT_GT(seen, 4);
+}
+
+TEST(CommitteeSize, RuleS1) {
+  struct Row { int n, t; bool accepted; };
+  for (const Row& row : {Row{4, 1, true}, Row{5, 1, true}, Row{7, 2, true}, Row{10, 3, true}, Row{13, 4, true},
+                         Row{15, 4, true}, Row{3, 1, false}, Row{4, 0, false}, Row{6, 2, false}, Row{12, 4, false},
+                         Row{16, 5, false}, Row{16, 1, false}, Row{0, 0, false}, Row{-1, -1, false}})
+    EXPECT_EQ(CommitteeSize::make(row.n, row.t).has_value(), row.accepted) << row.n << "," << row.t;
+}
+
+TEST(Secret, MovedFromMemoryIsWiped) {
+  Secret<ByteArray<4>> a(ByteArray<4>{1, 2, 3, 4});
+  Secret<ByteArray<4>> b(std::move(a));
+  EXPECT_EQ(b.reveal(), (ByteArray<4>{1, 2, 3, 4}));
+  EXPECT_EQ(a.reveal(), ByteArray<4>{});
+  static_assert(!std::is_copy_constructible_v<Secret<Bytes>>);
+}
+
+}  // namespace
+}  // namespace witan
