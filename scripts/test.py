@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+"""Builds and runs all tests; the last line is "N passed, N failed, N skipped"."""
+import argparse
+import concurrent.futures
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+UNIT_TIMEOUT_S = 600
+STEP_TIMEOUT_S = 600
+
+
+class Outcome:
+    def __init__(self, name, passed, failed, skipped, seconds, text=""):
+        self.name, self.passed, self.failed, self.skipped = name, passed, failed, skipped
+        self.seconds, self.text = seconds, text
+
+
+def run(command, timeout, env=None, cwd=ROOT):
+    start = time.monotonic()
+    try:
+        done = subprocess.run(command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=timeout, errors="replace", stdin=subprocess.DEVNULL)
+        return done.returncode, done.stdout, time.monotonic() - start
+    except subprocess.TimeoutExpired as late:
+        text = late.stdout or ""
+        return -1, (text if isinstance(text, str) else text.decode(errors="replace")) + \
+            f"\ntimed out after {timeout} s", time.monotonic() - start
+
+
+def gtest(program, timeout, env=None):
+    with tempfile.NamedTemporaryFile(suffix=".json") as report:
+        code, text, seconds = run([str(program), f"--gtest_output=json:{report.name}", "--gtest_brief=1"], timeout, env)
+        try:
+            suites = json.load(open(report.name))["testsuites"]
+        except (json.JSONDecodeError, OSError, KeyError):
+            return Outcome(program.name, 0, 1, 0, seconds, text + f"\nended without a report, exit code {code}")
+    passed = failed = skipped = 0
+    for suite in suites:
+        for case in suite["testsuite"]:
+            if case.get("failures"):
+                failed += 1
+            elif case.get("result") == "SKIPPED":
+                skipped += 1
+            else:
+                passed += 1
+    if code != 0 and failed == 0:
+        failed, text = 1, text + f"\nexit code {code} without a failed test"
+    if code == 0 and passed + skipped == 0:
+        failed, text = 1, text + "\nno test was run"
+    return Outcome(program.name, passed, failed, skipped, seconds, text)
+
+
+def step(name, command, timeout=STEP_TIMEOUT_S, expect=None, env=None):
+    code, text, seconds = run(command, timeout, env)
+    good = code == 0 and (expect is None or expect in text)
+    if code == 0 and not good:
+        text += f"\nexpected the line: {expect}"
+    return Outcome(name, int(good), int(not good), 0, seconds, text)
+
+
+def show(outcome):
+    mark = "ok  " if outcome.failed == 0 else "FAIL"
+    skipped = f", {outcome.skipped} skipped" if outcome.skipped else ""
+    print(f"{mark} {outcome.name}: {outcome.passed} passed, {outcome.failed} failed{skipped} ({outcome.seconds:.1f} s)",
+          flush=True)
+    if outcome.failed or outcome.skipped:
+        print(outcome.text[-8000:], flush=True)
+
+
+def build(preset, targets):
+    if not (ROOT / "build" / preset / "build.ninja").exists():
+        subprocess.run(["cmake", "--preset", preset], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", f"build/{preset}", "--quiet", *targets], cwd=ROOT, check=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", help="run only tests whose name contains this")
+    parser.add_argument("--preset", default="release")
+    parser.add_argument("--quick", action="store_true", help="unit and simulator tests only")
+    arguments = parser.parse_args()
+    wanted = lambda name: arguments.only is None or arguments.only in name
+
+    start = time.monotonic()
+    build(arguments.preset, ["tests"] if arguments.quick else ["tests", "programs"])
+    print(f"built in {time.monotonic() - start:.0f} s", flush=True)
+
+    tree = ROOT / "build" / arguments.preset
+    outcomes = []
+
+    def note(outcome):
+        show(outcome)
+        outcomes.append(outcome)
+
+    if wanted("rules_table"):
+        note(step("rules_table", [sys.executable, "scripts/check_rules.py"]))
+    units = [p for p in sorted(tree.glob("witan_*_tests")) if wanted(p.name) and "e2e" not in p.name]
+    with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
+        for job in concurrent.futures.as_completed([pool.submit(gtest, p, UNIT_TIMEOUT_S) for p in units]):
+            note(job.result())
+    if not arguments.quick:
+        for program in sorted(tree.glob("witan_*e2e*_tests")):
+            if wanted(program.name):
+                note(gtest(program, 900, dict(os.environ, WITAN_BIN=str(tree / "bin"))))
+        for name, extra, expect in (("demo", [], "demo: ok"), ("demo_silent", ["--silent", "1"], "demo: ok"),
+                                    ("demo_liar", ["--liar", "1"], "demo: ok")):
+            if wanted(name):
+                note(step(name, ["./dev", "demo", *extra], expect=expect))
+
+    failed = sum(o.failed for o in outcomes)
+    print(f"{time.monotonic() - start:.0f} s in all")
+    print(f"{sum(o.passed for o in outcomes)} passed, {failed} failed, {sum(o.skipped for o in outcomes)} skipped")
+    sys.exit(1 if failed or not outcomes else 0)
+
+
+if __name__ == "__main__":
+    main()
