@@ -23,7 +23,8 @@ using MutableByteView = std::span<std::uint8_t>;
 template <std::size_t N>
 using ByteArray = std::array<std::uint8_t, N>;
 
-static_assert(std::endian::native == std::endian::little, "wire form equals memory form on little-endian machines only");
+static_assert(std::endian::native == std::endian::little,
+              "wire form equals memory form on little-endian machines only");
 
 /// Lower-case hexadecimal without prefix.
 std::string to_hex(ByteView bytes);
@@ -65,11 +66,16 @@ UInt load_be(const std::uint8_t* in) {
 
 template <class UInt>
 void store_be(UInt value, std::uint8_t* out) {
-  for (std::size_t i = 0; i < sizeof value; ++i) out[i] = static_cast<std::uint8_t>(value >> (8 * (sizeof value - 1 - i)));
+  for (std::size_t i = 0; i < sizeof value; ++i)
+    out[i] = static_cast<std::uint8_t>(value >> (8 * (sizeof value - 1 - i)));
 }
 
-inline void append(Bytes& out, ByteView more) { out.insert(out.end(), more.begin(), more.end()); }
-inline void append(Bytes& out, std::string_view text) { append(out, as_bytes(text)); }
+inline void append(Bytes& out, ByteView more) {
+  out.insert(out.end(), more.begin(), more.end());
+}
+inline void append(Bytes& out, std::string_view text) {
+  append(out, as_bytes(text));
+}
 
 /// Compares in time that depends on the lengths only.
 bool equal_constant_time(ByteView a, ByteView b);

@@ -51,21 +51,24 @@ template <class... Args>
 std::unexpected<Error> fail(Code code, fmt::format_string<Args...> format, Args&&... args) {
   return std::unexpected(Error{code, fmt::format(format, std::forward<Args>(args)...)});
 }
-inline std::unexpected<Error> fail(Error error) { return std::unexpected(std::move(error)); }
+inline std::unexpected<Error> fail(Error error) {
+  return std::unexpected(std::move(error));
+}
 
 }  // namespace witan
 
 /// Returns the error of a Result from the enclosing function (not for coroutines: those use `co_await ok(...)`).
-#define WITAN_TRY(expression)                                                   \
-  do {                                                                          \
-    if (auto witan_try_result = (expression); !witan_try_result)                \
-      return std::unexpected(std::move(witan_try_result).error());              \
+#define WITAN_TRY(expression)                                      \
+  do {                                                             \
+    if (auto witan_try_result = (expression); !witan_try_result)   \
+      return std::unexpected(std::move(witan_try_result).error()); \
   } while (false)
 #define WITAN_CONCAT_INNER(a, b) a##b
 #define WITAN_CONCAT(a, b) WITAN_CONCAT_INNER(a, b)
 /// `WITAN_ASSIGN(auto value, parse(text));`
-#define WITAN_ASSIGN(declaration, expression) WITAN_ASSIGN_INNER(WITAN_CONCAT(witan_result_, __COUNTER__), declaration, expression)
-#define WITAN_ASSIGN_INNER(name, declaration, expression)                       \
-  auto name = (expression);                                                     \
-  if (!name) return std::unexpected(std::move(name).error());                   \
+#define WITAN_ASSIGN(declaration, expression) \
+  WITAN_ASSIGN_INNER(WITAN_CONCAT(witan_result_, __COUNTER__), declaration, expression)
+#define WITAN_ASSIGN_INNER(name, declaration, expression)     \
+  auto name = (expression);                                   \
+  if (!name) return std::unexpected(std::move(name).error()); \
   declaration = *std::move(name)

@@ -7,7 +7,8 @@
 namespace witan {
 namespace {
 
-/// Length in bytes of the white space character (ASCII or Unicode White_Space, UTF-8) at the start of `text`, 0 if none.
+/// Length in bytes of the white space character (ASCII or Unicode White_Space, UTF-8) at the start of `text`, 0 if
+/// none.
 std::size_t leading_space(std::string_view text) {
   if (text.empty()) return 0;
   const auto c = static_cast<unsigned char>(text[0]);
@@ -16,9 +17,9 @@ std::size_t leading_space(std::string_view text) {
   for (const auto s : kTwo)
     if (text.starts_with(s)) return 2;
   static constexpr std::string_view kThree[] = {
-      "\xe1\x9a\x80", "\xe2\x80\x80", "\xe2\x80\x81", "\xe2\x80\x82", "\xe2\x80\x83", "\xe2\x80\x84", "\xe2\x80\x85",
-      "\xe2\x80\x86", "\xe2\x80\x87", "\xe2\x80\x88", "\xe2\x80\x89", "\xe2\x80\x8a", "\xe2\x80\xa8", "\xe2\x80\xa9",
-      "\xe2\x80\xaf", "\xe2\x81\x9f", "\xe3\x80\x80"};
+      "\xe1\x9a\x80", "\xe2\x80\x80", "\xe2\x80\x81", "\xe2\x80\x82", "\xe2\x80\x83", "\xe2\x80\x84",
+      "\xe2\x80\x85", "\xe2\x80\x86", "\xe2\x80\x87", "\xe2\x80\x88", "\xe2\x80\x89", "\xe2\x80\x8a",
+      "\xe2\x80\xa8", "\xe2\x80\xa9", "\xe2\x80\xaf", "\xe2\x81\x9f", "\xe3\x80\x80"};
   for (const auto s : kThree)
     if (text.starts_with(s)) return 3;
   return 0;
@@ -55,7 +56,9 @@ Result<ByteArray<32>> detail::parse_id(std::string_view text) {
   return id_from_bytes(*bytes);
 }
 
-Role::Role(int number) : number_(static_cast<std::uint8_t>(number)) { WITAN_CHECK(number >= 1 && number <= kMax); }
+Role::Role(int number) : number_(static_cast<std::uint8_t>(number)) {
+  WITAN_CHECK(number >= 1 && number <= kMax);
+}
 
 Result<Role> Role::parse(std::int64_t number) {
   if (number < 1 || number > kMax) return fail(Code::invalid_argument, "a role is 1..{}, not {}", kMax, number);

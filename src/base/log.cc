@@ -42,9 +42,15 @@ std::shared_ptr<spdlog::logger>& logger() {
 
 }  // namespace
 
-void set_level(Level value) { level() = value; }
-void set_file(const char* path) { logger() = make(std::make_shared<spdlog::sinks::basic_file_sink_mt>(path)); }
-bool enabled(Level value) { return value >= level(); }
+void set_level(Level value) {
+  level() = value;
+}
+void set_file(const char* path) {
+  logger() = make(std::make_shared<spdlog::sinks::basic_file_sink_mt>(path));
+}
+bool enabled(Level value) {
+  return value >= level();
+}
 
 void write(Level value, std::string_view line) {
   static constexpr spdlog::level::level_enum kMap[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn,

@@ -20,10 +20,10 @@ template <class... Args>
 void emit(Level level, fmt::format_string<Args...> format, Args&&... args) {
   if (enabled(level)) write(level, fmt::format(format, std::forward<Args>(args)...));
 }
-#define WITAN_LOG_LEVEL(name)                                              \
-  template <class... Args>                                                 \
-  void name(fmt::format_string<Args...> format, Args&&... args) {          \
-    emit(Level::name, format, std::forward<Args>(args)...);                \
+#define WITAN_LOG_LEVEL(name)                                     \
+  template <class... Args>                                        \
+  void name(fmt::format_string<Args...> format, Args&&... args) { \
+    emit(Level::name, format, std::forward<Args>(args)...);       \
   }
 WITAN_LOG_LEVEL(debug)
 WITAN_LOG_LEVEL(info)

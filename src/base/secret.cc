@@ -4,6 +4,8 @@
 
 namespace witan {
 
-void wipe(void* data, std::size_t size_bytes) { explicit_bzero(data, size_bytes); }
+void wipe(void* data, std::size_t size_bytes) {
+  explicit_bzero(data, size_bytes);
+}
 
 }  // namespace witan

@@ -43,7 +43,10 @@ TEST(Id, AcceptsAndRejectsWhatTheServiceSpecLists) {
 }
 
 TEST(CommitteeSize, RuleS1) {
-  struct Row { int n, t; bool accepted; };
+  struct Row {
+    int n, t;
+    bool accepted;
+  };
   for (const Row& row : {Row{4, 1, true}, Row{5, 1, true}, Row{7, 2, true}, Row{10, 3, true}, Row{13, 4, true},
                          Row{15, 4, true}, Row{3, 1, false}, Row{4, 0, false}, Row{6, 2, false}, Row{12, 4, false},
                          Row{16, 5, false}, Row{16, 1, false}, Row{0, 0, false}, Row{-1, -1, false}})
@@ -56,6 +59,39 @@ TEST(Secret, MovedFromMemoryIsWiped) {
   EXPECT_EQ(b.reveal(), (ByteArray<4>{1, 2, 3, 4}));
   EXPECT_EQ(a.reveal(), ByteArray<4>{});
   static_assert(!std::is_copy_constructible_v<Secret<Bytes>>);
+}
+
+}  // namespace
+}  // namespace witan
+
+#include "base/codec.h"
+
+namespace witan {
+namespace {
+
+TEST(Codec, RoundTripsAndRefusesWhatDoesNotFit) {
+  Writer writer;
+  writer.u8(1).u32(2).u64(3).u128(u128{4} << 64).text("five").bytes(Bytes{6, 6});
+  const Bytes record = writer.take();
+  Reader reader(record);
+  EXPECT_EQ(reader.u8(), 1);
+  EXPECT_EQ(reader.u32(), 2u);
+  EXPECT_EQ(reader.u64(), 3u);
+  EXPECT_EQ(reader.u128(), u128{4} << 64);
+  EXPECT_EQ(reader.text(4), "five");
+  EXPECT_EQ(reader.take_bytes(2), (Bytes{6, 6}));
+  EXPECT_TRUE(reader.finish("record"));
+
+  for (std::size_t cut = 0; cut < record.size(); ++cut) {
+    Reader shorter(ByteView(record).first(cut));
+    shorter.u8(), shorter.u32(), shorter.u64(), shorter.u128(), shorter.text(4), shorter.bytes(2);
+    EXPECT_EQ(shorter.finish("record").error().code, Code::data_loss) << cut;
+  }
+  Bytes huge(8, 0xff);
+  EXPECT_EQ(Reader(huge).count(1), 0u);
+  Reader limited(Writer().text("five").view());
+  limited.text(3);
+  EXPECT_TRUE(limited.failed());
 }
 
 }  // namespace

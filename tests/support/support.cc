@@ -18,9 +18,13 @@ Bytes read_file(const std::filesystem::path& path) {
   return Bytes(std::istreambuf_iterator<char>(in), {});
 }
 
-Bytes read_data(std::string_view relative) { return read_file(data_path(relative)); }
+Bytes read_data(std::string_view relative) {
+  return read_file(data_path(relative));
+}
 
-nlohmann::json read_json(std::string_view relative) { return nlohmann::json::parse(read_data(relative)); }
+nlohmann::json read_json(std::string_view relative) {
+  return nlohmann::json::parse(read_data(relative));
+}
 
 Bytes hex(std::string_view text) {
   if (text.starts_with("0x")) text.remove_prefix(2);
