@@ -1,5 +1,5 @@
-// Durable state of a node. Every change of state is a record in the journal before its effect leaves the node; a restart
-// reads the records back. Records are small (at most kMaxRecordBytes); large objects are files of the vault.
+// Durable state of a node. Every change of state is a record in the journal before its effect leaves the node; a
+// restart reads the records back. Records are small (at most kMaxRecordBytes); large objects are files of the vault.
 #pragma once
 
 #include <functional>
@@ -31,8 +31,8 @@ class Journal {
 
   virtual ~Journal() = default;
 
-  /// Applies all changes or none; resumes on the loop thread once they are on disk. Commits that arrive together share one
-  /// sync. Errors: already_exists (a put_new key is there), unavailable (disk), invalid_argument (limits).
+  /// Applies all changes or none; resumes on the loop thread once they are on disk. Commits that arrive together share
+  /// one sync. Errors: already_exists (a put_new key is there), unavailable (disk), invalid_argument (limits).
   virtual Task<Status> commit(std::vector<Change> changes) = 0;
 
   /// Reads committed state; the loop thread may call it (microseconds).

@@ -36,8 +36,9 @@ struct Frame {
 /// Largest payload of one message. A transport splits it into its own pieces and reassembles within this bound.
 inline constexpr std::size_t kMaxPayloadBytes = 64u << 20;
 
-/// Sends frames to the other parties of one committee. Called on the loop thread; never blocks. Frames to one peer on one
-/// lane arrive in order, at most once, as long as both processes live; a restart of either may lose those in flight.
+/// Sends frames to the other parties of one committee. Called on the loop thread; never blocks. Frames to one peer on
+/// one lane arrive in order, at most once, as long as both processes live; a restart of either may lose those in
+/// flight.
 class Link {
  public:
   virtual ~Link() = default;
@@ -53,7 +54,8 @@ class FrameSink {
  public:
   virtual ~FrameSink() = default;
   virtual void deliver(Role from, Frame frame, Lane lane) = 0;
-  /// A new process of that peer, or a new connection after a loss of frames: what it sent before may have to be asked for.
+  /// A new process of that peer, or a new connection after a loss of frames: what it sent before may have to be asked
+  /// for.
   virtual void peer_reset(Role peer) = 0;
 };
 

@@ -17,7 +17,8 @@ Status Vault::put(const ObjectName& name, ByteView content) {
 Result<Bytes> Vault::get(const ObjectName& name, std::uint64_t max_bytes) const {
   WITAN_ASSIGN(auto reader, open(name));
   if (reader->size_bytes() > max_bytes)
-    return fail(Code::resource_exhausted, "{} has {} bytes, more than {}", name.path(), reader->size_bytes(), max_bytes);
+    return fail(Code::resource_exhausted, "{} has {} bytes, more than {}", name.path(), reader->size_bytes(),
+                max_bytes);
   Bytes out(reader->size_bytes());
   std::size_t at = 0;
   while (at < out.size()) {
