@@ -1,0 +1,78 @@
+// The journal of a node in one SQLite file (WAL mode, synchronous=FULL): implements runtime::Journal.
+//
+//   loop thread   commit() -> bounded queue            get(), for_each(): an own read connection, never waits for a sync
+//   writer thread takes everything queued -> one transaction, one savepoint per commit -> one sync -> Loop::post(results)
+//
+// A commit is acknowledged after the sync. A commit that fails (put_new on an existing key) is rolled back to its
+// savepoint; the others of the same transaction are not touched. Commits take effect in the order in which they were
+// awaited.
+//
+// On disk: `<file>` (mode 0600) with SQLite's `-wal` and `-shm` beside it, and `<file>.lock`, which one process holds
+// exclusively while the journal is open. One SQL table, for `sqlite3 <file>`:
+//
+//   record(table_name TEXT, key BLOB, value BLOB, check INTEGER)   -- check: CRC-32C of table_name, 0, key, value
+//
+// application_id is 'WTNJ' (0x57544e4a), user_version the version of this layout.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+
+#include "runtime/journal.h"
+
+namespace witan::runtime {
+class Loop;
+}
+
+namespace witan::store {
+
+struct JournalOptions {
+  std::filesystem::path file;
+  enum class IfMissing {
+    create,  // first start of a node
+    refuse,  // not_found: the caller knows that a journal was there (a vault with keys, for example)
+  } if_missing = IfMissing::create;
+
+  std::size_t max_queued_commits = 16384;
+  std::size_t max_queued_bytes = std::size_t{256} << 20;  // keys and values waiting for the writer
+  std::size_t max_group_commits = 1024;                   // commits that share one transaction
+  std::size_t max_group_bytes = std::size_t{32} << 20;    // a single larger commit is a group of its own
+};
+
+class SqliteJournal final : public runtime::Journal {
+ public:
+  static constexpr std::int32_t kApplicationId = 0x57544e4a;
+  static constexpr std::int32_t kLayoutVersion = 1;
+
+  /// Opens or creates the journal, takes its lock, and reads everything once: SQLite's quick_check, the check value of
+  /// every record, and the log (`-wal`) for damage before its last synced transaction. Blocks; called before the loop runs.
+  ///
+  /// Errors, each naming the file: unavailable (another process holds it: its process id is told; cannot be created, read
+  /// or written), failed_precondition (not a journal of ours, or of a newer layout), data_loss (damaged; says how to
+  /// recover; nothing is changed), not_found (IfMissing::refuse).
+  static Result<std::unique_ptr<SqliteJournal>> open(JournalOptions options, runtime::Loop& loop);
+
+  /// Writes what is queued, then closes. Waiting tasks whose commit was written are still resumed, if the loop runs on.
+  ~SqliteJournal() override;
+
+  /// Called on the loop thread. A task destroyed while it waits does not take its commit back. Errors: already_exists
+  /// (a put_new key is there; nothing was changed), invalid_argument (limits of runtime::Change), resource_exhausted
+  /// (queue full; nothing was changed), unavailable (disk full, or a fault of the disk). After a fault of the disk (not
+  /// after "disk full") the journal accepts nothing any more until the process is restarted: what a failed sync left
+  /// behind is known only then, so the commits it concerned may be found applied after the restart.
+  runtime::Task<Status> commit(std::vector<runtime::Change> changes) override;
+
+  /// data_loss if the record fails its check. Any thread may read; readers take turns.
+  Result<std::optional<Bytes>> get(const std::string& table, ByteView key) const override;
+  /// Sees one state: commits that happen meanwhile, also by the visitor's own tasks, are not visited.
+  Status for_each(const std::string& table,
+                  const std::function<bool(ByteView key, ByteView value)>& visitor) const override;
+
+ private:
+  class Impl;
+  explicit SqliteJournal(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace witan::store
