@@ -1,0 +1,166 @@
+#include "cli/process.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+extern char** environ;
+
+namespace witan::cli {
+namespace {
+
+std::vector<char*> arguments_of(const std::vector<std::string>& command) {
+  std::vector<char*> out;
+  for (const auto& word : command) out.push_back(const_cast<char*>(word.c_str()));
+  out.push_back(nullptr);
+  return out;
+}
+
+class SpawnSetup {
+ public:
+  SpawnSetup() {
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+  }
+  ~SpawnSetup() {
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+  }
+  SpawnSetup(const SpawnSetup&) = delete;
+  SpawnSetup& operator=(const SpawnSetup&) = delete;
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+};
+
+Result<int> spawn(const std::vector<std::string>& command, SpawnSetup& setup) {
+  auto arguments = arguments_of(command);
+  pid_t pid = 0;
+  const int error = posix_spawnp(&pid, arguments[0], &setup.actions, &setup.attributes, arguments.data(), environ);
+  if (error != 0) return fail(Code::unavailable, "cannot start {}: {}", command[0], std::strerror(error));
+  return pid;
+}
+
+}  // namespace
+
+Result<int> start_detached(const std::vector<std::string>& command, const std::filesystem::path& log) {
+  SpawnSetup setup;
+  posix_spawnattr_setflags(&setup.attributes, POSIX_SPAWN_SETSID);
+  posix_spawn_file_actions_addopen(&setup.actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&setup.actions, 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  posix_spawn_file_actions_adddup2(&setup.actions, 1, 2);
+  return spawn(command, setup);
+}
+
+Result<ProcessOutput> run_process(const std::vector<std::string>& command, std::chrono::seconds timeout) {
+  int pipe_ends[2];
+  if (pipe2(pipe_ends, O_CLOEXEC) != 0) return fail(Code::unavailable, "pipe: {}", std::strerror(errno));
+  SpawnSetup setup;
+  posix_spawn_file_actions_addopen(&setup.actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&setup.actions, pipe_ends[1], 1);
+  posix_spawn_file_actions_adddup2(&setup.actions, pipe_ends[1], 2);
+  auto pid = spawn(command, setup);
+  close(pipe_ends[1]);
+  if (!pid) {
+    close(pipe_ends[0]);
+    return fail(std::move(pid).error());
+  }
+  ProcessOutput output;
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  bool late = false;
+  for (;;) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    pollfd waiting{pipe_ends[0], POLLIN, 0};
+    if (left.count() <= 0 || poll(&waiting, 1, static_cast<int>(left.count())) == 0) {
+      late = true;
+      break;
+    }
+    char buffer[4096];
+    const ssize_t n = read(pipe_ends[0], buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    output.text.append(buffer, static_cast<std::size_t>(n));
+  }
+  close(pipe_ends[0]);
+  if (late) kill(*pid, SIGKILL);
+  int status = 0;
+  while (waitpid(*pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (late) return fail(Code::deadline_exceeded, "{} did not end within {} s", command[0], timeout.count());
+  output.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return output;
+}
+
+bool process_runs(int pid, const std::string& argument) {
+  if (pid <= 0) return false;
+  waitpid(pid, nullptr, WNOHANG);  // a child of ours that has ended
+  std::ifstream in("/proc/" + std::to_string(pid) + "/cmdline", std::ios::binary);
+  std::ostringstream text;
+  if (!in || !(text << in.rdbuf())) return false;
+  const std::string line = std::move(text).str();
+  std::size_t at = 0;
+  while (at < line.size()) {
+    const std::size_t end = std::min(line.find('\0', at), line.size());
+    if (line.compare(at, end - at, argument) == 0) return true;
+    at = end + 1;
+  }
+  return false;
+}
+
+void kill_process(int pid, const std::string& argument) {
+  if (!process_runs(pid, argument)) return;
+  kill(pid, SIGCONT);
+  kill(pid, SIGKILL);
+  while (process_runs(pid, argument)) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+}
+
+bool stop_process(int pid, const std::string& argument, std::chrono::milliseconds grace) {
+  if (!process_runs(pid, argument)) return false;
+  kill(pid, SIGCONT);
+  kill(pid, SIGTERM);
+  const auto deadline = std::chrono::steady_clock::now() + grace;
+  while (process_runs(pid, argument)) {
+    if (std::chrono::steady_clock::now() > deadline) {
+      kill_process(pid, argument);
+      return true;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
+
+Result<std::vector<std::uint16_t>> free_ports(std::size_t count, std::uint16_t first) {
+  constexpr int kEphemeral = 32768;
+  std::vector<std::uint16_t> out;
+  for (int port = first; port < kEphemeral && out.size() < count; ++port) {
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return fail(Code::unavailable, "socket: {}", std::strerror(errno));
+    const int on = 1;  // a port in TIME_WAIT is free for a listener
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<std::uint16_t>(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 && listen(fd, 1) == 0)
+      out.push_back(static_cast<std::uint16_t>(port));
+    close(fd);
+  }
+  if (out.size() < count)
+    return fail(Code::resource_exhausted, "only {} of {} free ports between {} and {}", out.size(), count, first, kEphemeral);
+  return out;
+}
+
+std::filesystem::path program_folder() { return std::filesystem::read_symlink("/proc/self/exe").parent_path(); }
+
+}  // namespace witan::cli

@@ -1,0 +1,40 @@
+// Child processes that outlive the command that started them, and free ports.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+
+namespace witan::cli {
+
+/// Starts a program in a session of its own, standard output and error appended to `log`, no standard input. Returns its
+/// process id. Errors: unavailable (cannot be started, with the system's reason).
+Result<int> start_detached(const std::vector<std::string>& command, const std::filesystem::path& log);
+
+struct ProcessOutput {
+  int exit_code = 0;
+  std::string text;  // standard output and error
+};
+
+/// Runs a program to its end. Errors: unavailable (cannot be started), deadline_exceeded (killed).
+Result<ProcessOutput> run_process(const std::vector<std::string>& command, std::chrono::seconds timeout);
+
+/// Does a process of that id run, with `argument` among its arguments? (So that a reused id is not taken for ours.)
+bool process_runs(int pid, const std::string& argument);
+
+/// SIGTERM, then SIGKILL after `grace`; returns when it is gone. True if it needed SIGKILL.
+bool stop_process(int pid, const std::string& argument, std::chrono::milliseconds grace);
+void kill_process(int pid, const std::string& argument);
+
+/// `count` ports of 127.0.0.1 that are free now, from `first` upwards and below 32768 (where the system does not take
+/// ports for outgoing connections). Error: resource_exhausted.
+Result<std::vector<std::uint16_t>> free_ports(std::size_t count, std::uint16_t first);
+
+/// The folder that the running program lies in; its sister programs are looked for there.
+std::filesystem::path program_folder();
+
+}  // namespace witan::cli

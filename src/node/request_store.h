@@ -1,0 +1,112 @@
+// Requests of a node and their results ("meta stores", service.md 4), backed by the journal.
+//
+//   absent --insert--> pending --finish--> done(result)          an id is used for ever: the journal keeps its record also
+//                         \------fail----> failed(error)         after its result was evicted
+//   done(preprocessing) --consume--> deleted
+//   failed(decryption) --insert with the same content--> pending
+//
+// Journal tables: `requests` key kind(1) || id(32) -> state, content digest, sequence, result or error;
+// `request_bodies` same key -> what is needed to do the request again, while it is pending.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "runtime/event.h"
+#include "runtime/journal.h"
+
+namespace witan::node {
+
+enum class RequestKind : std::uint8_t { preprocessing = 1, keygen = 2, public_decryption = 3, epoch = 4 };
+const char* to_string(RequestKind kind);
+
+enum class RequestState : std::uint8_t { pending = 1, done = 2, failed = 3, deleted = 4, evicted = 5 };
+
+using RawId = ByteArray<32>;
+
+/// A request that was pending when the node stopped.
+struct InterruptedRequest {
+  RequestKind kind;
+  RawId id;
+  Bytes body;
+};
+
+struct RequestSummary {
+  RawId id;
+  RequestState state;
+  std::string error;  // of a failed one
+};
+
+struct StoreLimits {
+  std::size_t dec_capacity = 10000;  // decryptions kept for polling, pending and finished ones
+  std::size_t min_dec_cache = 6000;  // of them, finished ones that a new request never evicts
+};
+
+class RequestStore {
+ public:
+  RequestStore(runtime::Journal& journal, runtime::Loop& loop, StoreLimits limits);
+
+  /// Reads the journal. Returns what was pending, oldest first.
+  Result<std::vector<InterruptedRequest>> load();
+
+  /// Records a new request as pending, durably, together with `extra`. Errors: already_exists (the id was used; for a
+  /// failed decryption only if the content differs), resource_exhausted (full of pending decryptions).
+  runtime::Task<Status> insert(RequestKind kind, RawId id, ByteArray<32> content_digest, Bytes body,
+                               std::vector<runtime::Change> extra = {});
+
+  /// Records the outcome, durably, together with `extra`, and wakes whoever waits. On a journal error the request stays
+  /// pending and the error is returned.
+  runtime::Task<Status> finish(RequestKind kind, RawId id, Bytes result, std::vector<runtime::Change> extra = {});
+  runtime::Task<Status> fail_request(RequestKind kind, RawId id, Error error, std::vector<runtime::Change> extra = {});
+
+  /// Marks a finished preprocessing as used, together with `extra`. Errors: not_found (absent, used), unavailable
+  /// (still running), the error it failed with (aborted or internal).
+  runtime::Task<Status> consume(RawId preprocessing, std::vector<runtime::Change> extra);
+
+  /// The result, after waiting for a pending one until the deadline. Errors as service.md 4.2: not_found (absent, deleted,
+  /// evicted), unavailable (still pending), aborted or internal (failed).
+  runtime::Task<Result<Bytes>> result(RequestKind kind, RawId id, runtime::Instant deadline);
+
+  std::optional<RequestState> state(RequestKind kind, RawId id) const;
+  /// Those in memory, in the order of their ids.
+  std::vector<RequestSummary> list(RequestKind kind) const;
+  std::size_t count(RequestKind kind) const;
+  std::size_t capacity(RequestKind kind) const;  // 0: unlimited
+
+ private:
+  struct Entry {
+    RequestState state = RequestState::pending;
+    ByteArray<32> content_digest{};
+    std::uint64_t sequence = 0;
+    Bytes result;
+    std::optional<Error> error;
+    bool settling = false;                     // its outcome is on the way to the disk
+    std::shared_ptr<runtime::Event> finished;  // while pending
+  };
+  using Key = std::pair<RequestKind, RawId>;
+
+  static Bytes journal_key(const Key& key);
+  static Bytes encode(const Entry& entry);
+  static Result<Entry> decode(ByteView record);
+  runtime::Task<Status> settle(Key key, RequestState state, Bytes result, std::optional<Error> error,
+                               std::vector<runtime::Change> extra);
+  Result<std::vector<runtime::Change>> make_room();
+  Result<std::optional<Entry>> find(const Key& key) const;
+
+  runtime::Journal& journal_;
+  runtime::Loop& loop_;
+  StoreLimits limits_;
+  std::uint64_t next_sequence_ = 1;
+  std::map<Key, Entry> entries_;                         // pending, and finished ones that can be polled
+  std::map<std::uint64_t, RawId> finished_decryptions_;  // by sequence: the oldest is evicted first
+  std::size_t decryptions_ = 0;
+};
+
+}  // namespace witan::node
