@@ -35,6 +35,8 @@ class Runnable : public ListNode<struct ReadyTag> {
  private:
   friend class Loop;
   virtual void run() = 0;
+  /// The loop dies before it ran this.
+  virtual void loop_gone() noexcept {}
 };
 
 /// A timer, armed for one instant at a time. Destroying it disarms it.
@@ -117,6 +119,8 @@ class Loop {
   bool has_ready() noexcept;
   /// When the next timer is due; kNever without timers.
   Instant next_timer() const noexcept { return timers_.empty() ? kNever : timers_.front()->due_; }
+  /// Fires all due timers, then runs at most `limit` ready things; how many things happened.
+  std::size_t run_batch(std::size_t limit);
   /// Things run since construction.
   std::uint64_t steps() const noexcept { return steps_; }
 

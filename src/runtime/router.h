@@ -22,14 +22,17 @@ struct RouterLimits {
   std::size_t remembered_sessions = 200'000;  // ids of closed sessions
 
   // Frames of sessions that are not open yet, per sender.
-  std::size_t parked_frames = 4'096;
+  std::size_t parked_frames = 16'384;
   std::size_t parked_bytes = 64u << 20;
   Duration parked_age = std::chrono::minutes(2);
 
-  // Received and not yet released, per sender and session. Above, payloads that were delivered are forgotten, oldest
-  // first; if that is not enough the frame is dropped and asked for again when it is awaited.
-  std::size_t received_bytes = 64u << 20;
-  std::size_t received_steps = 4'096;
+  // Received in open sessions and not yet released. received_bytes is per sender, over all sessions, with
+  // kFrameOverheadBytes for each frame; above it payloads that were delivered are forgotten, oldest first, and if that is
+  // not enough the frame is dropped (and asked for again when it is awaited). waiting_frames is per sender and session and
+  // counts what was not delivered yet.
+  std::size_t received_bytes = 256u << 20;
+  std::size_t waiting_frames = 4'096;
+  static constexpr std::size_t kFrameOverheadBytes = 1'024;
 
   // Sent and not yet released: per open session; of all closed sessions together, and for how long.
   std::size_t sent_bytes = 256u << 20;
@@ -50,7 +53,7 @@ struct RouterCounters {
   std::uint64_t parked_refused = 0;      // ... and were dropped by the limits of their sender
   std::uint64_t late = 0;                // data for closed sessions or released steps
   std::uint64_t malformed = 0;           // unknown sender, too long, step out of range
-  std::uint64_t received_refused = 0;    // dropped by received_bytes or received_steps
+  std::uint64_t received_refused = 0;    // dropped by received_bytes or waiting_frames
   std::uint64_t received_forgotten = 0;  // delivered payloads forgotten by received_bytes
   std::uint64_t link_refused = 0;        // frames the link did not take
   std::uint64_t resend_requests_sent = 0;

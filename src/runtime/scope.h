@@ -9,7 +9,7 @@ namespace witan::runtime {
 /// the await where it stands. Never call either from inside a task of the same scope: its frame would be running.
 class TaskScope {
  public:
-  explicit TaskScope(Loop& loop) : loop_(loop) {}
+  explicit TaskScope(Loop& loop);
   TaskScope(const TaskScope&) = delete;
   TaskScope& operator=(const TaskScope&) = delete;
   ~TaskScope();
@@ -25,6 +25,8 @@ class TaskScope {
  private:
   class Root;
   class JoinAwaiter;
+
+  void ended(Root& root);
 
   Loop& loop_;
   std::size_t running_ = 0;

@@ -1,0 +1,93 @@
+#include "runtime/compute.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <array>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+#include "base/log.h"
+
+namespace witan::runtime {
+
+namespace {
+
+constexpr int kPreprocessingNice = 19;
+
+/// On Linux niceness belongs to a thread, and lowering one's own priority needs no privilege.
+void lower_priority_of_this_thread() {
+  if (setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kPreprocessingNice) != 0)
+    log::warn("preprocessing thread keeps its priority: setpriority failed with errno {}", errno);
+}
+
+}  // namespace
+
+struct ComputePool::Impl {
+  struct Class {
+    std::mutex mutex;
+    std::condition_variable work;
+    std::deque<std::function<void()>> jobs;
+    bool stopping = false;
+
+    void serve() {
+      std::unique_lock lock(mutex);
+      for (;;) {
+        work.wait(lock, [this] { return stopping || !jobs.empty(); });
+        if (stopping) return;
+        auto job = std::move(jobs.front());
+        jobs.pop_front();
+        lock.unlock();
+        job();
+        job = nullptr;  // what it owns is released before the lock is taken
+        lock.lock();
+      }
+    }
+  };
+
+  Class& of(Work work) { return classes[static_cast<std::size_t>(work)]; }
+
+  std::array<Class, 2> classes;
+  std::vector<std::thread> threads;
+};
+
+ComputePool::ComputePool(Loop& loop, Options options) : Compute(loop), impl_(std::make_unique<Impl>()) {
+  WITAN_CHECK(options.urgent_threads >= 1 && options.preprocessing_threads >= 1);
+  for (int i = 0; i < options.urgent_threads; ++i)
+    impl_->threads.emplace_back([impl = impl_.get()] { impl->of(Work::urgent).serve(); });
+  for (int i = 0; i < options.preprocessing_threads; ++i)
+    impl_->threads.emplace_back([impl = impl_.get()] {
+      lower_priority_of_this_thread();
+      impl->of(Work::preprocessing).serve();
+    });
+}
+
+ComputePool::~ComputePool() {
+  for (auto& work_class : impl_->classes) {
+    {
+      const std::lock_guard lock(work_class.mutex);
+      work_class.stopping = true;
+    }
+    work_class.work.notify_all();
+  }
+  for (auto& thread : impl_->threads) thread.join();
+}
+
+void ComputePool::submit(Work work, std::function<void()> job) {
+  auto& work_class = impl_->of(work);
+  {
+    const std::lock_guard lock(work_class.mutex);
+    work_class.jobs.push_back(std::move(job));
+  }
+  work_class.work.notify_one();
+}
+
+std::size_t ComputePool::queued(Work work) const {
+  auto& work_class = impl_->of(work);
+  const std::lock_guard lock(work_class.mutex);
+  return work_class.jobs.size();
+}
+
+}  // namespace witan::runtime
