@@ -56,6 +56,18 @@ Result<ByteArray<32>> detail::parse_id(std::string_view text) {
   return id_from_bytes(*bytes);
 }
 
+ContextId default_context_id() {
+  ByteArray<32> bytes{7};
+  bytes[31] = 1;
+  return ContextId(bytes);
+}
+
+EpochId default_epoch_id() {
+  ByteArray<32> bytes{8};
+  bytes[31] = 1;
+  return EpochId(bytes);
+}
+
 Role::Role(int number) : number_(static_cast<std::uint8_t>(number)) {
   WITAN_CHECK(number >= 1 && number <= kMax);
 }

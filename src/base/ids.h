@@ -64,6 +64,10 @@ using PreprocId = Id<struct PreprocTag>;
 using ContextId = Id<struct ContextTag>;
 using EpochId = Id<struct EpochTag>;
 
+/// Ids of an unconfigured node's context and epoch (service.md 2).
+ContextId default_context_id();  // 07 00..00 01
+EpochId default_epoch_id();      // 08 00..00 01
+
 /// 128-bit session id; 16 bytes little endian wherever it is hashed or sent.
 struct SessionId {
   u128 value = 0;

@@ -1,0 +1,91 @@
+// A committee of nodes on this machine: configurations, keys and certificates, processes. Everything lies in one folder:
+//
+//   committee.json            what was set up
+//   party-<i>/node.toml       configuration of party i
+//   party-<i>/node.log, pid   its process
+//   party-<i>/{vault,journal.db,tls}
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/types.h"
+#include "base/error.h"
+
+namespace witan::cli {
+
+struct PartyInfo {
+  int id = 0;
+  std::string identity;       // common name of its certificates
+  std::uint16_t service_port = 0, mpc_port = 0;
+  std::filesystem::path folder;
+  std::string signer;         // EIP-55 address
+
+  std::filesystem::path config() const { return folder / "node.toml"; }
+  std::filesystem::path log() const { return folder / "node.log"; }
+  std::filesystem::path public_vault() const { return folder / "vault" / prefix(); }
+  std::string prefix() const { return "PUB-p" + std::to_string(id); }
+  std::string address() const { return "127.0.0.1:" + std::to_string(service_port); }
+};
+
+struct Committee {
+  std::filesystem::path folder;
+  std::filesystem::path node_program;
+  int threshold = 1;
+  std::vector<PartyInfo> parties;  // by id
+
+  int size() const { return static_cast<int>(parties.size()); }
+  const PartyInfo& party(int id) const { return parties.at(static_cast<std::size_t>(id - 1)); }
+};
+
+struct SetUpOptions {
+  std::filesystem::path folder;
+  int parties = 4;
+  std::uint16_t base_port = 0;  // 0: from 20000 upwards
+  bool test_nodes = false;      // witan-node-test instead of witan-node
+  /// Lines added to node.toml of single parties (fault hooks of witan-node-test).
+  std::map<int, std::string> extra_config;
+};
+
+using Progress = std::function<void(const std::string& line)>;
+
+/// Reads committee.json. Errors: not_found (with the command that makes one), data_loss.
+Result<Committee> load_committee(const std::filesystem::path& folder);
+
+/// Writes configurations, lets each node make its keys and certificates, writes committee.json. Errors: already_exists
+/// (there is a committee), invalid_argument (not 3t+1 parties, ...), unavailable.
+Result<Committee> set_up_committee(const SetUpOptions& options, const Progress& progress);
+
+/// Starts the processes that do not run (all, or those of `only`).
+Status start_parties(const Committee& committee, const std::vector<int>& only = {});
+/// Waits until every party of `only` (default: all) answers and sees at least `reachable` parties (default: all).
+/// Error: deadline_exceeded naming the party, with the last lines of its log.
+Status wait_until_healthy(const Committee& committee, std::chrono::seconds timeout, const std::vector<int>& only = {},
+                          int reachable = 0);
+/// Stops processes with SIGTERM, or with SIGKILL.
+void stop_parties(const Committee& committee, const std::vector<int>& only = {}, bool kill = false);
+
+/// NewMpcEpoch with the default ids at every party, unless they have it; waits for its end.
+Status ensure_epoch(const Committee& committee, std::chrono::seconds timeout);
+
+bool party_runs(const PartyInfo& party);
+int party_pid(const PartyInfo& party);  // 0: none known
+
+struct PartyStatus {
+  PartyInfo party;
+  int pid = 0;  // 0: not running
+  Result<api::HealthStatusResponse> health;
+  std::vector<std::pair<std::string, std::string>> keys;  // key id, origin
+};
+std::vector<PartyStatus> committee_status(const Committee& committee);
+
+/// The last lines of a log, for error messages.
+std::string log_tail(const std::filesystem::path& log, std::size_t lines);
+
+}  // namespace witan::cli
