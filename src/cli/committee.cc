@@ -6,7 +6,6 @@
 #include <thread>
 
 #include "api/client.h"
-#include "cli/json.h"
 #include "cli/process.h"
 #include "crypto/ids.h"
 
