@@ -2,6 +2,22 @@
 
 witan_layer(base LIBS fmt::fmt PRIVATE_LIBS spdlog::spdlog)
 
+# Commit and build kind for --version, looked up at every build, rewritten only when they changed.
+set(build_kind release)
+if(WITAN_SANITIZE STREQUAL "address")
+  set(build_kind asan)
+elseif(WITAN_SANITIZE STREQUAL "thread")
+  set(build_kind tsan)
+elseif(CMAKE_BUILD_TYPE STREQUAL "Debug")
+  set(build_kind debug)
+endif()
+add_custom_target(witan_version
+  COMMAND ${CMAKE_COMMAND} -DSOURCE_DIR=${CMAKE_SOURCE_DIR} -DOUTPUT=${CMAKE_BINARY_DIR}/generated/base/version_info.h
+          -DVERSION=${PROJECT_VERSION} -DBUILD_KIND=${build_kind} -P ${CMAKE_SOURCE_DIR}/cmake/version.cmake
+  BYPRODUCTS ${CMAKE_BINARY_DIR}/generated/base/version_info.h)
+add_dependencies(witan_base witan_version)
+target_include_directories(witan_base PRIVATE ${CMAKE_BINARY_DIR}/generated)
+
 # What only tests may use: seeded randomness, the vectors under tests/data, JSON.
 add_library(witan_test_support STATIC tests/support/support.cc)
 target_include_directories(witan_test_support PUBLIC ${CMAKE_SOURCE_DIR}/tests)

@@ -15,7 +15,9 @@ namespace {
 using std::filesystem::path;
 using Clock = std::chrono::steady_clock;
 
-std::string identity_of(int party) { return fmt::format("party{}.committee.witan.test", party); }
+std::string identity_of(int party) {
+  return fmt::format("party{}.committee.witan.test", party);
+}
 
 std::string node_config(const PartyInfo& self, const Committee& committee, const std::string& extra) {
   std::string out = fmt::format(R"(# Party {0} of a committee on this machine.
@@ -47,7 +49,8 @@ key.path = "tls/key.pem"
 )",
                                 self.id, self.service_port, self.mpc_port, committee.threshold);
   for (const PartyInfo& peer : committee.parties) {
-    const path ca = path("..") / peer.folder.filename() / "vault" / peer.prefix() / "CACert" / crypto::signing_key_id().hex();
+    const path ca =
+        path("..") / peer.folder.filename() / "vault" / peer.prefix() / "CACert" / crypto::signing_key_id().hex();
     out += fmt::format(R"(
 [[threshold.peers]]
 party_id = {}
@@ -80,7 +83,8 @@ Status make_keys(Committee& committee, PartyInfo& party) {
                             std::chrono::seconds(60));
   if (!output) return fail(std::move(output).error());
   if (output->exit_code != 0)
-    return fail(Code::internal, "witan-node gen-keys of party {} ended with {}: {}", party.id, output->exit_code, output->text);
+    return fail(Code::internal, "witan-node gen-keys of party {} ended with {}: {}", party.id, output->exit_code,
+                output->text);
   WITAN_ASSIGN(party.signer, read_text(party.public_vault() / "VerfAddress" / crypto::signing_key_id().hex()));
   return {};
 }
@@ -88,10 +92,15 @@ Status make_keys(Committee& committee, PartyInfo& party) {
 Status save(const Committee& committee) {
   nlohmann::json parties = nlohmann::json::array();
   for (const PartyInfo& p : committee.parties)
-    parties.push_back({{"id", p.id}, {"identity", p.identity}, {"service_port", p.service_port}, {"mpc_port", p.mpc_port},
+    parties.push_back({{"id", p.id},
+                       {"identity", p.identity},
+                       {"service_port", p.service_port},
+                       {"mpc_port", p.mpc_port},
                        {"signer", p.signer}});
-  const nlohmann::json file = {{"version", 1}, {"threshold", committee.threshold},
-                               {"node_program", committee.node_program.string()}, {"parties", parties}};
+  const nlohmann::json file = {{"version", 1},
+                               {"threshold", committee.threshold},
+                               {"node_program", committee.node_program.string()},
+                               {"parties", parties}};
   return write_text(committee.folder / "committee.json", file.dump(2) + "\n");
 }
 
@@ -104,7 +113,8 @@ std::vector<PartyInfo> selected(const Committee& committee, const std::vector<in
 
 int count_reachable(const api::HealthStatusResponse& health) {
   int least = Role::kMax;
-  for (const auto& context : health.peers_from_all_contexts) least = std::min(least, static_cast<int>(context.nodes_reachable));
+  for (const auto& context : health.peers_from_all_contexts)
+    least = std::min(least, static_cast<int>(context.nodes_reachable));
   return health.peers_from_all_contexts.empty() ? 0 : least;
 }
 
@@ -124,8 +134,8 @@ Result<Committee> load_committee(const path& folder) {
   committee.folder = std::filesystem::weakly_canonical(folder, ignored);
   auto text = read_text(committee.folder / "committee.json");
   if (!text)
-    return fail(Code::not_found, "there is no committee in {}; make one with: witan committee up --dir {}", folder.string(),
-                folder.string());
+    return fail(Code::not_found, "there is no committee in {}; make one with: witan committee up --dir {}",
+                folder.string(), folder.string());
   const auto json = nlohmann::json::parse(*text, nullptr, false);
   try {
     if (json.is_discarded() || json.at("version") != 1) throw std::runtime_error("not version 1");
@@ -179,7 +189,8 @@ Result<Committee> set_up_committee(const SetUpOptions& options, const Progress& 
   }
   for (PartyInfo& party : committee.parties) {
     const auto extra = options.extra_config.find(party.id);
-    WITAN_TRY(write_text(party.config(), node_config(party, committee, extra == options.extra_config.end() ? "" : extra->second)));
+    WITAN_TRY(write_text(party.config(),
+                         node_config(party, committee, extra == options.extra_config.end() ? "" : extra->second)));
     WITAN_TRY(make_keys(committee, party));
     progress(fmt::format("party {}: {}, signs as {}", party.id, party.identity, party.signer));
   }
@@ -192,13 +203,16 @@ int party_pid(const PartyInfo& party) {
   return text ? std::atoi(text->c_str()) : 0;
 }
 
-bool party_runs(const PartyInfo& party) { return process_runs(party_pid(party), party.config().string()); }
+bool party_runs(const PartyInfo& party) {
+  return process_runs(party_pid(party), party.config().string());
+}
 
 Status start_parties(const Committee& committee, const std::vector<int>& only) {
   for (const PartyInfo& party : selected(committee, only)) {
     if (party_runs(party)) continue;
-    WITAN_ASSIGN(const int pid, start_detached({committee.node_program.string(), "--config-file", party.config().string()},
-                                               party.log()));
+    WITAN_ASSIGN(
+        const int pid,
+        start_detached({committee.node_program.string(), "--config-file", party.config().string()}, party.log()));
     WITAN_TRY(write_text(party.folder / "pid", std::to_string(pid) + "\n"));
   }
   return {};

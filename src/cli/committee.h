@@ -22,10 +22,10 @@ namespace witan::cli {
 
 struct PartyInfo {
   int id = 0;
-  std::string identity;       // common name of its certificates
+  std::string identity;  // common name of its certificates
   std::uint16_t service_port = 0, mpc_port = 0;
   std::filesystem::path folder;
-  std::string signer;         // EIP-55 address
+  std::string signer;  // EIP-55 address
 
   std::filesystem::path config() const { return folder / "node.toml"; }
   std::filesystem::path log() const { return folder / "node.log"; }

@@ -80,7 +80,8 @@ Result<ProcessOutput> run_process(const std::vector<std::string>& command, std::
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   bool late = false;
   for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     pollfd waiting{pipe_ends[0], POLLIN, 0};
     if (left.count() <= 0 || poll(&waiting, 1, static_cast<int>(left.count())) == 0) {
       late = true;
@@ -157,10 +158,13 @@ Result<std::vector<std::uint16_t>> free_ports(std::size_t count, std::uint16_t f
     close(fd);
   }
   if (out.size() < count)
-    return fail(Code::resource_exhausted, "only {} of {} free ports between {} and {}", out.size(), count, first, kEphemeral);
+    return fail(Code::resource_exhausted, "only {} of {} free ports between {} and {}", out.size(), count, first,
+                kEphemeral);
   return out;
 }
 
-std::filesystem::path program_folder() { return std::filesystem::read_symlink("/proc/self/exe").parent_path(); }
+std::filesystem::path program_folder() {
+  return std::filesystem::read_symlink("/proc/self/exe").parent_path();
+}
 
 }  // namespace witan::cli

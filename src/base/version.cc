@@ -1,0 +1,9 @@
+#include "base/version.h"
+
+#include "base/version_info.h"
+
+namespace witan {
+
+std::string version_text() { return std::string(kVersion) + " (" + kCommit + ", " + kBuildKind + ")"; }
+
+}  // namespace witan
