@@ -11,12 +11,13 @@ elseif(WITAN_SANITIZE STREQUAL "thread")
 elseif(CMAKE_BUILD_TYPE STREQUAL "Debug")
   set(build_kind debug)
 endif()
-add_custom_target(witan_version
-  COMMAND ${CMAKE_COMMAND} -DSOURCE_DIR=${CMAKE_SOURCE_DIR} -DOUTPUT=${CMAKE_BINARY_DIR}/generated/base/version_info.h
+add_custom_target(witan_version_info
+  COMMAND ${CMAKE_COMMAND} -DSOURCE_DIR=${CMAKE_SOURCE_DIR} -DOUTPUT=${CMAKE_BINARY_DIR}/generated/version/version_info.h
           -DVERSION=${PROJECT_VERSION} -DBUILD_KIND=${build_kind} -P ${CMAKE_SOURCE_DIR}/cmake/version.cmake
-  BYPRODUCTS ${CMAKE_BINARY_DIR}/generated/base/version_info.h)
-add_dependencies(witan_base witan_version)
-target_include_directories(witan_base PRIVATE ${CMAKE_BINARY_DIR}/generated)
+  BYPRODUCTS ${CMAKE_BINARY_DIR}/generated/version/version_info.h)
+witan_layer(version DEPS base)  # apart from base, so that a commit relinks the programs alone
+add_dependencies(witan_version witan_version_info)
+target_include_directories(witan_version PRIVATE ${CMAKE_BINARY_DIR}/generated)
 
 # What only tests may use: seeded randomness, the vectors under tests/data, JSON.
 add_library(witan_test_support STATIC tests/support/support.cc)
@@ -43,9 +44,9 @@ witan_layer(cli DEPS base crypto tfhe tfhe_rs coprocessor api client store/vault
 
 include(proto)
 
-witan_program(witan-node DEPS node)
-witan_program(witan-node-test DEPS insecure node)
-witan_program(witan DEPS cli)
+witan_program(witan-node DEPS node version)
+witan_program(witan-node-test DEPS insecure node version)
+witan_program(witan DEPS cli version)
 
 # ninja programs: what an operator runs; ninja tests: all test programs; ninja generated: protobuf and gRPC code.
 add_custom_target(programs)

@@ -1,7 +1,7 @@
 // witan: the command line of operators and clients.
 #include <CLI/CLI.hpp>
 
-#include "base/version.h"
+#include "version/version.h"
 #include "cli/commands.h"
 
 namespace {

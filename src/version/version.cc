@@ -1,6 +1,6 @@
-#include "base/version.h"
+#include "version/version.h"
 
-#include "base/version_info.h"
+#include "version/version_info.h"
 
 namespace witan {
 
