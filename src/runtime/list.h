@@ -57,6 +57,23 @@ class List {
   /// Precondition: the object is in no list of this tag.
   void push_back(T& object) noexcept { insert_before(head_, object); }
   void push_front(T& object) noexcept { insert_before(*head_.next_, object); }
+  /// For range-for; the current object may not be unlinked and used further in the same pass.
+  class Iterator {
+   public:
+    explicit Iterator(ListNode<Tag>* node) noexcept : node_(node) {}
+    T& operator*() const noexcept { return static_cast<T&>(*node_); }
+    Iterator& operator++() noexcept {
+      node_ = List::next_of(*node_);
+      return *this;
+    }
+    friend bool operator==(Iterator, Iterator) = default;
+
+   private:
+    ListNode<Tag>* node_;
+  };
+  Iterator begin() noexcept { return Iterator(head_.next_); }
+  Iterator end() noexcept { return Iterator(&head_); }
+
   /// Moves all objects of `other` behind those of this list.
   void splice_back(List& other) noexcept {
     if (other.empty()) return;
@@ -73,6 +90,7 @@ class List {
   using Node = ListNode<Tag>;
   struct Head final : Node {};
 
+  static Node* next_of(Node& node) noexcept { return node.next_; }
   static void insert_before(Node& position, T& object) noexcept {
     Node& node = object;
     WITAN_CHECK(!node.linked());

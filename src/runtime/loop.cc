@@ -211,19 +211,22 @@ void VirtualLoop::advance(Duration duration) {
   virtual_clock_->advance_to(end);
 }
 
+bool VirtualLoop::jump() {
+  if (next_timer() == kNever) return false;
+  virtual_clock_->advance_to(next_timer());
+  return true;
+}
+
 void VirtualLoop::run_until_idle() {
-  run_ready();
-  while (next_timer() != kNever) {
-    virtual_clock_->advance_to(next_timer());
-    run_ready();
-  }
+  do run_ready();
+  while (jump());
 }
 
 void VirtualLoop::run_until(const bool& finished) {
   while (!finished) {
     if (step()) continue;
-    WITAN_CHECK(next_timer() != kNever);  // the task waits for something that cannot happen
-    virtual_clock_->advance_to(next_timer());
+    const bool jumped = jump();
+    WITAN_CHECK(jumped);  // otherwise the task waits for something that cannot happen
   }
 }
 

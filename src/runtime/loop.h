@@ -241,6 +241,8 @@ class VirtualLoop final : public Loop {
   void advance(Duration duration);
   /// Runs until nothing is ready and no timer is armed.
   void run_until_idle();
+  /// Moves time to the next timer without running anything; false if none is armed. For tests that step().
+  bool jump();
 
  private:
   explicit VirtualLoop(std::unique_ptr<VirtualClock> virtual_clock)

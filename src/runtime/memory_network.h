@@ -7,6 +7,7 @@
 
 #include "runtime/loop.h"
 #include "runtime/network.h"
+#include "runtime/role_set.h"
 
 namespace witan::runtime {
 

@@ -26,13 +26,14 @@ struct RouterLimits {
   std::size_t parked_bytes = 64u << 20;
   Duration parked_age = std::chrono::minutes(2);
 
-  // Received in open sessions and not yet released. received_bytes is per sender, over all sessions, with
-  // kFrameOverheadBytes for each frame; above it payloads that were delivered are forgotten, oldest first, and if that is
-  // not enough the frame is dropped (and asked for again when it is awaited). waiting_frames is per sender and session and
-  // counts what was not delivered yet.
-  std::size_t received_bytes = 256u << 20;
+  // Received in open sessions and not yet returned by next(), per sender: bytes over all sessions (kFrameOverheadBytes
+  // are added for each frame), frames in each session. Above, frames are dropped, and asked for again when awaited.
+  std::size_t waiting_bytes = 256u << 20;
   std::size_t waiting_frames = 4'096;
   static constexpr std::size_t kFrameOverheadBytes = 1'024;
+
+  // Payloads returned by next() that are kept to recognise equivocation, per sender over all sessions; the oldest go first.
+  std::size_t delivered_bytes = 8u << 20;
 
   // Sent and not yet released: per open session; of all closed sessions together, and for how long.
   std::size_t sent_bytes = 256u << 20;
@@ -45,17 +46,17 @@ struct RouterLimits {
 };
 
 struct RouterCounters {
-  std::uint64_t delivered = 0;           // data frames taken into an open session (also from parking)
-  std::uint64_t duplicates = 0;          // identical to the first one, or to one that is not kept any more
-  std::uint64_t equivocations = 0;       // different from the first one
-  std::uint64_t parked = 0;              // frames that arrived before their session was opened
-  std::uint64_t parked_expired = 0;      // ... and were dropped by age
-  std::uint64_t parked_refused = 0;      // ... and were dropped by the limits of their sender
-  std::uint64_t late = 0;                // data for closed sessions or released steps
-  std::uint64_t malformed = 0;           // unknown sender, too long, step out of range
-  std::uint64_t received_refused = 0;    // dropped by received_bytes or waiting_frames
-  std::uint64_t received_forgotten = 0;  // delivered payloads forgotten by received_bytes
-  std::uint64_t link_refused = 0;        // frames the link did not take
+  std::uint64_t delivered = 0;            // data frames taken into an open session (also from parking)
+  std::uint64_t duplicates = 0;           // identical to the first one, or to one that is not kept any more
+  std::uint64_t equivocations = 0;        // different from the first one
+  std::uint64_t parked = 0;               // frames that arrived before their session was opened
+  std::uint64_t parked_expired = 0;       // ... and were dropped by age
+  std::uint64_t parked_refused = 0;       // ... and were dropped by the limits of their sender
+  std::uint64_t late = 0;                 // data for closed sessions or released steps
+  std::uint64_t malformed = 0;            // unknown sender, too long, step out of range
+  std::uint64_t waiting_refused = 0;      // dropped by waiting_bytes or waiting_frames
+  std::uint64_t delivered_forgotten = 0;  // payloads dropped by delivered_bytes
+  std::uint64_t link_refused = 0;         // frames the link did not take
   std::uint64_t resend_requests_sent = 0;
   std::uint64_t resend_requests_received = 0;
   std::uint64_t resent = 0;             // answered with the message
@@ -112,8 +113,9 @@ class Router final : public FrameSink {
 
  private:
   friend class Session;
+  friend class Incoming;
   struct Impl;
-  std::shared_ptr<Impl> impl_;
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace witan::runtime

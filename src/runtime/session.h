@@ -98,9 +98,10 @@ class Session {
   void close(Keep keep);
   bool is_open() const;
 
+  struct State;  // of the implementation
+
  private:
   friend class Router;
-  struct State;
   explicit Session(std::shared_ptr<State> state);
   static Task<Result<Message>> next_of(std::shared_ptr<State> state, Step step, RoleSet from, Instant deadline);
 
