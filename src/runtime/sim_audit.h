@@ -1,0 +1,61 @@
+// What a simulation watches: uses of things that may be used once, counters of what happened, and many seeds in a row.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/ids.h"
+
+namespace witan::runtime::sim {
+
+/// 128-bit FNV-1a: a fingerprint for equality inside of one test run, not a cryptographic hash.
+u128 fingerprint(ByteView bytes, u128 seed = 0);
+
+/// Counters by name, e.g. "router.resent", "sim.crashes": which defences a campaign has seen at work.
+class Coverage {
+ public:
+  void add(std::string_view name, std::uint64_t count = 1);
+  void merge(const Coverage& other);
+  std::uint64_t count(std::string_view name) const;
+  /// One "name count" per line, sorted.
+  std::string report() const;
+
+ private:
+  std::map<std::string, std::uint64_t, std::less<>> counts_;
+};
+
+/// Rule S5 (security.md 7): no PRF input serves two contents, no (session, step, receiver) carries two payloads, across
+/// disputes, restarts and attempts. The world reports what programs send; PRF users report their inputs.
+class Audit {
+ public:
+  /// `by` used `input` (of some kind: "message", "zero sharing", ...) for `content`. The same input with other content is a
+  /// violation.
+  void use(Role by, std::string_view kind, ByteView input, ByteView content);
+  std::uint64_t uses() const { return uses_; }
+  const std::vector<std::string>& violations() const { return violations_; }
+  /// Error: internal, with the first violation.
+  Status verdict() const;
+
+ private:
+  std::map<u128, u128> contents_;
+  std::uint64_t uses_ = 0;
+  std::vector<std::string> violations_;
+};
+
+struct CampaignReport {
+  std::uint64_t runs = 0;
+  std::vector<std::pair<std::uint64_t, std::string>> failures;  // seed, reason
+  Coverage coverage;
+};
+
+/// Runs `run` for the seeds first, first+1, ..., prints each failing seed on standard error with the command to repeat it,
+/// and stops after ten failures. WITAN_SIM_SEED=<seed> runs that seed only; WITAN_SIM_SEEDS=<count> replaces the count.
+CampaignReport campaign(std::string_view name, std::uint64_t first, std::uint64_t count,
+                        const std::function<Status(std::uint64_t seed, Coverage& coverage)>& run);
+
+}  // namespace witan::runtime::sim
