@@ -10,7 +10,7 @@
 // On disk: `<file>` (mode 0600) with SQLite's `-wal` and `-shm` beside it, and `<file>.lock`, which one process holds
 // exclusively while the journal is open. One SQL table, for `sqlite3 <file>`:
 //
-//   record(table_name TEXT, key BLOB, value BLOB, check INTEGER)   -- check: CRC-32C of table_name, 0, key, value
+//   record(table_name TEXT, key BLOB, value BLOB, crc32c INTEGER)   -- store/journal/record_check.h
 //
 // application_id is 'WTNJ' (0x57544e4a), user_version the version of this layout.
 #pragma once

@@ -1,0 +1,203 @@
+#include "store/journal/journal_file.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+#include "base/log.h"
+#include "store/journal/record_check.h"
+
+namespace witan::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr mode_t kFileMode = 0600;
+constexpr int kPageBytes = 4096;
+
+std::string system_text(int error) {
+  return std::generic_category().message(error);
+}
+
+fs::path beside(const fs::path& file, const char* suffix) {
+  fs::path out = file;
+  out += suffix;
+  return out;
+}
+
+/// An error of this file, with what an operator can do about it.
+Error about(const fs::path& file, Error error) {
+  if (error.code == Code::data_loss)
+    error.message += fmt::format(
+        ". Nothing was changed. Stop the node and restore {0} (with {0}-wal, if there is one) from a copy, or salvage "
+        "what "
+        "is readable with: sqlite3 {0} .recover | sqlite3 NEW. Without its journal a node has forgotten which requests "
+        "it "
+        "has answered",
+        file.native());
+  return std::move(error).within(fmt::format("journal {}", file.native()));
+}
+
+Status sync_folder_of(const fs::path& file) {
+  const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return fail(Code::unavailable, "cannot open the folder: {}", system_text(errno));
+  const int failed = ::fsync(fd) != 0 ? errno : 0;
+  ::close(fd);
+  if (failed != 0) return fail(Code::unavailable, "cannot sync the folder: {}", system_text(failed));
+  return {};
+}
+
+Status initialise(const fs::path& file) {
+  WITAN_ASSIGN(Database db, Database::open(file));
+  WITAN_TRY(db.execute(fmt::format("PRAGMA page_size = {}", kPageBytes).c_str()));
+  WITAN_TRY(db.execute(fmt::format("PRAGMA application_id = {}", SqliteJournal::kApplicationId).c_str()));
+  WITAN_TRY(db.execute(fmt::format("PRAGMA user_version = {}", SqliteJournal::kLayoutVersion).c_str()));
+  WITAN_TRY(
+      db.execute("CREATE TABLE record(table_name TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,"
+                 " crc32c INTEGER NOT NULL, PRIMARY KEY(table_name, key)) STRICT"));
+  WITAN_ASSIGN(const std::string mode, db.text("PRAGMA journal_mode = WAL"));
+  if (mode != "wal")
+    return fail(Code::unavailable, "its file system does not allow SQLite's WAL mode (network share?)");
+  return {};
+}
+
+/// Makes the complete empty journal under another name first: a file of the final name is never half made, so an empty
+/// or short one is a damaged one.
+Status create(const fs::path& file) {
+  const fs::path draft = beside(file, ".new");
+  for (const char* suffix : {"", "-wal", "-shm", "-journal"}) ::unlink(beside(draft, suffix).c_str());
+  const int fd = ::open(draft.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, kFileMode);
+  if (fd < 0) return fail(Code::unavailable, "cannot be created: {}", system_text(errno));
+  ::close(fd);
+  WITAN_TRY(initialise(draft));
+  if (::rename(draft.c_str(), file.c_str()) != 0)
+    return fail(Code::unavailable, "cannot be created: {}", system_text(errno));
+  return sync_folder_of(file);
+}
+
+Status create_if_allowed(const JournalOptions& options) {
+  struct stat log{};
+  if (::stat(beside(options.file, "-wal").c_str(), &log) == 0 && log.st_size > 0)
+    return fail(Code::data_loss, "the file is gone, but its log (-wal) is there");
+  if (options.if_missing == JournalOptions::IfMissing::refuse)
+    return fail(Code::not_found, "there is no such file; this node had one. Restore it from a copy");
+  return create(options.file);
+}
+
+Status find_or_create(const JournalOptions& options) {
+  struct stat info{};
+  if (::stat(options.file.c_str(), &info) != 0) {
+    if (errno != ENOENT) return fail(Code::unavailable, "cannot be read: {}", system_text(errno));
+    return create_if_allowed(options);
+  }
+  if (!S_ISREG(info.st_mode)) return fail(Code::failed_precondition, "it is not a regular file");
+  if (info.st_size < kPageBytes)
+    return fail(Code::data_loss, "it has {} bytes, less than the smallest journal", info.st_size);
+  if ((info.st_mode & 077) != 0) {
+    log::warn("journal {} was open to other users (mode {:o}); narrowed to 600", options.file.native(),
+              info.st_mode & 0777);
+    if (::chmod(options.file.c_str(), kFileMode) != 0)
+      return fail(Code::unavailable, "its mode cannot be set to 600: {}", system_text(errno));
+  }
+  return {};
+}
+
+Status check_identity(Database& db) {
+  WITAN_ASSIGN(const std::string application, db.text("PRAGMA application_id"));
+  if (application != std::to_string(SqliteJournal::kApplicationId))
+    return fail(Code::failed_precondition, "it is a database of another program (application_id {}, expected {})",
+                application, SqliteJournal::kApplicationId);
+  WITAN_ASSIGN(const std::string version, db.text("PRAGMA user_version"));
+  if (version != std::to_string(SqliteJournal::kLayoutVersion))
+    return fail(Code::failed_precondition, "its layout is version {}, this program knows version {}", version,
+                SqliteJournal::kLayoutVersion);
+  return {};
+}
+
+Status check_content(Database& db) {
+  WITAN_ASSIGN(const std::string verdict, db.text("PRAGMA quick_check(1)"));
+  if (verdict != "ok") return fail(Code::data_loss, "it is damaged: {}", verdict);
+  auto rows = db.prepare("SELECT table_name, key, value, crc32c FROM record");
+  if (!rows) return fail(Code::data_loss, "its table is not as it should be: {}", rows.error().message);
+  int code = 0;
+  while ((code = rows->step()) == kRow) {
+    const auto table = rows->column_text(0);
+    const ByteView key = rows->column_blob(1);
+    if (record_check(table, key, rows->column_blob(2)) != rows->column_int(3))
+      return fail(Code::data_loss, "record {} of table '{}' is damaged", to_hex(key), table);
+  }
+  if (code != kDone) return db.failure(code);
+  return {};
+}
+
+/// Connection with the settings that durability and secrecy ask for.
+Result<Database> connect(const fs::path& file) {
+  WITAN_ASSIGN(Database db, Database::open(file));
+  db.leave_log_on_close(true);                              // a file that turns out to be damaged is left alone
+  for (const char* sql : {"PRAGMA synchronous = FULL",      // a commit is synced before it is acknowledged
+                          "PRAGMA wal_autocheckpoint = 0",  // the writer does it, after acknowledging
+                          "PRAGMA journal_size_limit = 67108864", "PRAGMA secure_delete = ON",  // erased means zeroed
+                          "PRAGMA trusted_schema = OFF", "PRAGMA cell_size_check = ON", "PRAGMA mmap_size = 0"})
+    WITAN_TRY(db.execute(sql));
+  return db;
+}
+
+Result<JournalFile> examine(const JournalOptions& options, FileLock lock) {
+  if (Status log_state = check_wal(beside(options.file, "-wal")); !log_state)
+    return fail(std::move(log_state).error().within("its log (-wal)"));
+  WITAN_ASSIGN(Database writer, connect(options.file));
+  WITAN_TRY(check_identity(writer));
+  WITAN_TRY(check_content(writer));
+  WITAN_ASSIGN(const std::string mode, writer.text("PRAGMA journal_mode"));
+  if (mode != "wal") return fail(Code::failed_precondition, "its journal mode is '{}', not 'wal'", mode);
+  if (writer.read_only())
+    return fail(Code::unavailable, "it cannot be written (file, folder or file system is read-only)");
+
+  WITAN_ASSIGN(Database reader, connect(options.file));
+  WITAN_TRY(reader.execute("PRAGMA query_only = ON"));
+  writer.leave_log_on_close(false);
+  return JournalFile{std::move(lock), std::move(writer), std::move(reader)};
+}
+
+}  // namespace
+
+Result<FileLock> FileLock::take(const fs::path& journal_file) {
+  const fs::path path = beside(journal_file, ".lock");
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kFileMode);
+  if (fd < 0) return fail(Code::unavailable, "cannot create {}: {}", path.native(), system_text(errno));
+  FileLock lock(fd);
+  char owner[32] = {};
+  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return fail(Code::unavailable, "cannot lock {}: {}", path.native(), system_text(errno));
+    const auto length = ::pread(fd, owner, sizeof owner - 1, 0);
+    return fail(Code::unavailable, "it is in use by another node (process {}); two nodes must not share a journal",
+                length > 0 ? owner : "unknown");
+  }
+  const std::string pid = std::to_string(::getpid());
+  if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size()))
+    return fail(Code::unavailable, "cannot write {}: {}", path.native(), system_text(errno));
+  return lock;
+}
+
+FileLock::~FileLock() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Result<JournalFile> open_journal_file(const JournalOptions& options) {
+  const auto opened = [&]() -> Result<JournalFile> {
+    WITAN_ASSIGN(FileLock lock, FileLock::take(options.file));
+    WITAN_TRY(find_or_create(options));
+    return examine(options, std::move(lock));
+  };
+  auto result = opened();
+  if (!result) return fail(about(options.file, std::move(result).error()));
+  return result;
+}
+
+}  // namespace witan::store

@@ -1,0 +1,386 @@
+#include "store/journal/sqlite_journal.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "runtime/loop.h"
+#include "store/journal/journal_file.h"
+#include "store/journal/record_check.h"
+#include "store/journal/sqlite.h"
+
+namespace witan::store {
+namespace {
+
+using runtime::Change;
+
+constexpr std::size_t kMaxTableNameBytes = 32;
+constexpr std::size_t kMaxKeyBytes = 256;
+constexpr std::size_t kMaxChanges = 65536;
+/// Log pages (4 KiB) after which they are copied into the file.
+constexpr int kCheckpointPages = 1000;
+
+Status check_table_name(std::string_view table) {
+  const auto allowed = [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; };
+  if (!table.empty() && table.size() <= kMaxTableNameBytes && std::ranges::all_of(table, allowed)) return {};
+  return fail(Code::invalid_argument, "'{}' is no table of the journal: 1 to {} letters a-z or '_'",
+              table.substr(0, 64), kMaxTableNameBytes);
+}
+
+Status check_limits(const std::vector<Change>& changes) {
+  if (changes.size() > kMaxChanges)
+    return fail(Code::invalid_argument, "a commit has {} changes, at most {} are allowed", changes.size(), kMaxChanges);
+  std::size_t total = 0;
+  for (const Change& change : changes) {
+    WITAN_TRY(check_table_name(change.table));
+    if (change.key.size() > kMaxKeyBytes)
+      return fail(Code::invalid_argument, "a key of table {} has {} bytes, at most {} are allowed", change.table,
+                  change.key.size(), kMaxKeyBytes);
+    if (change.value.size() > runtime::Journal::kMaxRecordBytes)
+      return fail(Code::invalid_argument, "a record of table {} has {} bytes, at most {} are allowed", change.table,
+                  change.value.size(), runtime::Journal::kMaxRecordBytes);
+    total += change.value.size();
+  }
+  if (total > 2 * runtime::Journal::kMaxRecordBytes)
+    return fail(Code::invalid_argument, "a commit has {} bytes of values, at most {} are allowed", total,
+                2 * runtime::Journal::kMaxRecordBytes);
+  return {};
+}
+
+std::size_t size_of(const std::vector<Change>& changes) {
+  std::size_t total = 0;
+  for (const Change& change : changes) total += change.table.size() + change.key.size() + change.value.size();
+  return total;
+}
+
+/// One commit on its way. The writer thread owns it until it posts it back; `waiter` belongs to the loop thread.
+struct Ticket {
+  std::vector<Change> changes;
+  std::size_t size_bytes = 0;
+  Status result;
+  bool finished = false;
+  runtime::Runnable* waiter = nullptr;
+};
+using TicketPtr = std::shared_ptr<Ticket>;
+using Group = std::vector<TicketPtr>;
+
+class Waiter final : public runtime::Runnable {
+ public:
+  explicit Waiter(TicketPtr ticket) : ticket_(std::move(ticket)) {}
+  ~Waiter() { ticket_->waiter = nullptr; }
+  bool await_ready() const noexcept { return ticket_->finished; }
+  void await_suspend(std::coroutine_handle<> handle) noexcept {
+    handle_ = handle;
+    ticket_->waiter = this;
+  }
+  Status await_resume() { return std::move(ticket_->result); }
+
+ private:
+  void run() override { handle_.resume(); }
+  TicketPtr ticket_;
+  std::coroutine_handle<> handle_;
+};
+
+/// What the writer thread does to the database. Knows no queue and no loop.
+class GroupWriter {
+ public:
+  static Result<GroupWriter> make(Database database) {
+    GroupWriter writer(std::move(database));
+    const std::string insert = "INSERT INTO record(table_name, key, value, crc32c) VALUES(?1, ?2, ?3, ?4)";
+    WITAN_ASSIGN(writer.put_new_, writer.db_.prepare(insert.c_str()));
+    const std::string replace = " ON CONFLICT DO UPDATE SET value = excluded.value, crc32c = excluded.crc32c";
+    WITAN_ASSIGN(writer.put_, writer.db_.prepare((insert + replace).c_str()));
+    WITAN_ASSIGN(writer.erase_, writer.db_.prepare("DELETE FROM record WHERE table_name = ?1 AND key = ?2"));
+    WITAN_ASSIGN(writer.begin_, writer.db_.prepare("BEGIN IMMEDIATE"));
+    WITAN_ASSIGN(writer.commit_, writer.db_.prepare("COMMIT"));
+    WITAN_ASSIGN(writer.rollback_, writer.db_.prepare("ROLLBACK"));
+    WITAN_ASSIGN(writer.savepoint_, writer.db_.prepare("SAVEPOINT one_commit"));
+    WITAN_ASSIGN(writer.release_, writer.db_.prepare("RELEASE one_commit"));
+    WITAN_ASSIGN(writer.undo_, writer.db_.prepare("ROLLBACK TO one_commit"));
+    return writer;
+  }
+
+  /// Sets the result of every ticket.
+  void write(Group& group) {
+    if (broken_ || !run(begin_)) return fail_all(group);
+    if (write_and_commit(group)) return;
+    // The transaction as a whole failed (one commit filled the disk). Alone, each gets the answer that is its own.
+    for (TicketPtr& ticket : group) {
+      Group alone{ticket};
+      if (broken_ || !run(begin_) || !write_and_commit(alone)) fail_all(alone);
+    }
+  }
+
+  void checkpoint_if_due() {
+    if (broken_ || log_pages_ < kCheckpointPages) return;
+    if (Status done = db_.checkpoint(false); !done) {
+      log::error("journal: moving the log into the file failed, will be tried again: {}", done.error().message);
+      return;
+    }
+    log_pages_ = 0;
+  }
+  void close() {
+    if (broken_) {
+      db_.leave_log_on_close(true);
+    } else if (Status done = db_.checkpoint(true); !done) {
+      log::error("journal: moving the log into the file failed at the end: {}", done.error().message);
+    }
+  }
+  void watch_log() { db_.report_log_pages(log_pages_); }  // keeps a pointer: call it at the final address
+
+ private:
+  explicit GroupWriter(Database database) : db_(std::move(database)) {}
+
+  void fail_all(Group& group) {
+    for (TicketPtr& ticket : group) ticket->result = fail(broken_ ? *broken_ : transaction_error_);
+  }
+
+  /// Ends the transaction that was begun. False: nothing of it is in the database (transaction_error_ or broken_ says why).
+  bool write_and_commit(Group& group) {
+    for (TicketPtr& ticket : group) {
+      ticket->result = write_one(ticket->changes);
+      if (broken_ || !db_.in_transaction()) return give_up();  // SQLite gave the whole transaction up, e.g. disk full
+    }
+    return run(commit_) || give_up();
+  }
+
+  bool give_up() {
+    if (db_.in_transaction() && !run(rollback_) && !broken_) broken_ = transaction_error_;
+    return false;
+  }
+
+  Status write_one(const std::vector<Change>& changes) {
+    const bool several = changes.size() > 1;  // a single statement is undone by SQLite itself
+    if (several && !run(savepoint_)) return fail(transaction_error_);
+    Status result;
+    for (const Change& change : changes) {
+      result = apply(change);
+      if (!result) break;
+    }
+    if (several && db_.in_transaction()) {
+      if (!result && !run(undo_)) return fail(transaction_error_);
+      if (!run(release_)) return fail(transaction_error_);
+    }
+    return result;
+  }
+
+  Status apply(const Change& change) {
+    Statement& statement = statement_of(change.kind);
+    const ResetAtEnd reset(statement);
+    statement.bind_text(1, change.table);
+    statement.bind_blob(2, change.key);
+    if (change.kind != Change::Kind::erase) {
+      statement.bind_blob(3, change.value);
+      statement.bind_int(4, record_check(change.table, change.key, change.value));
+    }
+    const int code = statement.step();
+    if (code == kDone) return {};
+    if (Database::is_duplicate_key(code))
+      return fail(Code::already_exists, "{} {} is in the journal already", change.table, to_hex(change.key));
+    return fail(note_failure(code));
+  }
+
+  Statement& statement_of(Change::Kind kind) {
+    switch (kind) {
+      case Change::Kind::put:
+        return put_;
+      case Change::Kind::put_new:
+        return put_new_;
+      case Change::Kind::erase:
+        return erase_;
+    }
+    WITAN_CHECK(false);
+    return put_;
+  }
+
+  bool run(Statement& statement) {
+    const ResetAtEnd reset(statement);
+    const int code = statement.step();
+    if (code == kDone) return true;
+    transaction_error_ = note_failure(code);
+    return false;
+  }
+
+  /// After "disk full" or "busy" the file is as it was. After anything else what is on the disk is known only to a fresh
+  /// start, so nothing more is written. (After a failed sync a later one may succeed without the data being there.)
+  Error note_failure(int code) {
+    Error error = db_.failure(code).error();
+    if (Database::is_disk_full(code)) return Error{Code::unavailable, "the disk is full: " + error.message};
+    if (Database::is_busy(code))
+      return Error{Code::unavailable, "another program holds the journal's write lock: " + error.message};
+    if (!broken_) {
+      log::error("journal: stopped after a fault: {}", error.message);
+      broken_ = Error{error.code, "the journal stopped after a fault of the disk, restart the node: " + error.message};
+    }
+    return *broken_;
+  }
+
+  Database db_;
+  Statement put_, put_new_, erase_, begin_, commit_, rollback_, savepoint_, release_, undo_;
+  Error transaction_error_{Code::internal, ""};
+  std::optional<Error> broken_;
+  int log_pages_ = 0;
+};
+
+}  // namespace
+
+class SqliteJournal::Impl {
+ public:
+  Impl(JournalOptions options, runtime::Loop& loop, FileLock lock, GroupWriter writer, Database reader, Statement get)
+      : options_(std::move(options)),
+        loop_(loop),
+        lock_(std::move(lock)),
+        writer_(std::move(writer)),
+        reader_(std::move(reader)),
+        get_(std::move(get)) {
+    writer_.watch_log();
+    thread_ = std::thread([this] { write_groups(); });
+  }
+
+  ~Impl() {
+    {
+      const std::lock_guard lock(queue_mutex_);
+      closing_ = true;
+    }
+    queue_filled_.notify_one();
+    thread_.join();
+    writer_.close();
+  }
+
+  Result<TicketPtr> enqueue(std::vector<Change> changes) {
+    WITAN_TRY(check_limits(changes));
+    auto ticket = std::make_shared<Ticket>();
+    ticket->size_bytes = size_of(changes);
+    ticket->changes = std::move(changes);
+    {
+      const std::lock_guard lock(queue_mutex_);
+      if (queue_.size() >= options_.max_queued_commits ||
+          queued_bytes_ + ticket->size_bytes > options_.max_queued_bytes)
+        return fail(Code::resource_exhausted, "{} commits with {} bytes wait for the disk; the limits are {} and {}",
+                    queue_.size(), queued_bytes_, options_.max_queued_commits, options_.max_queued_bytes);
+      queued_bytes_ += ticket->size_bytes;
+      queue_.push_back(ticket);
+    }
+    queue_filled_.notify_one();
+    return ticket;
+  }
+
+  Result<std::optional<Bytes>> get(const std::string& table, ByteView key) {
+    WITAN_TRY(check_table_name(table));
+    const std::lock_guard lock(reader_mutex_);
+    const ResetAtEnd reset(get_);
+    get_.bind_text(1, table);
+    get_.bind_blob(2, key);
+    const int code = get_.step();
+    if (code == kDone) return std::nullopt;
+    if (code != kRow) return fail(reader_.failure(code).error().within(name()));
+    const ByteView value = get_.column_blob(0);
+    WITAN_TRY(check_record(table, key, value, get_.column_int(1)));
+    return Bytes(value.begin(), value.end());
+  }
+
+  Status for_each(const std::string& table, const std::function<bool(ByteView, ByteView)>& visitor) {
+    WITAN_TRY(check_table_name(table));
+    const std::lock_guard lock(reader_mutex_);
+    WITAN_ASSIGN(Statement rows,
+                 reader_.prepare("SELECT key, value, crc32c FROM record WHERE table_name = ?1 ORDER BY key"));
+    rows.bind_text(1, table);
+    int code = 0;
+    while ((code = rows.step()) == kRow) {
+      const ByteView key = rows.column_blob(0);
+      const ByteView value = rows.column_blob(1);
+      WITAN_TRY(check_record(table, key, value, rows.column_int(2)));
+      if (!visitor(key, value)) return {};
+    }
+    if (code != kDone) return fail(reader_.failure(code).error().within(name()));
+    return {};
+  }
+
+ private:
+  std::string name() const { return fmt::format("journal {}", options_.file.native()); }
+
+  Status check_record(std::string_view table, ByteView key, ByteView value, std::int64_t stored) const {
+    if (record_check(table, key, value) == stored) return {};
+    return fail(Code::data_loss, "{}: record {} of table '{}' is damaged", name(), to_hex(key), table);
+  }
+
+  void write_groups() {
+    while (true) {
+      Group group = next_group();
+      if (group.empty()) return;
+      writer_.write(group);
+      for (TicketPtr& ticket : group) ticket->changes = {};
+      loop_.post([&loop = loop_, group = std::move(group)] {
+        for (const TicketPtr& ticket : group) {
+          ticket->finished = true;
+          if (ticket->waiter != nullptr) loop.make_ready(*ticket->waiter);
+        }
+      });
+      writer_.checkpoint_if_due();
+    }
+  }
+
+  /// Waits for commits; empty only when the journal closes and all are written.
+  Group next_group() {
+    std::unique_lock lock(queue_mutex_);
+    queue_filled_.wait(lock, [&] { return closing_ || !queue_.empty(); });
+    Group group;
+    std::size_t group_bytes = 0;
+    while (!queue_.empty() && group.size() < options_.max_group_commits) {
+      group_bytes += queue_.front()->size_bytes;
+      if (!group.empty() && group_bytes > options_.max_group_bytes) break;
+      queued_bytes_ -= queue_.front()->size_bytes;
+      group.push_back(std::move(queue_.front()));
+      queue_.pop_front();
+    }
+    return group;
+  }
+
+  const JournalOptions options_;
+  runtime::Loop& loop_;
+  FileLock lock_;
+  GroupWriter writer_;  // writer thread only
+
+  std::recursive_mutex reader_mutex_;  // a visitor of for_each may call get
+  Database reader_;
+  Statement get_;
+
+  std::mutex queue_mutex_;
+  std::condition_variable queue_filled_;
+  std::deque<TicketPtr> queue_;
+  std::size_t queued_bytes_ = 0;
+  bool closing_ = false;
+  std::thread thread_;
+};
+
+SqliteJournal::SqliteJournal(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+SqliteJournal::~SqliteJournal() = default;
+
+Result<std::unique_ptr<SqliteJournal>> SqliteJournal::open(JournalOptions options, runtime::Loop& loop) {
+  WITAN_ASSIGN(JournalFile file, open_journal_file(options));
+  WITAN_ASSIGN(GroupWriter writer, GroupWriter::make(std::move(file.writer)));
+  WITAN_ASSIGN(Statement get,
+               file.reader.prepare("SELECT value, crc32c FROM record WHERE table_name = ?1 AND key = ?2"));
+  return std::unique_ptr<SqliteJournal>(new SqliteJournal(std::make_unique<Impl>(
+      std::move(options), loop, std::move(file.lock), std::move(writer), std::move(file.reader), std::move(get))));
+}
+
+runtime::Task<Status> SqliteJournal::commit(std::vector<Change> changes) {
+  auto ticket = impl_->enqueue(std::move(changes));
+  if (!ticket) co_return fail(std::move(ticket).error());
+  co_return co_await Waiter(*std::move(ticket));
+}
+
+Result<std::optional<Bytes>> SqliteJournal::get(const std::string& table, ByteView key) const {
+  return impl_->get(table, key);
+}
+
+Status SqliteJournal::for_each(const std::string& table, const std::function<bool(ByteView, ByteView)>& visitor) const {
+  return impl_->for_each(table, visitor);
+}
+
+}  // namespace witan::store
