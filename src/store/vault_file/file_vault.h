@@ -18,7 +18,8 @@ struct FileVaultOptions {
 
   enum class Visibility {
     public_objects,   // files 0644, folders 0755: strangers read them
-    private_objects,  // files 0600, folders 0700: shares and secret keys; wider modes found at open are narrowed
+    private_objects,  // files 0600, folders 0700: shares and secret keys; a wider mode of the vault's
+                      // folder found at open is narrowed
   } visibility = Visibility::private_objects;
 
   enum class Access {
@@ -27,7 +28,8 @@ struct FileVaultOptions {
   } access = Access::read_write;
 };
 
-/// Any thread may use it; a writer or reader belongs to one thread at a time. Calls block on the disk.
+/// Any thread may use it; a writer or reader belongs to one thread at a time and may outlive the vault. Calls block on the
+/// disk.
 class FileVault final : public runtime::Vault {
  public:
   /// Errors: invalid_argument (prefix), not_found (read_only and no such folder), unavailable (cannot be created, read or
@@ -48,7 +50,7 @@ class FileVault final : public runtime::Vault {
  private:
   class Impl;
   explicit FileVault(std::unique_ptr<Impl> impl);
-  std::shared_ptr<Impl> impl_;  // shared with writers, which may outlive the vault
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace witan::store
