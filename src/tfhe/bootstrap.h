@@ -1,0 +1,60 @@
+// Key switching and blind rotation, for 64-bit bootstraps and for the 128-bit Switch-and-Squash alike. Exact integer
+// arithmetic: equal inputs give equal bytes on every machine (threshold-tfhe.md 6.4).
+#pragma once
+
+#include <functional>
+
+#include "tfhe/decompose.h"
+#include "tfhe/modulus_switch.h"
+#include "tfhe/poly.h"
+
+namespace witan::tfhe {
+
+/// LWE under the input key to LWE under the output key: (0, b) - sum of digits * rows.
+Lwe<u64> keyswitch(const Ksk& key, const Lwe<u64>& lwe);
+
+/// A bootstrap key prepared for blind rotations.
+template <Word W>
+class BlindRotationKey {
+ public:
+  BlindRotationKey() = default;
+  /// Expands row by row; the expanded key is never held beside the prepared one.
+  explicit BlindRotationKey(const SeededBsk<W>& seeded);
+  explicit BlindRotationKey(const Bsk<W>& bsk);
+
+  std::size_t input_dimension() const { return input_dimension_; }
+  std::size_t glwe_dimension() const { return glwe_dimension_; }
+  std::size_t polynomial_size() const { return matrix_.polynomial_size(); }
+  Decomposition decomposition() const { return decomposition_; }
+  /// log2 of 2N: what inputs are switched to.
+  int log_modulus() const;
+
+  /// accumulator += GGSW(bit `index`) external product with `difference`.
+  void external_product_add(std::size_t index, const Glwe<W>& difference, Glwe<W>& accumulator) const;
+
+ private:
+  PolyMatrix<W> matrix_;
+  Decomposition decomposition_;
+  std::size_t input_dimension_ = 0, glwe_dimension_ = 0;
+};
+
+/// accumulator * X^(-phase): starts with X^-body, then one CMUX per mask word. The lookup table is the accumulator.
+template <Word W>
+void blind_rotate(const BlindRotationKey<W>& key, const SwitchedLwe& lwe, Glwe<W>& accumulator);
+
+/// Coefficient h as an LWE under the flattened GLWE key (tfhe-formats.md 12).
+template <Word W>
+Lwe<W> sample_extract(const Glwe<W>& glwe, std::size_t coefficient);
+
+/// Trivial GLWE holding a table for inputs 0 .. input_size - 1 below a padding bit: boxes of N / input_size coefficients
+/// with output(i) as a torus word, rotated by half a box with negation. input_size divides N.
+template <Word W>
+Glwe<W> lookup_table(std::size_t glwe_dimension, std::size_t polynomial_size, u64 input_size,
+                     const std::function<W(u64)>& output);
+
+/// Modulus switch, blind rotation, extraction of coefficient 0.
+template <Word W>
+Lwe<W> bootstrap(const BlindRotationKey<W>& key, const ModulusSwitchKey& modulus_switch_key, const Lwe<u64>& lwe,
+                 const Glwe<W>& table);
+
+}  // namespace witan::tfhe
