@@ -51,6 +51,7 @@ struct Crash {
 
 /// What goes wrong at one party. The first group makes it Byzantine (World::byzantine()).
 struct Faults {
+  bool byzantine = false;  // its program lies by itself (Node::link)
   bool silent = false;     // sends nothing
   RoleSet silent_towards;  // sends nothing to these
   Corrupt corrupt;         // see sim_adversary.h
@@ -135,7 +136,7 @@ class World {
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
-  /// Before run(): another program for one party, faults, partitions.
+  /// Before the first run(): another program for one party, faults, partitions.
   void set_program(Role role, Program program);
   Faults& faults(Role role);
   void add_partition(Partition partition);
@@ -143,7 +144,8 @@ class World {
   void set_required(RoleSet roles);
   RoleSet byzantine() const;
 
-  /// Runs until an End. May be called again, with a later limit. `stop` is asked after each event.
+  /// Runs until an End. `limit` counts from the start of the world; run() may be called again with a later one. `stop` is
+  /// asked before each event.
   End run(Duration limit, const std::function<bool()>& stop = {});
 
   Instant now() const;
@@ -154,7 +156,9 @@ class World {
   /// Crash points that this party has passed: Crash::at_point up to this number would have hit.
   std::uint64_t crash_points(Role role) const;
 
-  Coverage& coverage();
+  /// Counters of the routers ("router.<counter>"), of the world ("sim.<event>") and of count().
+  Coverage coverage() const;
+  void count(std::string_view name, std::uint64_t n = 1);
   Audit& audit();
   std::uint64_t events() const;
   /// Over everything that happened, in order.

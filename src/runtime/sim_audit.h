@@ -13,7 +13,7 @@
 
 namespace witan::runtime::sim {
 
-/// 128-bit FNV-1a: a fingerprint for equality inside of one test run, not a cryptographic hash.
+/// A 128-bit fingerprint for equality inside of one test run, not a cryptographic hash.
 u128 fingerprint(ByteView bytes, u128 seed = 0);
 
 /// Counters by name, e.g. "router.resent", "sim.crashes": which defences a campaign has seen at work.
