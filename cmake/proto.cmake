@@ -38,4 +38,14 @@ witan_proto_library(witan_proto_kms GRPC PROTOS kms.v1.proto kms-service.v1.prot
 if(TARGET witan_api_tests)
   target_link_libraries(witan_api PRIVATE witan_proto_kms)
   target_link_libraries(witan_api_tests PRIVATE witan_proto_kms)
+  # The tests also read descriptions: of the services, and of the test-only methods, which are never compiled.
+  foreach(stem kms-service.v1 metastore-status.v1 kms-service-insecure.v1)
+    set(description ${CMAKE_BINARY_DIR}/generated/${stem}.desc)
+    add_custom_command(OUTPUT ${description}
+                       COMMAND ${PROTOC} -I ${CMAKE_SOURCE_DIR}/proto --include_imports --descriptor_set_out=${description}
+                               ${CMAKE_SOURCE_DIR}/proto/${stem}.proto
+                       DEPENDS ${CMAKE_SOURCE_DIR}/proto/${stem}.proto ${CMAKE_SOURCE_DIR}/proto/kms.v1.proto VERBATIM)
+    target_sources(witan_api_tests PRIVATE ${description})
+  endforeach()
+  target_compile_definitions(witan_api_tests PRIVATE WITAN_PROTO_DESCRIPTIONS="${CMAKE_BINARY_DIR}/generated")
 endif()

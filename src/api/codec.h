@@ -10,11 +10,14 @@ namespace witan::api {
 
 /// Most ciphertexts of one request (service.md 3.1).
 inline constexpr std::size_t kMaxCiphertexts = 65535;
-/// Largest message other than a decryption request; those are bounded by the server's limit only.
-inline constexpr std::size_t kMaxSmallMessageBytes = 4u << 20;
+/// Largest message other than a decryption, and all fields of a decryption request other than its ciphertexts together.
+inline constexpr std::size_t kMaxSmallMessageBytes = std::size_t{1} << 20;
+/// Largest answer to a decryption (65535 plaintexts of 256 bits are 2.5 MB).
+inline constexpr std::size_t kMaxDecryptionResponseBytes = std::size_t{8} << 20;
 
-/// invalid_argument: not a message of that type, larger than kMaxSmallMessageBytes (unless it carries ciphertexts), or more
-/// elements than kMaxCiphertexts; all of that is found before memory is spent on it. Unknown fields are ignored.
+/// invalid_argument: not a message of that type, or above one of the limits; the limits are applied before memory is spent
+/// (a few bytes on the wire can become a large object). Ciphertexts themselves are bounded by the server's message limit
+/// only. Unknown fields are ignored.
 template <class Message>
 Result<Message> decode(ByteView wire);
 
