@@ -269,6 +269,17 @@ Role Router::self() const {
 Loop& Router::loop() const {
   return impl_->loop;
 }
+RouterUsage Router::usage() const {
+  RouterUsage usage{.open_sessions = impl_->open_count,
+                    .remembered_sessions = impl_->remembered.size(),
+                    .closed_sent_bytes = impl_->closed_bytes};
+  for (const auto& sender : impl_->senders) {
+    usage.parked_bytes += sender.parked_bytes;
+    usage.waiting_bytes += sender.waiting_bytes;
+    usage.delivered_bytes += sender.delivered_bytes;
+  }
+  return usage;
+}
 std::size_t Router::open_sessions() const {
   return impl_->open_count;
 }

@@ -68,6 +68,16 @@ struct RouterCounters {
   std::uint64_t peer_resets = 0;
 };
 
+/// What a router holds now.
+struct RouterUsage {
+  std::size_t open_sessions = 0;
+  std::size_t remembered_sessions = 0;
+  std::size_t parked_bytes = 0;  // of all senders, as the next two; with overheads
+  std::size_t waiting_bytes = 0;
+  std::size_t delivered_bytes = 0;
+  std::size_t closed_sent_bytes = 0;
+};
+
 /// What a node knows about a message that it sent in a session which the router does not hold.
 struct SentLookup {
   enum class Kind : std::uint8_t {
@@ -104,6 +114,7 @@ class Router final : public FrameSink {
   CommitteeSize committee() const;
   Role self() const;
   Loop& loop() const;
+  RouterUsage usage() const;
   std::size_t open_sessions() const;
   /// Bytes held in parked frames of that sender.
   std::size_t parked_bytes(Role sender) const;

@@ -642,6 +642,97 @@ TEST_F(ResendTest, RoutersDieWithLookupsUnderWay) {
   EXPECT_EQ(store.calls, 1);
 }
 
+/// Random operations under tight limits: the limits hold at every moment and nothing is left in the accounts at the end.
+TEST_F(ResendTest, AccountsBalanceUnderRandomOperations) {
+  const RouterLimits limits{.open_sessions = 6,
+                            .remembered_sessions = 20,
+                            .parked_frames = 10,
+                            .parked_bytes = 20'000,
+                            .parked_age = 50ms,
+                            .waiting_bytes = 8'000,
+                            .waiting_frames = 3,
+                            .delivered_bytes = 3'000,
+                            .sent_bytes = 5'000,
+                            .closed_sent_bytes = 8'000,
+                            .closed_sent_age = 60ms,
+                            .resend_interval = 1ms,
+                            .lookups_per_peer = 2};
+  std::map<std::string, std::uint64_t> seen;
+  for (int seed = 0; seed < 20; ++seed) {
+    start(limits);
+    SlowStore store(loop);
+    router().set_sent_store(&store);
+    test::SeededRng rng(std::to_string(seed));
+    const auto below = [&](std::size_t bound) { return rng.next<std::uint32_t>() % bound; };
+    std::vector<std::unique_ptr<Session>> sessions;
+    std::vector<std::unique_ptr<TaskScope>> scopes;
+    auto take = [](Task<Result<Message>> awaited) -> Task<void> { (void)co_await std::move(awaited); };
+    for (int i = 0; i < 3'000; ++i) {
+      const Step step = static_cast<Step>(below(6));
+      Session* session = sessions.empty() ? nullptr : sessions[below(sessions.size())].get();
+      switch (below(14)) {
+        case 0:
+          if (auto opened = router().open(SessionId{below(60)}, {.resend_after = 5ms, .max_steps = 5}))
+            sessions.push_back(std::make_unique<Session>(*std::move(opened)));
+          break;
+        case 1:
+          if (session) session->close(below(2) ? Session::Keep::sent : Session::Keep::nothing);
+          if (below(2) && session) std::erase_if(sessions, [&](const auto& s) { return s.get() == session; });
+          break;
+        case 2:
+          if (session) (void)session->send_all(step, make_payload(Bytes(below(2'000))));
+          break;
+        case 3:
+          if (session) below(2) ? session->release_sent(step) : session->release_received(step);
+          break;
+        case 4:
+          scopes.push_back(std::make_unique<TaskScope>(loop));
+          if (session) scopes.back()->spawn(take(session->next(step, loop.after(20ms))));
+          if (below(3) == 0) scopes.erase(scopes.begin() + static_cast<std::ptrdiff_t>(below(scopes.size())));
+          break;
+        case 5:
+          loop.advance(std::chrono::milliseconds(below(10)));
+          break;
+        case 6:
+          router().peer_reset(Role(2));
+          break;
+        default:
+          raw(static_cast<int>(2 + below(3)),
+              {static_cast<FrameKind>(below(8) > 2 ? 0 : below(4)),
+               below(2) && session ? session->id() : SessionId{below(60)}, step,
+               make_payload(Bytes(below(3) * 1'200, static_cast<std::uint8_t>(below(2))))});
+      }
+      const RouterUsage usage = router().usage();
+      ASSERT_LE(usage.open_sessions, limits.open_sessions);
+      ASSERT_LE(usage.remembered_sessions, limits.remembered_sessions);
+      ASSERT_LE(usage.parked_bytes, 3 * limits.parked_bytes);
+      ASSERT_LE(usage.waiting_bytes, 3 * limits.waiting_bytes);
+      ASSERT_LE(usage.delivered_bytes, 3 * limits.delivered_bytes);
+      ASSERT_LE(usage.closed_sent_bytes, limits.closed_sent_bytes);
+    }
+    sessions.clear();
+    loop.advance(1s);
+    const RouterUsage usage = router().usage();
+    EXPECT_EQ(usage.open_sessions, 0u);
+    EXPECT_EQ(usage.parked_bytes, 0u);
+    EXPECT_EQ(usage.waiting_bytes, 0u);
+    EXPECT_EQ(usage.delivered_bytes, 0u);
+    EXPECT_EQ(usage.closed_sent_bytes, 0u);
+    const RouterCounters& c = counters();
+    for (const auto& [name, value] :
+         {std::pair("delivered", c.delivered), std::pair("duplicates", c.duplicates),
+          std::pair("equivocations", c.equivocations), std::pair("parked_expired", c.parked_expired),
+          std::pair("parked_refused", c.parked_refused), std::pair("late", c.late), std::pair("malformed", c.malformed),
+          std::pair("waiting_refused", c.waiting_refused), std::pair("delivered_forgotten", c.delivered_forgotten),
+          std::pair("resent", c.resent), std::pair("unavailable_sent", c.unavailable_sent),
+          std::pair("closed_sent_evicted", c.closed_sent_evicted), std::pair("resend_too_soon", c.resend_too_soon)})
+      seen[name] += value;
+    scopes.clear();
+    stop();
+  }
+  for (const auto& [name, count] : seen) EXPECT_GT(count, 0u) << name;
+}
+
 // The in-process network.
 
 TEST(MemoryNetwork, DeliversInOrderAndResetLosesWhatIsUnderWay) {
