@@ -155,6 +155,17 @@ TEST_F(FakeJournalTest, ACrashKeepsAPrefixOfTheUnsyncedAndAllOfTheAcknowledged) 
   EXPECT_THAT(prefixes, ElementsAre(0u, 1u, 2u, 3u));
 }
 
+TEST_F(FakeJournalTest, ACommitAfterTheCrashHasNoEffect) {
+  sim::SimRng rng(1);
+  journal->crash(rng);
+  TaskScope scope(loop);
+  auto write = [&]() -> Task<void> { (void)co_await journal->commit({change(Kind::put, "a", "1")}); };
+  scope.spawn(write());
+  loop.run_until_idle();
+  EXPECT_EQ(get("a"), "-");
+  EXPECT_EQ(scope.running(), 1u);
+}
+
 TEST_F(FakeJournalTest, AFailingDiskChangesNothing) {
   disk.fails_after_commits = 1;
   EXPECT_EQ(commit({change(Kind::put, "a", "1")}), Code{});

@@ -54,15 +54,18 @@ TEST(VirtualLoop, ADisarmedDestroyedOrRearmedTimerDoesNotFireAtItsOldTime) {
   EXPECT_THAT(fired, ElementsAre("moved at 2"));
 }
 
-TEST(VirtualLoop, ManyRandomTimersFireSorted) {
+TEST(VirtualLoop, ManyRandomTimersFireWhenTheyAreDue) {
   VirtualLoop loop;
   test::SeededRng rng("timers");
   std::vector<std::unique_ptr<CallbackTimer>> timers;
-  std::vector<Instant> fired;
-  std::size_t disarmed = 0;
+  std::size_t fired = 0, disarmed = 0;
   for (int i = 0; i < 2'000; ++i) {
-    timers.push_back(std::make_unique<CallbackTimer>(loop, [&] { fired.push_back(loop.now()); }));
-    timers.back()->arm(loop.after(Duration(rng.next<std::uint16_t>())));
+    const Instant due = loop.after(Duration(rng.next<std::uint16_t>()));
+    timers.push_back(std::make_unique<CallbackTimer>(loop, [&, due] {
+      EXPECT_EQ(loop.now(), due);
+      ++fired;
+    }));
+    timers.back()->arm(due);
     if (rng.next<std::uint8_t>() % 4 == 0) {
       auto& other = timers[rng.next<std::uint32_t>() % timers.size()];
       if (other->armed()) ++disarmed;
@@ -70,8 +73,7 @@ TEST(VirtualLoop, ManyRandomTimersFireSorted) {
     }
   }
   loop.run_until_idle();
-  EXPECT_EQ(fired.size(), 2'000 - disarmed);
-  EXPECT_TRUE(std::ranges::is_sorted(fired));
+  EXPECT_EQ(fired, 2'000 - disarmed);
 }
 
 TEST(VirtualLoop, ATimerThatOutlivesItsLoopIsHarmless) {

@@ -320,6 +320,24 @@ TEST(Crashes, NothingThatAProgramDoesAfterItsCrashPointHasAnEffect) {
   EXPECT_GT(heard[7], 0u);
 }
 
+TEST(Crashes, ACommitThatWasNotAcknowledgedMayOrMayNotSurvive) {
+  std::set<std::pair<bool, bool>> seen;  // acknowledged, on the disk
+  for (std::uint64_t seed = 0; seed < 10; ++seed)
+    for (std::uint64_t point = 1; point <= 6; ++point) {
+      bool acknowledged = false;
+      World world({.seed = seed, .committee = kFour, .router = {}}, [&](Node& node) -> Task<void> {
+        if (node.role() != Role(1)) co_return;
+        std::vector<Change> changes{{Change::Kind::put, "t", Bytes{1}, {}}};
+        acknowledged = (co_await node.journal().commit(std::move(changes))).has_value();
+        co_await node.loop().sleep_for(1s);
+      });
+      world.faults(Role(1)).crashes = {{point, 1h}};
+      world.run(100ms);
+      seen.emplace(acknowledged, !world.disk(Role(1)).tables["t"].empty());
+    }
+  EXPECT_THAT(seen, ElementsAre(std::pair(false, false), std::pair(false, true), std::pair(true, true)));
+}
+
 TEST(Crashes, EachLifeHasItsOwnRandomnessAndTheDiskStays) {
   std::vector<int> lives;
   std::set<std::uint64_t> randomness;
