@@ -43,7 +43,7 @@ DataKind kind_of(FheType type);
 /// Error: invalid_argument if the value does not fit the type.
 Result<CompactValue> compact_value(FheType type, const U256& value);
 
-/// What clients send: values block by block, two blocks per ciphertext, degree message * carry - 1.
+/// What clients send: values block by block, two blocks per ciphertext, degree message_modulus^2 - 1.
 /// Per mask of n words: r uniform binary, mask = A r + e1, body i = (B r)_(n-1-i) + e2_i + Delta * m_i.
 /// Error: invalid_argument for no values or a block out of range.
 Result<CompactList> encrypt_compact_list(const CompactPublicKey& key, std::span<const CompactValue> values, Rng& rng);

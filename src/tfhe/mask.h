@@ -5,6 +5,7 @@
 #include <span>
 #include <variant>
 
+#include "crypto/aes_stream.h"
 #include "tfhe/word.h"
 
 namespace witan::tfhe {
@@ -50,8 +51,7 @@ class MaskReader {
   void read(u128 first_word, std::span<W> out) const;
 
  private:
-  ByteArray<16> key_;
-  u128 counter_ = 0;  // AES counter of block 0
+  crypto::XofStream stream_;
   StreamPosition start_;
 };
 

@@ -174,8 +174,8 @@ struct Params {
 
   /// Parameters of the derived re-randomisation public key (tfhe-formats.md 10.1).
   CompactKeyParams derived_rerandomization_key() const;
-  /// invalid_argument naming the field: sizes are powers of two within bounds, decompositions fit into their word, parts
-  /// that need each other are there, and tables of the plaintext space fit into the polynomials.
+  /// invalid_argument naming the field: sizes are powers of two within bounds, decompositions fit into their word, and
+  /// parts that need each other are there.
   Status validate() const;
   /// Equality of everything but the name.
   bool same_values(const Params& other) const;
