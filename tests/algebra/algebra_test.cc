@@ -1,0 +1,413 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "algebra/decode.h"
+#include "support/support.h"
+
+namespace witan::algebra {
+namespace {
+
+template <Word Z>
+Gr<Z> element(const nlohmann::json& text) {
+  const Bytes raw = test::hex(text.get<std::string>());
+  EXPECT_EQ(raw.size(), Gr<Z>::kSizeBytes);
+  return Gr<Z>::decode(raw.data());
+}
+
+template <Word Z>
+std::vector<Gr<Z>> elements(const nlohmann::json& list) {
+  std::vector<Gr<Z>> out;
+  for (const auto& text : list) out.push_back(element<Z>(text));
+  return out;
+}
+
+std::vector<Role> first_roles(int n) {
+  std::vector<Role> out;
+  for (int i = 1; i <= n; ++i) out.push_back(Role(i));
+  return out;
+}
+
+template <class Z>
+class Rings : public testing::Test {};
+using BothRings = testing::Types<Z64, Z128>;
+TYPED_TEST_SUITE(Rings, BothRings);
+
+template <Word Z>
+bool of_ring(const nlohmann::json& entry) {
+  const auto number = [](const nlohmann::json& j) {
+    return j.is_number() ? j.get<int>() : std::stoi(j.get<std::string>());
+  };
+  return number(entry.at("k")) == kBits<Z> && (!entry.contains("d") || number(entry.at("d")) == 4);
+}
+
+TEST(Gf16, IsAFieldAndItsGeneratorHasOrder15) {
+  for (int a = 1; a < 16; ++a) {
+    const auto x = static_cast<Gf16>(a);
+    EXPECT_EQ(gf16_mul(x, gf16_inverse(x)), 1);
+    for (int b = 0; b < 16; ++b) EXPECT_EQ(gf16_mul(x, static_cast<Gf16>(b)), gf16_mul(static_cast<Gf16>(b), x));
+  }
+  EXPECT_EQ(gf16_inverse(0), 0);
+  Gf16 power = 1;
+  int order = 0;
+  do power = gf16_mul(power, 2), ++order;
+  while (power != 1);
+  EXPECT_EQ(order, 15);
+}
+
+// tests/data/mpc/ring.json
+TYPED_TEST(Rings, VectorsOfTheRing) {
+  using Z = TypeParam;
+  int seen = 0;
+  const auto vectors = test::read_json("mpc/ring.json");
+  for (const auto& ring : vectors) {
+    if (!of_ring<Z>(ring)) continue;
+    for (const auto& e : ring.at("mul")) {
+      EXPECT_EQ(element<Z>(e.at("a")) * element<Z>(e.at("b")), element<Z>(e.at("ab")));
+      ++seen;
+    }
+    for (const auto& e : ring.at("inv")) {
+      EXPECT_EQ(inverse(element<Z>(e.at("a"))), element<Z>(e.at("inv")));
+      ++seen;
+    }
+    for (const auto& e : ring.at("solve")) {
+      const auto root = solve_quadratic(element<Z>(e.at("v")));
+      ASSERT_TRUE(root.exists);
+      const auto expected = element<Z>(e.at("root"));
+      EXPECT_TRUE(root.root == expected || root.root == -Gr<Z>::one() - expected);
+      ++seen;
+    }
+    for (const auto& e : ring.at("embed")) {
+      const auto& index = e.at("index");
+      EXPECT_EQ(embed<Z>(index.is_number() ? index.get<unsigned>()
+                                           : static_cast<unsigned>(std::stoul(index.get<std::string>()))),
+                element<Z>(e.at("value")));
+      ++seen;
+    }
+  }
+  EXPECT_GT(seen, 15);
+}
+
+// tests/data/mpc/bitgen_base.json: numbers most significant digit first.
+TYPED_TEST(Rings, EvenRootOfABaseRingValueStaysThere) {
+  using Z = TypeParam;
+  int seen = 0;
+  const auto vectors = test::read_json("mpc/bitgen_base.json");
+  for (const auto& e : vectors) {
+    if (!of_ring<Z>(e)) continue;
+    const Bytes v = test::hex(e.at("v").template get<std::string>()),
+                r = test::hex(e.at("even_root").template get<std::string>());
+    const auto root = solve_quadratic(Gr<Z>::from_base(load_be<Z>(v.data())));
+    ASSERT_TRUE(root.exists && root.root.in_base_ring());
+    EXPECT_EQ(root.root.c[0], load_be<Z>(r.data()));
+    ++seen;
+  }
+  EXPECT_EQ(seen, 8);
+}
+
+TYPED_TEST(Rings, UnsolvableQuadraticsAreRecognised) {
+  using Z = TypeParam;
+  test::SeededRng rng("quadratic");
+  int solvable = 0;
+  for (int i = 0; i < 400; ++i) {
+    const auto v = random_element<Z>(rng);
+    const auto root = solve_quadratic(v);
+    if (!root.exists) continue;
+    ++solvable;
+    EXPECT_EQ(root.root * root.root + root.root, v);
+  }
+  EXPECT_GT(solvable, 140);
+  EXPECT_LT(solvable, 260);
+}
+
+TYPED_TEST(Rings, PackingIsTheSumOfMonomials) {
+  using Z = TypeParam;
+  test::SeededRng rng("pack");
+  std::vector<Gr<Z>> values;
+  for (int i = 0; i < 4; ++i) values.push_back(random_element<Z>(rng));
+  Gr<Z> x = Gr<Z>::one(), expected;
+  for (std::size_t count = 0; count <= 4; ++count) {
+    EXPECT_EQ(pack(values.data(), count), expected);
+    if (count < 4) expected += values[count] * x;
+    x = x.times_x();
+  }
+  const Gr<Z> base =
+      pack(std::array{Gr<Z>::from_base(1), Gr<Z>::from_base(2), Gr<Z>::from_base(3), Gr<Z>::from_base(4)}.data(), 4);
+  EXPECT_EQ(base, (Gr<Z>{{1, 2, 3, 4}}));
+}
+
+// Rule R1 keeps points, degrees and secrets.
+TEST(Reduction, OfASharingIsASharingOfTheReducedSecret) {
+  test::SeededRng rng("reduce");
+  const auto secret = random_element<Z128>(rng);
+  const auto shares = deal<Z128>(secret, 4, 13, rng);
+  std::vector<Gr<Z64>> word;
+  for (const auto& share : shares) word.push_back(reduce_mod_2_64(share).value);
+  const auto committee = CommitteeSize::make(13, 4).value();
+  const auto decoded = decode_reference<Z64>(committee, first_roles(13), word, 4);
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(decoded->secret(), reduce_mod_2_64(secret));
+  static_assert(!std::is_convertible_v<Share<Z128>, Share<Z64>> && !std::is_convertible_v<Gr<Z128>, Gr<Z64>>);
+}
+
+// tests/data/mpc/shamir.json
+TYPED_TEST(Rings, VectorsOfShamir) {
+  using Z = TypeParam;
+  int decoded_words = 0;
+  const auto vectors = test::read_json("mpc/shamir.json");
+  for (const auto& entry : vectors) {
+    if (!of_ring<Z>(entry)) continue;
+    const int n = entry.at("n"), t = entry.at("t");
+    const auto committee = CommitteeSize::make(n, t).value();
+    const auto roles = first_roles(n);
+    const auto row = vandermonde_row<Z>(Role(n), entry.at("vandermonde_row_n").size());
+    EXPECT_EQ(row, elements<Z>(entry.at("vandermonde_row_n")));
+    for (const char* name : {"first_t_plus_1", "first_2t_plus_1"}) {
+      const auto expected = elements<Z>(entry.at("lagrange_at_0").at(name));
+      EXPECT_EQ(lagrange_at<Z>(std::span(roles).first(expected.size()), Gr<Z>{}), expected);
+    }
+    for (const auto& sharing : entry.at("sharings")) {
+      const int degree = sharing.at("degree");
+      if (sharing.contains("poly")) {
+        const auto polynomial = elements<Z>(sharing.at("poly"));
+        const auto shares = elements<Z>(sharing.at("shares"));
+        for (int i = 1; i <= n; ++i)
+          EXPECT_EQ(evaluate<Z>(polynomial, evaluation_point<Z>(Role(i))), shares[static_cast<std::size_t>(i - 1)]);
+        if (degree == 2 * t) {
+          EXPECT_EQ(consistent_at_2t<Z>(committee, roles, shares).value(), element<Z>(sharing.at("secret")));
+        } else {
+          EXPECT_EQ(decode_reference<Z>(committee, roles, shares, 0)->secret(), element<Z>(sharing.at("secret")));
+        }
+      } else {
+        ASSERT_EQ(degree, t);
+        const auto word = elements<Z>(sharing.at("corrupted_shares"));
+        const auto decoded = decode_reference<Z>(committee, roles, word, static_cast<std::size_t>(t));
+        ASSERT_TRUE(decoded);
+        EXPECT_EQ(decoded->secret(), element<Z>(sharing.at("decoded_secret")));
+        std::vector<int> wrong;
+        for (const Role role : decoded->wrong) wrong.push_back(role.number());
+        EXPECT_EQ(wrong, sharing.at("corrupted_parties").template get<std::vector<int>>());
+        ++decoded_words;
+      }
+    }
+  }
+  EXPECT_EQ(decoded_words, 5);
+}
+
+// tests/data/mpc/miscorrection_2t.json: security.md S10.
+TEST(Degree2t, WordsNearAnotherCodewordAreInconsistent) {
+  int seen = 0;
+  const auto vectors = test::read_json("mpc/miscorrection_2t.json");
+  for (const auto& entry : vectors) {
+    const auto check = [&]<Word Z>(Z) {
+      const int n = entry.at("n");
+      const auto committee = CommitteeSize::make(n, entry.at("t").get<int>()).value();
+      EXPECT_FALSE(consistent_at_2t<Z>(committee, first_roles(n), elements<Z>(entry.at("received"))));
+      ++seen;
+    };
+    if (of_ring<Z64>(entry))
+      check(Z64{});
+    else
+      check(Z128{});
+  }
+  EXPECT_EQ(seen, 3);
+}
+
+TYPED_TEST(Rings, TLiarsAtDegree2tAreNoticedAtEveryPosition) {
+  using Z = TypeParam;
+  test::SeededRng rng("2t");
+  for (const auto [n, t] : {std::pair{4, 1}, {7, 2}, {13, 4}}) {
+    const auto committee = CommitteeSize::make(n, t).value();
+    for (int trial = 0; trial < 60; ++trial) {
+      const auto secret = random_element<Z>(rng);
+      std::vector<Gr<Z>> word;
+      for (const auto& share : deal<Z>(secret, 2 * t, n, rng)) word.push_back(share.value);
+      EXPECT_EQ(consistent_at_2t<Z>(committee, first_roles(n), word).value(), secret);
+      const int liars = 1 + trial % t;
+      for (int i = 0; i < liars; ++i)
+        word[static_cast<std::size_t>((trial + i) % n)] += Gr<Z>::from_base(static_cast<Z>(Z{1} << (kBits<Z> - 1)));
+      EXPECT_FALSE(consistent_at_2t<Z>(committee, first_roles(n), word));
+    }
+  }
+}
+
+template <Word Z>
+struct Batch {
+  std::vector<Gr<Z>> secrets;
+  std::vector<std::vector<Gr<Z>>> words;  // by party
+  std::vector<std::span<const Gr<Z>>> views(const std::vector<Role>& roles) const {
+    std::vector<std::span<const Gr<Z>>> out;
+    for (const Role role : roles) out.emplace_back(words[role.index()]);
+    return out;
+  }
+};
+
+template <Word Z>
+Batch<Z> make_batch(int n, int t, int rows, Rng& rng) {
+  Batch<Z> batch;
+  batch.words.resize(static_cast<std::size_t>(n));
+  for (int row = 0; row < rows; ++row) {
+    batch.secrets.push_back(random_element<Z>(rng));
+    const auto shares = deal<Z>(batch.secrets.back(), t, n, rng);
+    for (std::size_t i = 0; i < shares.size(); ++i) batch.words[i].push_back(shares[i].value);
+  }
+  return batch;
+}
+
+// Whoever is heard, whatever at most t of them lie about: right values or "not yet" (security.md S15, mpc.md 4.4).
+TYPED_TEST(Rings, BatchOpensRightWithUpToTLiarsAndNamesThem) {
+  using Z = TypeParam;
+  test::SeededRng rng("batch");
+  for (const auto [n, t] : {std::pair{4, 1}, {5, 1}, {7, 2}, {10, 3}, {13, 4}}) {
+    const auto committee = CommitteeSize::make(n, t).value();
+    for (int trial = 0; trial < 60; ++trial) {
+      auto batch = make_batch<Z>(n, t, 5, rng);
+      auto roles = first_roles(n);
+      std::ranges::shuffle(roles, [&] {
+        struct G {
+          using result_type = std::uint32_t;
+          Rng& r;
+          static constexpr result_type min() { return 0; }
+          static constexpr result_type max() { return ~0u; }
+          result_type operator()() { return r.next<std::uint32_t>(); }
+        };
+        return G{rng};
+      }());
+      const int liars = trial % (t + 1);
+      std::vector<Role> liar_roles(roles.begin(), roles.begin() + liars);
+      for (const Role liar : liar_roles) {
+        auto& word = batch.words[liar.index()];
+        switch (trial % 3) {
+          case 0:  // garbage everywhere
+            for (auto& value : word) value = random_element<Z>(rng);
+            break;
+          case 1:  // one value, highest bit
+            word[static_cast<std::size_t>(trial) % word.size()] +=
+                Gr<Z>::from_base(static_cast<Z>(Z{1} << (kBits<Z> - 1)));
+            break;
+          default:  // every liar in another value
+            word[liar.index() % word.size()] += Gr<Z>::one();
+        }
+      }
+      std::ranges::sort(liar_roles);
+      for (int heard = 1; heard <= n; ++heard) {
+        const std::vector<Role> some(roles.end() - heard, roles.end());
+        const int lies_heard = static_cast<int>(
+            std::ranges::count_if(some, [&](Role r) { return std::ranges::find(liar_roles, r) != liar_roles.end(); }));
+        const auto opened = open_batch<Z>(committee, some, batch.views(some));
+        if (heard - lies_heard < 2 * t + 1) {
+          EXPECT_FALSE(opened) << n << " heard " << heard << " lies " << lies_heard;
+          continue;
+        }
+        ASSERT_TRUE(opened) << n << " heard " << heard << " lies " << lies_heard;
+        EXPECT_EQ(opened->values, batch.secrets);
+        auto wrong = opened->wrong;
+        std::ranges::sort(wrong);
+        EXPECT_EQ(static_cast<int>(wrong.size()), lies_heard);
+        EXPECT_TRUE(std::ranges::includes(liar_roles, wrong));
+        EXPECT_EQ(static_cast<int>(opened->agreed.size()), heard - lies_heard);
+      }
+    }
+  }
+}
+
+TYPED_TEST(Rings, MoreThanTLiarsNeverGiveAnAnswerFromFewerThan2t1Agreeing) {
+  using Z = TypeParam;
+  test::SeededRng rng("too many");
+  for (const auto [n, t] : {std::pair{4, 1}, {7, 2}, {13, 4}}) {
+    const auto committee = CommitteeSize::make(n, t).value();
+    for (int trial = 0; trial < 40; ++trial) {
+      auto batch = make_batch<Z>(n, t, 3, rng);
+      for (int i = 0; i <= t; ++i)
+        for (auto& value : batch.words[static_cast<std::size_t>((trial + i) % n)]) value = random_element<Z>(rng);
+      const auto roles = first_roles(n);
+      EXPECT_FALSE(open_batch<Z>(committee, roles, batch.views(roles)));
+    }
+  }
+}
+
+TYPED_TEST(Rings, BatchAgreesWithTheReferenceDecoder) {
+  using Z = TypeParam;
+  test::SeededRng rng("reference");
+  const auto committee = CommitteeSize::make(13, 4).value();
+  const auto roles = first_roles(13);
+  for (int trial = 0; trial < 30; ++trial) {
+    auto batch = make_batch<Z>(13, 4, 1, rng);
+    for (int i = 0; i < trial % 5; ++i) batch.words[static_cast<std::size_t>(3 * i)][0] += random_element<Z>(rng);
+    std::vector<Gr<Z>> word;
+    for (const auto& shares : batch.words) word.push_back(shares[0]);
+    const auto reference = decode_reference<Z>(committee, roles, word, 4);
+    const auto opened = open_batch<Z>(committee, roles, batch.views(roles));
+    ASSERT_TRUE(reference && opened);
+    EXPECT_EQ(reference->secret(), opened->values[0]);
+    EXPECT_EQ(reference->wrong, opened->wrong);
+  }
+}
+
+TYPED_TEST(Rings, PredictorChecksLateShares) {
+  using Z = TypeParam;
+  test::SeededRng rng("late");
+  const auto committee = CommitteeSize::make(7, 2).value();
+  const auto batch = make_batch<Z>(7, 2, 4, rng);
+  const std::vector<Role> agreed = {Role(2), Role(5), Role(1), Role(7), Role(4)};
+  const Predictor<Z> predictor(committee, agreed);
+  const std::vector<Role> base(predictor.base().begin(), predictor.base().end());
+  EXPECT_EQ(base, (std::vector<Role>{Role(2), Role(5), Role(1)}));
+  const auto base_words = batch.views(base);
+  EXPECT_TRUE(predictor.matches(Role(3), batch.words[2], base_words));
+  auto lie = batch.words[2];
+  lie[3] += Gr<Z>::one();
+  EXPECT_FALSE(predictor.matches(Role(3), lie, base_words));
+}
+
+TYPED_TEST(Rings, SetPolynomialIsOneAtZeroAndZeroOutside) {
+  using Z = TypeParam;
+  const std::vector<Role> outside = {Role(2), Role(9), Role(10), Role(13)};
+  std::vector<Role> roles;
+  std::vector<Gr<Z>> values;
+  for (int i = 1; i <= 13; ++i) {
+    const auto value = set_polynomial<Z>(outside, Role(i));
+    EXPECT_EQ(value == Gr<Z>{}, std::ranges::find(outside, Role(i)) != outside.end());
+    roles.push_back(Role(i));
+    values.push_back(value);
+  }
+  const auto decoded = decode_reference<Z>(CommitteeSize::make(13, 4).value(), roles, values, 0);
+  ASSERT_TRUE(decoded);  // degree t
+  EXPECT_EQ(decoded->secret(), Gr<Z>::one());
+}
+
+// tests/data/responses/shares.json: what clients reconstruct. Share bytes: u64 count, then the elements.
+TEST(ClientShares, PolynomialsAndSharesOfTheResponseVectors) {
+  const auto vectors = test::read_json("responses/shares.json");
+  int products = 0, shares = 0;
+  for (const auto& e : vectors.at("products")) {
+    EXPECT_EQ(element<Z128>(e.at("a")) * element<Z128>(e.at("b")), element<Z128>(e.at("ab")));
+    ++products;
+  }
+  for (const auto& e : vectors.at("points")) {
+    const auto& party = e.at("party");
+    const int role = party.is_number() ? party.get<int>() : std::stoi(party.get<std::string>());
+    EXPECT_EQ(evaluation_point<Z128>(Role(role)), element<Z128>(e.at("point")));
+  }
+  for (const auto& sharing : vectors.at("sharings")) {
+    const auto secrets = elements<Z128>(sharing.at("secrets_hex"));
+    const auto& bytes = sharing.at("share_bytes");
+    for (std::size_t party = 0; party < bytes.size(); ++party) {
+      const Bytes raw = test::hex(bytes.at(party).get<std::string>());
+      ASSERT_EQ(raw.size(), 8 + 64 * secrets.size());
+      for (std::size_t j = 0; j < secrets.size(); ++j) {
+        std::vector<Gr<Z128>> polynomial = {secrets[j]};
+        for (const auto& coefficient : elements<Z128>(sharing.at("coefficients_hex").at(j)))
+          polynomial.push_back(coefficient);
+        EXPECT_EQ(evaluate<Z128>(polynomial, evaluation_point<Z128>(Role(static_cast<int>(party) + 1))),
+                  Gr<Z128>::decode(raw.data() + 8 + 64 * j));
+        ++shares;
+      }
+    }
+  }
+  EXPECT_EQ(products, 3);
+  EXPECT_GT(shares, 30);
+}
+
+}  // namespace
+}  // namespace witan::algebra
