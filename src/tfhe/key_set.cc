@@ -114,19 +114,36 @@ CompressedKeySet empty_key_set(const Params& params, u128 public_seed, const Key
   return set;
 }
 
-template <>
-std::vector<u64>& component_bodies<u64>(CompressedKeySet& set, ComponentKind kind) {
-  if (kind == ComponentKind::public_key) return set.public_key.key.data;
-  std::vector<u64>* const bodies = server_bodies_64(set.server_key, kind);
-  WITAN_CHECK(bodies != nullptr);
-  return *bodies;
+namespace {
+
+template <Word W, class Set>
+auto& bodies_of(Set& set, ComponentKind kind) {
+  if constexpr (std::same_as<W, u64>) {
+    if (kind == ComponentKind::public_key) return set.public_key.key.data;
+    auto* const bodies = server_bodies_64(set.server_key, kind);
+    WITAN_CHECK(bodies != nullptr);
+    return *bodies;
+  } else {
+    auto* const bodies = server_bodies_128(set.server_key, kind);
+    WITAN_CHECK(bodies != nullptr);
+    return *bodies;
+  }
 }
 
-template <>
-std::vector<u128>& component_bodies<u128>(CompressedKeySet& set, ComponentKind kind) {
-  std::vector<u128>* const bodies = server_bodies_128(set.server_key, kind);
-  WITAN_CHECK(bodies != nullptr);
-  return *bodies;
+}  // namespace
+
+template <Word W>
+std::vector<W>& component_bodies(CompressedKeySet& set, ComponentKind kind) {
+  return bodies_of<W>(set, kind);
 }
+template <Word W>
+const std::vector<W>& component_bodies(const CompressedKeySet& set, ComponentKind kind) {
+  return bodies_of<W>(set, kind);
+}
+
+template std::vector<u64>& component_bodies<u64>(CompressedKeySet&, ComponentKind);
+template std::vector<u128>& component_bodies<u128>(CompressedKeySet&, ComponentKind);
+template const std::vector<u64>& component_bodies<u64>(const CompressedKeySet&, ComponentKind);
+template const std::vector<u128>& component_bodies<u128>(const CompressedKeySet&, ComponentKind);
 
 }  // namespace witan::tfhe

@@ -105,9 +105,7 @@ CompressedKeySet empty_key_set(const Params& params, u128 public_seed, const Key
 /// The vector that holds a component's bodies; W must match word_bits. Precondition (checked): the part exists.
 template <Word W>
 std::vector<W>& component_bodies(CompressedKeySet& set, ComponentKind kind);
-template <>
-std::vector<u64>& component_bodies<u64>(CompressedKeySet& set, ComponentKind kind);
-template <>
-std::vector<u128>& component_bodies<u128>(CompressedKeySet& set, ComponentKind kind);
+template <Word W>
+const std::vector<W>& component_bodies(const CompressedKeySet& set, ComponentKind kind);
 
 }  // namespace witan::tfhe
