@@ -1,0 +1,214 @@
+#include "mpc/prss.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/codec.h"
+#include "crypto/separators.h"
+
+namespace witan::mpc {
+namespace {
+
+/// 2 C(n,t) 2^110 + 2^70 < 2^122, half a box (security.md S37); CommitteeSize admits at most 2047 sets.
+static_assert(2 * u128{2047} * (u128{1} << kMaskBoundLog2) + (u128{1} << 70) < u128{1} << 122);
+
+std::vector<PartySet> own_sets(CommitteeSize committee, Role self) {
+  std::vector<PartySet> out;
+  for (const PartySet set : key_sets(committee))
+    if (set.contains(self)) out.push_back(set);
+  return out;
+}
+
+SetKey first_16(crypto::Shake256& hash) {
+  SetKey out;
+  hash.finish(out);
+  return out;
+}
+
+}  // namespace
+
+std::vector<Role> PartySet::members() const {
+  std::vector<Role> out;
+  for (int i = 1; i <= Role::kMax; ++i)
+    if (contains(Role(i))) out.push_back(Role(i));
+  return out;
+}
+
+std::vector<Role> PartySet::outside(CommitteeSize committee) const {
+  std::vector<Role> out;
+  for (int i = 1; i <= committee.parties(); ++i)
+    if (!contains(Role(i))) out.push_back(Role(i));
+  return out;
+}
+
+std::vector<PartySet> key_sets(CommitteeSize committee) {
+  const int n = committee.parties(), size = n - committee.threshold();
+  std::vector<PartySet> out;
+  std::vector<int> chosen(static_cast<std::size_t>(size));
+  for (int i = 0; i < size; ++i) chosen[static_cast<std::size_t>(i)] = i;
+  for (;;) {
+    unsigned bits = 0;
+    for (const int member : chosen) bits |= 1u << member;
+    out.emplace_back(static_cast<std::uint16_t>(bits));
+    int at = size - 1;
+    while (at >= 0 && chosen[static_cast<std::size_t>(at)] == n - size + at) --at;
+    if (at < 0) return out;
+    ++chosen[static_cast<std::size_t>(at)];
+    for (int i = at + 1; i < size; ++i)
+      chosen[static_cast<std::size_t>(i)] = chosen[static_cast<std::size_t>(i - 1)] + 1;
+  }
+}
+
+SetKeys::SetKeys(CommitteeSize committee, Role self, Secret<std::vector<SetKey>> keys)
+    : committee_(committee), self_(self), sets_(own_sets(committee, self)), keys_(std::move(keys)) {
+  WITAN_CHECK(committee.contains(self) && keys_.reveal().size() == sets_.size());
+}
+
+Secret<Bytes> SetKeys::encode() const {
+  Bytes out;
+  out.reserve(16 + 16 * sets_.size());  // no reallocation: no stale copy
+  append_le<std::uint32_t>(out, 1);     // layout
+  out.push_back(static_cast<std::uint8_t>(committee_.parties()));
+  out.push_back(static_cast<std::uint8_t>(committee_.threshold()));
+  out.push_back(static_cast<std::uint8_t>(self_.number()));
+  append_le<std::uint64_t>(out, sets_.size());
+  for (const SetKey& key : keys_.reveal()) append(out, key);
+  return Secret<Bytes>(std::move(out));
+}
+
+Result<SetKeys> SetKeys::decode(ByteView record) {
+  Reader reader(record);
+  const auto layout = reader.u32();
+  const int n = reader.u8(), t = reader.u8(), role = reader.u8();
+  const std::uint64_t count = reader.count(16);
+  auto committee = CommitteeSize::make(n, t);
+  if (layout != 1 || reader.failed() || !committee || role < 1 || role > n ||
+      count != own_sets(*committee, Role(role)).size())
+    return fail(Code::data_loss, "the record of set keys is damaged or of an unknown layout");
+  Secret<std::vector<SetKey>> keys(std::vector<SetKey>(static_cast<std::size_t>(count)));
+  for (SetKey& key : keys.reveal_mutable()) key = reader.array<16>();
+  WITAN_TRY(reader.finish("the record of set keys"));
+  return SetKeys(*committee, Role(role), std::move(keys));
+}
+
+SetKey prf_key(const SetKey& key, SessionId session, PrfPurpose purpose) {
+  const ByteArray<1> number{static_cast<std::uint8_t>(purpose)};
+  crypto::Shake256 hash(crypto::separators::kPrssKey);
+  hash.update(key).update(session.bytes()).update(number);
+  return first_16(hash);
+}
+
+SetKey mask_base_key(const SetKey& key) {
+  crypto::Shake256 hash(crypto::separators::kMaskBaseKey);
+  hash.update(key);
+  return first_16(hash);
+}
+
+template <Word Z>
+Z Prf::word(std::uint64_t counter) const {
+  ByteArray<16> block{};
+  store_le(counter, block.data());
+  aes_.encrypt(block);
+  return static_cast<Z>(load_le<Z128>(block.data()));
+}
+
+template <Word Z>
+Gr<Z> Prf::element(std::uint64_t counter, std::uint8_t j) const {
+  ByteArray<64> blocks{};
+  for (std::uint8_t i = 0; i < 4; ++i) {
+    std::uint8_t* block = blocks.data() + 16 * i;
+    store_le(counter, block);
+    block[13] = j;
+    block[14] = i;
+  }
+  aes_.encrypt(blocks);
+  Gr<Z> out;
+  for (std::size_t i = 0; i < 4; ++i) out.c[i] = static_cast<Z>(load_le<Z128>(blocks.data() + 16 * i));
+  return out;
+}
+
+template <Word Z>
+Prss<Z>::Prss(const SetKeys& keys, SessionId session) {
+  for (std::size_t i = 0; i < keys.size(); ++i)
+    sets_.push_back({Prf(prf_key(keys.key(i), session, PrfPurpose::psi)),
+                     Prf(prf_key(keys.key(i), session, PrfPurpose::chi)),
+                     algebra::set_polynomial<Z>(keys.sets()[i].outside(keys.committee()), keys.self())});
+  const auto powers =
+      algebra::vandermonde_row<Z>(keys.self(), static_cast<std::size_t>(keys.committee().threshold()) + 1);
+  powers_.assign(powers.begin() + 1, powers.end());
+}
+
+template <Word Z>
+Share<Z> Prss<Z>::random(std::uint64_t counter) const {
+  WITAN_CHECK(counter < kMaxBlocksPerKey / 4);
+  Share<Z> out;
+  for (const OneSet& set : sets_) out.value += set.psi.template element<Z>(counter, 0) * set.polynomial;
+  return out;
+}
+
+template <Word Z>
+Share<Z> Prss<Z>::zero(std::uint64_t counter) const {
+  WITAN_CHECK(counter < kMaxBlocksPerKey / (4 * powers_.size()));
+  Share<Z> out;
+  for (const OneSet& set : sets_) {
+    Gr<Z> sum;
+    for (std::size_t j = 0; j < powers_.size(); ++j)
+      sum += set.chi.template element<Z>(counter, static_cast<std::uint8_t>(j + 1)) * powers_[j];
+    out.value += sum * set.polynomial;
+  }
+  return out;
+}
+
+ByteArray<32> mask_key_input(SessionId session, const crypto::Digest& context) {
+  return crypto::Shake256(crypto::separators::kMaskInput).update(session.bytes()).update(context).finish();
+}
+
+SetKey mask_key(const crypto::Aes128& base, const ByteArray<32>& input) {
+  SetKey state;
+  std::copy_n(input.begin(), 16, state.begin());
+  base.encrypt(state);
+  for (std::size_t i = 0; i < 16; ++i) state[i] ^= input[16 + i];
+  base.encrypt(state);
+  return state;
+}
+
+MaskGenerator::MaskGenerator(const SetKeys& keys) {
+  sets_.reserve(keys.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    SetKey base = mask_base_key(keys.key(i));
+    sets_.push_back(
+        {crypto::Aes128(base), algebra::set_polynomial<Z128>(keys.sets()[i].outside(keys.committee()), keys.self())});
+    wipe(base.data(), base.size());
+  }
+}
+
+Result<std::vector<Share<Z128>>> MaskGenerator::masks(SessionId session, const crypto::Digest& context,
+                                                      std::size_t blocks) const {
+  if (blocks > kMaxBlocksPerKey / 2)
+    return fail(Code::invalid_argument, "{} blocks in one ciphertext; a mask key serves {}", blocks,
+                kMaxBlocksPerKey / 2);
+  std::vector<Share<Z128>> out(blocks);
+  const ByteArray<32> input = mask_key_input(session, context);
+  Secret<Bytes> stream(Bytes(32 * blocks));
+  for (const OneSet& set : sets_) {
+    SetKey key = mask_key(set.base, input);
+    crypto::Aes128(key).encrypt_counters(0, stream.reveal_mutable());
+    wipe(key.data(), key.size());
+    for (std::size_t q = 0; q < blocks; ++q) {
+      const std::uint8_t* draws = stream.reveal().data() + 32 * q;
+      const Z128 sum = mask_draw(load_le<Z128>(draws)) + mask_draw(load_le<Z128>(draws + 16));
+      out[q].value += set.polynomial * sum;
+    }
+  }
+  return out;
+}
+
+#define WITAN_INSTANTIATE(Z)                                      \
+  template Z Prf::word(std::uint64_t) const;                      \
+  template Gr<Z> Prf::element(std::uint64_t, std::uint8_t) const; \
+  template class Prss<Z>;
+WITAN_INSTANTIATE(Z64)
+WITAN_INSTANTIATE(Z128)
+#undef WITAN_INSTANTIATE
+
+}  // namespace witan::mpc

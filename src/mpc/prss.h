@@ -1,0 +1,145 @@
+// Pseudo-random secret sharing (mpc.md 8): every set A of n-t parties owns a 128-bit key; sharings of random elements, of
+// zero at degree 2t and of bounded masks are derived from these keys without communication.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "algebra/shamir.h"
+#include "base/ids.h"
+#include "base/secret.h"
+#include "crypto/aes.h"
+#include "crypto/hash.h"
+
+namespace witan::mpc {
+
+using algebra::Gr;
+using algebra::Share;
+using algebra::Word;
+using algebra::Z128;
+using algebra::Z64;
+
+using SetKey = ByteArray<16>;
+
+/// A set of parties; bit i - 1 stands for role i.
+class PartySet {
+ public:
+  constexpr explicit PartySet(std::uint16_t bits = 0) : bits_(bits) {}
+  constexpr bool contains(Role role) const { return bits_ >> role.index() & 1; }
+  constexpr std::uint16_t bits() const { return bits_; }
+  /// In ascending order.
+  std::vector<Role> members() const;
+  /// The parties of the committee that are not in the set.
+  std::vector<Role> outside(CommitteeSize committee) const;
+  friend auto operator<=>(const PartySet&, const PartySet&) = default;
+
+ private:
+  std::uint16_t bits_;
+};
+
+/// All sets of n-t parties, in lexicographic order of their member lists (mpc.md 7.2).
+std::vector<PartySet> key_sets(CommitteeSize committee);
+
+/// The keys that one party holds: those of the C(n-1,t) sets that it is in. Wiped on destruction.
+class SetKeys {
+ public:
+  /// `keys` by position among the sets that contain `self`, in the order of key_sets(). Precondition: as many as sets.
+  SetKeys(CommitteeSize committee, Role self, Secret<std::vector<SetKey>> keys);
+
+  CommitteeSize committee() const { return committee_; }
+  Role self() const { return self_; }
+  std::span<const PartySet> sets() const { return sets_; }
+  /// Key of sets()[i].
+  const SetKey& key(std::size_t i) const { return keys_.reveal()[i]; }
+  std::size_t size() const { return sets_.size(); }
+  SetKeys duplicate() const { return {committee_, self_, keys_.duplicate()}; }
+
+  /// For the vault: n, t, role, keys.
+  Secret<Bytes> encode() const;
+  /// Error: data_loss.
+  static Result<SetKeys> decode(ByteView record);
+
+ private:
+  CommitteeSize committee_;
+  Role self_;
+  std::vector<PartySet> sets_;
+  Secret<std::vector<SetKey>> keys_;
+};
+
+/// Purposes of the keys derived from a set key for one session (mpc.md 8.3).
+enum class PrfPurpose : std::uint8_t { psi = 0, chi = 1, psi0 = 3, chi_zero = 4 };
+
+/// K(r, sid, purpose): SHAKE256("WITPRSS1" || r || sid || purpose), 16 bytes.
+SetKey prf_key(const SetKey& key, SessionId session, PrfPurpose purpose);
+/// M(r): SHAKE256("WITPRSS2" || r), 16 bytes; once per set and epoch.
+SetKey mask_base_key(const SetKey& key);
+
+/// Blocks that one derived AES key may produce (security.md S6).
+inline constexpr std::uint64_t kMaxBlocksPerKey = std::uint64_t{1} << 28;
+
+/// The PRF of one derived key: AES of (counter, index i at byte 14, j at byte 13), byte 15 zero.
+class Prf {
+ public:
+  explicit Prf(const SetKey& derived) : aes_(derived) {}
+  /// psi0: one word. Precondition: counter below 2^64 (the format allows 2^104).
+  template <Word Z>
+  Z word(std::uint64_t counter) const;
+  /// psi (j = 0) and chi (j >= 1): one ring element.
+  template <Word Z>
+  Gr<Z> element(std::uint64_t counter, std::uint8_t j) const;
+
+ private:
+  crypto::Aes128 aes_;
+};
+
+/// Random sharings of degree t and zero sharings of degree 2t of one session. Each counter is used once.
+template <Word Z>
+class Prss {
+ public:
+  Prss(const SetKeys& keys, SessionId session);
+  /// PRSS.Next: a sharing of a uniform element.
+  Share<Z> random(std::uint64_t counter) const;
+  /// PRZS.Next: a sharing of zero of degree 2t.
+  Share<Z> zero(std::uint64_t counter) const;
+
+ private:
+  struct OneSet {
+    Prf psi, chi;
+    Gr<Z> polynomial;  // f_A at the own point
+  };
+  std::vector<OneSet> sets_;
+  std::vector<Gr<Z>> powers_;  // alpha, ..., alpha^t
+};
+
+/// Bound of one draw: Bd1 = 2^70 * 2^40 (mpc.md 8.5, threshold-tfhe.md 7.2).
+inline constexpr int kMaskBoundLog2 = 110;
+
+/// Noise flooding of decryptions: masks whose secrets are small integers, |secret| <= 2 C(n,t) 2^110. They use f_A (f_A(0) =
+/// 1), never an integer-normalised set polynomial (security.md S9).
+class MaskGenerator {
+ public:
+  explicit MaskGenerator(const SetKeys& keys);
+
+  /// This party's shares of the masks of blocks 0 .. blocks - 1 of one ciphertext: block q is the sum of the draws 2q and
+  /// 2q + 1 of every set, under a key bound to the session and to the mask context (threshold-tfhe.md 7.2). The same
+  /// arguments give the same shares. Error: invalid_argument above kMaxBlocksPerKey / 2 blocks (S6).
+  Result<std::vector<Share<Z128>>> masks(SessionId session, const crypto::Digest& context, std::size_t blocks) const;
+
+ private:
+  struct OneSet {
+    crypto::Aes128 base;  // M(r)
+    Gr<Z128> polynomial;  // f_A at the own point
+  };
+  std::vector<OneSet> sets_;
+};
+
+/// K_phi: CBC-MAC of h1 || h2 under M, with h1 || h2 = SHAKE256("WITMASK2" || sid || context), 32 bytes.
+ByteArray<32> mask_key_input(SessionId session, const crypto::Digest& context);
+SetKey mask_key(const crypto::Aes128& base, const ByteArray<32>& input);
+/// phi from an AES output: -2^110 + (block mod 2^111).
+constexpr Z128 mask_draw(Z128 block) {
+  return (block & ((Z128{1} << (kMaskBoundLog2 + 1)) - 1)) - (Z128{1} << kMaskBoundLog2);
+}
+
+}  // namespace witan::mpc

@@ -1,0 +1,308 @@
+#include "mpc/prss.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "algebra/decode.h"
+#include "mpc/set_keys_for_test.h"
+#include "support/support.h"
+
+namespace witan::mpc {
+namespace {
+
+using test::make_set_keys;
+using witan::test::hex;
+using witan::test::read_json;
+
+template <Word Z>
+Gr<Z> element(const nlohmann::json& text) {
+  const Bytes raw = hex(text.get<std::string>());
+  EXPECT_EQ(raw.size(), Gr<Z>::kSizeBytes);
+  return Gr<Z>::decode(raw.data());
+}
+
+SetKey key_from(const nlohmann::json& text) {
+  const Bytes raw = hex(text.get<std::string>());
+  SetKey out{};
+  std::copy(raw.begin(), raw.end(), out.begin());
+  return out;
+}
+
+SessionId session_from(const nlohmann::json& text) {
+  return {load_le<u128>(hex(text.get<std::string>()).data())};
+}
+
+crypto::Digest digest_from(const nlohmann::json& text) {
+  const Bytes raw = hex(text.get<std::string>());
+  crypto::Digest out{};
+  std::copy(raw.begin(), raw.end(), out.begin());
+  return out;
+}
+
+Z128 signed_decimal(std::string text) {
+  const bool negative = text.starts_with('-');
+  Z128 value = 0;
+  for (const char c : text.substr(negative ? 1 : 0)) value = value * 10 + static_cast<Z128>(c - '0');
+  return negative ? -value : value;
+}
+
+/// First 16 bytes of SHAKE256("AGREERND" || le64(i) for i in A).
+SetKey vector_key(std::size_t, PartySet set) {
+  crypto::Shake256 hash;
+  hash.update(as_bytes("AGREERND"));
+  for (const Role role : set.members()) {
+    ByteArray<8> number;
+    store_le<std::uint64_t>(static_cast<std::uint64_t>(role.number()), number.data());
+    hash.update(number);
+  }
+  SetKey out;
+  hash.finish(out);
+  return out;
+}
+
+template <Word Z>
+Gr<Z> open_all(CommitteeSize committee, const std::vector<Share<Z>>& shares) {
+  std::vector<Role> roles;
+  std::vector<Gr<Z>> word;
+  for (int i = 1; i <= committee.parties(); ++i) {
+    roles.push_back(Role(i));
+    word.push_back(shares[static_cast<std::size_t>(i - 1)].value);
+  }
+  const auto decoded = algebra::decode_reference<Z>(committee, roles, word, 0);
+  EXPECT_TRUE(decoded);
+  return decoded->secret();
+}
+
+TEST(KeySets, AreLexicographicAndAsManyAsTheSpecSays) {
+  struct Row {
+    int n, t;
+    std::size_t sets, own;
+  };
+  for (const Row& row :
+       {Row{4, 1, 4, 3}, Row{5, 1, 5, 4}, Row{7, 2, 21, 15}, Row{10, 3, 120, 84}, Row{13, 4, 715, 495}}) {
+    const auto committee = CommitteeSize::make(row.n, row.t).value();
+    const auto sets = key_sets(committee);
+    EXPECT_EQ(sets.size(), row.sets);
+    EXPECT_TRUE(std::ranges::is_sorted(sets, {}, [](PartySet set) { return set.members(); }));
+    EXPECT_EQ(std::set<PartySet>(sets.begin(), sets.end()).size(), row.sets);
+    for (int i = 1; i <= row.n; ++i)
+      EXPECT_EQ(static_cast<std::size_t>(std::ranges::count_if(sets, [&](PartySet s) { return s.contains(Role(i)); })),
+                row.own);
+  }
+}
+
+// tests/data/mpc/prf_prss.json, "prf"
+TEST(Prf, VectorsOfEveryPurpose) {
+  const auto vectors = read_json("mpc/prf_prss.json");
+  int seen = 0;
+  for (const auto& e : vectors.at("prf")) {
+    const SetKey key = key_from(e.at("set_key"));
+    const SessionId session = session_from(e.at("sid"));
+    const auto derived = [&](PrfPurpose purpose, const char* name) {
+      const SetKey out = prf_key(key, session, purpose);
+      EXPECT_EQ(to_hex(out), e.at(name).get<std::string>()) << name;
+      return Prf(out);
+    };
+    const Prf psi = derived(PrfPurpose::psi, "psi_key"), chi = derived(PrfPurpose::chi, "chi_key");
+    const Prf psi0 = derived(PrfPurpose::psi0, "psi0_key"), chi_zero = derived(PrfPurpose::chi_zero, "zero_key");
+    EXPECT_EQ(to_hex(mask_base_key(key)), e.at("mask_base_key").get<std::string>());
+    const SetKey phi_key =
+        mask_key(crypto::Aes128(mask_base_key(key)), mask_key_input(session, digest_from(e.at("phi_context"))));
+    EXPECT_EQ(to_hex(phi_key), e.at("phi_key").get<std::string>());
+    for (const auto& v : e.at("phi_bd1_2pow110"))
+      EXPECT_TRUE(mask_draw(Prf(phi_key).word<Z128>(v.at("ctr").get<std::uint64_t>())) ==
+                  signed_decimal(v.at("value").get<std::string>()));
+    const auto values = [&]<Word Z>(Z) {
+      for (const auto& v : e.at("psi"))
+        EXPECT_EQ(psi.element<Z>(v.at("ctr").get<std::uint64_t>(), 0), element<Z>(v.at("value")));
+      for (const auto& v : e.at("chi"))
+        EXPECT_EQ(chi.element<Z>(v.at("ctr").get<std::uint64_t>(), v.at("j").get<std::uint8_t>()),
+                  element<Z>(v.at("value")));
+      for (const auto& v : e.at("chi_zero"))
+        EXPECT_EQ(chi_zero.element<Z>(v.at("ctr").get<std::uint64_t>(), v.at("j").get<std::uint8_t>()),
+                  element<Z>(v.at("value")));
+      for (const auto& v : e.at("psi0")) {
+        Z expected = 0;  // a number, most significant digit first
+        for (const char c : v.at("value").get<std::string>())
+          expected = static_cast<Z>((expected << 4) | static_cast<Z>(c <= '9' ? c - '0' : c - 'a' + 10));
+        EXPECT_TRUE(psi0.word<Z>(v.at("ctr").get<std::uint64_t>()) == expected);
+      }
+      ++seen;
+    };
+    if (e.at("k") == 64)
+      values(Z64{});
+    else
+      values(Z128{});
+  }
+  EXPECT_EQ(seen, 6);
+}
+
+template <Word Z>
+void check_prss(const nlohmann::json& e) {
+  const auto committee = CommitteeSize::make(e.at("n").get<int>(), e.at("t").get<int>()).value();
+  const SessionId session = session_from(e.at("sid"));
+  const auto keys = make_set_keys(committee, vector_key);
+  for (const char* name : {"f_A_first_set", "f_A_last_set"}) {
+    std::uint16_t bits = 0;
+    for (const int member : e.at(name).at("set").get<std::vector<int>>())
+      bits = static_cast<std::uint16_t>(bits | 1u << (member - 1));
+    for (int i = 1; i <= committee.parties(); ++i)
+      EXPECT_EQ(algebra::set_polynomial<Z>(PartySet(bits).outside(committee), Role(i)),
+                element<Z>(e.at(name).at("values").at(static_cast<std::size_t>(i - 1))));
+  }
+  for (int i = 1; i <= committee.parties(); ++i) {
+    const auto index = static_cast<std::size_t>(i - 1);
+    const Prss<Z> prss(keys[index], session);
+    for (const auto& v : e.at("prss"))
+      EXPECT_EQ(prss.random(v.at("ctr").get<std::uint64_t>()).value, element<Z>(v.at("shares").at(index)));
+    for (const auto& v : e.at("przs"))
+      EXPECT_EQ(prss.zero(v.at("ctr").get<std::uint64_t>()).value, element<Z>(v.at("shares").at(index)));
+  }
+}
+
+// tests/data/mpc/prf_prss.json, "prss": shares of every party at (4,1), (7,2), (13,4).
+TEST(Prss, VectorsOfEveryParty) {
+  const auto vectors = read_json("mpc/prf_prss.json");
+  for (const auto& e : vectors.at("prss")) {
+    if (e.at("k") == 64) {
+      check_prss<Z64>(e);
+      continue;
+    }
+    check_prss<Z128>(e);
+    const auto committee = CommitteeSize::make(e.at("n").get<int>(), e.at("t").get<int>()).value();
+    const auto keys = make_set_keys(committee, vector_key);
+    for (const auto& v : e.at("mask")) {
+      ASSERT_EQ(v.at("ctr"), 0);
+      std::vector<Share<Z128>> shares;
+      for (std::size_t i = 0; i < keys.size(); ++i) {
+        shares.push_back(
+            MaskGenerator(keys[i]).masks(session_from(e.at("sid")), digest_from(v.at("phi_context")), 1).value()[0]);
+        EXPECT_EQ(shares.back().value, element<Z128>(v.at("shares").at(i)));
+      }
+      EXPECT_EQ(open_all<Z128>(committee, shares),
+                Gr<Z128>::from_base(signed_decimal(v.at("secret_signed").get<std::string>())));
+    }
+  }
+}
+
+// tests/data/threshold-tfhe/noiseflood_vectors.json: partial decryptions plus masks.
+TEST(MaskGenerator, MaskedSharesOfTheNoiseFloodVectors) {
+  const auto vectors = read_json("threshold-tfhe/noiseflood_vectors.json");
+  ASSERT_EQ(vectors.size(), 3u);
+  for (const auto& e : vectors) {
+    const int n = e.at("n"), t = e.at("t");
+    const auto committee = CommitteeSize::make(n, t).value();
+    const auto keys = make_set_keys(committee, [&](std::size_t index, PartySet) {
+      const std::string label =
+          "set-" + std::to_string(n) + "-" + std::to_string(t) + "-" + std::to_string(index) + "#0";
+      SetKey key;
+      const Bytes raw = crypto::shake256(as_bytes(label), 16);
+      std::copy(raw.begin(), raw.end(), key.begin());
+      return key;
+    });
+    if (!e.contains("key_shares_hex")) continue;
+    const auto session = session_from(e.at("session_id_le_hex"));
+    const auto context = digest_from(e.at("mask_context_hex"));
+    const auto& ciphertexts = e.at("ciphertexts");
+    for (int i = 1; i <= n; ++i) {
+      const auto index = static_cast<std::size_t>(i - 1);
+      const Bytes key_share = hex(e.at("key_shares_hex").at(index).get<std::string>());
+      const auto masks = MaskGenerator(keys[index]).masks(session, context, ciphertexts.size()).value();
+      for (std::size_t q = 0; q < ciphertexts.size(); ++q) {
+        const Bytes mask = hex(ciphertexts.at(q).at("mask_hex").get<std::string>());
+        const Bytes body = hex(ciphertexts.at(q).at("body_hex").get<std::string>());
+        Gr<Z128> share = Gr<Z128>::from_base(load_le<Z128>(body.data()));
+        for (std::size_t j = 0; j < mask.size() / 16; ++j)
+          share -= Gr<Z128>::decode(key_share.data() + 64 * j) * load_le<Z128>(mask.data() + 16 * j);
+        share += masks[q].value;
+        EXPECT_EQ(share, element<Z128>(e.at("masked_shares_hex").at(q).at(index)));
+      }
+    }
+  }
+}
+
+// security.md S9 and S37: with f_A the secrets are small integers.
+TEST(MaskGenerator, SecretsStayWithinTheBound) {
+  for (const auto [n, t] : {std::pair{4, 1}, {7, 2}, {13, 4}}) {
+    const auto committee = CommitteeSize::make(n, t).value();
+    const auto keys = make_set_keys(committee, std::string("bound"));
+    const std::size_t blocks = 64;
+    std::vector<std::vector<Share<Z128>>> shares;
+    for (const auto& own : keys) shares.push_back(MaskGenerator(own).masks({17}, crypto::Digest{9}, blocks).value());
+    const Z128 bound = Z128{2} * key_sets(committee).size() << kMaskBoundLog2;
+    bool positive = false, negative = false;
+    for (std::size_t q = 0; q < blocks; ++q) {
+      std::vector<Share<Z128>> word;
+      for (const auto& own : shares) word.push_back(own[q]);
+      const auto secret = open_all<Z128>(committee, word);
+      EXPECT_TRUE(secret.in_base_ring());
+      const bool below_zero = secret.c[0] >> 127;
+      (below_zero ? negative : positive) = true;
+      EXPECT_TRUE((below_zero ? -secret.c[0] : secret.c[0]) <= bound) << n;
+      EXPECT_TRUE((below_zero ? -secret.c[0] : secret.c[0]) >= Z128{1} << 90) << "a mask that is no mask";
+    }
+    EXPECT_TRUE(positive && negative);
+  }
+}
+
+// security.md S4, S35: bound to session and context; the same pair repeats the same shares.
+TEST(MaskGenerator, AreBoundToSessionAndContextAndRepeat) {
+  const auto committee = CommitteeSize::make(4, 1).value();
+  const auto keys = make_set_keys(committee, std::string("binding"));
+  const MaskGenerator generator(keys[0]);
+  const auto same = [&](SessionId a, int x, SessionId b, int y) {
+    const auto first = generator.masks(a, crypto::Digest{static_cast<std::uint8_t>(x)}, 8).value();
+    const auto second = generator.masks(b, crypto::Digest{static_cast<std::uint8_t>(y)}, 8).value();
+    return static_cast<int>(std::ranges::count_if(std::vector{0, 1, 2, 3, 4, 5, 6, 7}, [&](int q) {
+      return first[static_cast<std::size_t>(q)].value == second[static_cast<std::size_t>(q)].value;
+    }));
+  };
+  EXPECT_EQ(same({1}, 1, {1}, 1), 8);
+  EXPECT_EQ(same({1}, 1, {2}, 1), 0);
+  EXPECT_EQ(same({1}, 1, {1}, 2), 0);
+  // Block q uses draws 2q and 2q+1 whatever the number of blocks.
+  const auto three = generator.masks({1}, crypto::Digest{1}, 3).value(),
+             eight = generator.masks({1}, crypto::Digest{1}, 8).value();
+  for (std::size_t q = 0; q < 3; ++q) EXPECT_EQ(three[q].value, eight[q].value);
+}
+
+TEST(Prss, SessionsRingsAndPurposesAreUnrelated) {
+  const auto committee = CommitteeSize::make(4, 1).value();
+  const auto keys = make_set_keys(committee, std::string("purposes"));
+  std::set<std::string> seen;
+  for (const unsigned session : {1u, 2u})
+    for (const auto purpose : {PrfPurpose::psi, PrfPurpose::chi, PrfPurpose::psi0, PrfPurpose::chi_zero})
+      EXPECT_TRUE(seen.insert(to_hex(prf_key(keys[0].key(0), {session}, purpose))).second);
+  EXPECT_TRUE(seen.insert(to_hex(mask_base_key(keys[0].key(0)))).second);
+}
+
+// security.md S6
+TEST(MaskGenerator, RefusesMoreBlocksThanAKeyServes) {
+  const auto keys = make_set_keys(CommitteeSize::make(4, 1).value(), std::string("limit"));
+  EXPECT_EQ(MaskGenerator(keys[0]).masks({1}, {}, kMaxBlocksPerKey / 2 + 1).error().code, Code::invalid_argument);
+}
+
+TEST(SetKeys, RecordRoundTripsAndDamageIsFound) {
+  const auto keys = make_set_keys(CommitteeSize::make(7, 2).value(), std::string("record"));
+  const auto record = keys[4].encode();
+  const auto read = SetKeys::decode(record.reveal());
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->self(), Role(5));
+  ASSERT_EQ(read->size(), 15u);
+  for (std::size_t i = 0; i < 15; ++i) EXPECT_EQ(read->key(i), keys[4].key(i));
+  for (std::size_t cut = 0; cut < record.reveal().size(); ++cut)
+    EXPECT_EQ(SetKeys::decode(ByteView(record.reveal()).first(cut)).error().code, Code::data_loss);
+  Bytes longer = record.reveal();
+  longer.push_back(0);
+  EXPECT_FALSE(SetKeys::decode(longer));
+  for (const std::size_t at : {0u, 4u, 5u, 6u, 7u}) {
+    Bytes bad = record.reveal();
+    bad[at] ^= 0x15;
+    EXPECT_FALSE(SetKeys::decode(bad)) << at;
+  }
+}
+
+}  // namespace
+}  // namespace witan::mpc
