@@ -91,7 +91,12 @@ std::optional<Decoded<Z>> decode_reference(CommitteeSize committee, std::span<co
 template <Word Z>
 std::optional<BatchOpening<Z>> open_batch(CommitteeSize committee, std::span<const Role> roles,
                                           std::span<const std::span<const Gr<Z>>> words) {
-  const std::size_t needed = 2 * degree_of(committee) + 1;
+  return open_batch_with<Z>(committee, roles, words, 2 * degree_of(committee) + 1);
+}
+
+template <Word Z>
+std::optional<BatchOpening<Z>> open_batch_with(CommitteeSize committee, std::span<const Role> roles,
+                                               std::span<const std::span<const Gr<Z>>> words, std::size_t needed) {
   WITAN_CHECK(roles.size() == words.size());
   const std::size_t rows = words.empty() ? 0 : words[0].size();
   for (const auto& word : words) WITAN_CHECK(word.size() == rows);
@@ -113,7 +118,9 @@ std::optional<BatchOpening<Z>> open_batch(CommitteeSize committee, std::span<con
     std::vector<Gr<Z>> word;
     for (const auto& shares : active_words) word.push_back(shares[row]);
     // As long as 2t + 1 shares agree with it there is one such polynomial (mpc.md 4.1, 4.4).
-    const std::size_t radius = std::min(active.size() - needed, degree_of(committee) - out.wrong.size());
+    const std::size_t distance = active.size() - degree_of(committee);  // of the code that is left
+    const std::size_t radius =
+        std::min({active.size() - needed, degree_of(committee) - out.wrong.size(), (distance - 1) / 2});
     const auto decoded = decode_reference<Z>(committee, active, word, radius);
     if (!decoded || decoded->wrong.empty()) return std::nullopt;
     for (const Role liar : decoded->wrong) {
@@ -160,6 +167,8 @@ std::optional<Gr<Z>> consistent_at_2t(CommitteeSize committee, std::span<const R
                                                       std::size_t);                                                 \
   template std::optional<BatchOpening<Z>> open_batch(CommitteeSize, std::span<const Role>,                          \
                                                      std::span<const std::span<const Gr<Z>>>);                      \
+  template std::optional<BatchOpening<Z>> open_batch_with(CommitteeSize, std::span<const Role>,                     \
+                                                          std::span<const std::span<const Gr<Z>>>, std::size_t);    \
   template class Predictor<Z>;                                                                                      \
   template std::optional<Gr<Z>> consistent_at_2t(CommitteeSize, std::span<const Role>, std::span<const Gr<Z>>);
 WITAN_INSTANTIATE(Z64)

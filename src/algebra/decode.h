@@ -43,6 +43,12 @@ template <Word Z>
 std::optional<BatchOpening<Z>> open_batch(CommitteeSize committee, std::span<const Role> roles,
                                           std::span<const std::span<const Gr<Z>>> words);
 
+/// The same with another number of parties that must agree. Only tests may ask for fewer than 2t + 1: they show that a
+/// wrong value is accepted then.
+template <Word Z>
+std::optional<BatchOpening<Z>> open_batch_with(CommitteeSize committee, std::span<const Role> roles,
+                                               std::span<const std::span<const Gr<Z>>> words, std::size_t needed);
+
 /// What parties send, predicted from t + 1 that agree: value = sum weights[j] * words[j]. Weights for any other party.
 template <Word Z>
 class Predictor {

@@ -1,0 +1,64 @@
+#include "protocols/decrypt.h"
+
+#include "protocols/decrypt_impl.h"
+
+namespace witan::protocols {
+
+tfhe::KeyName decryption_key(CiphertextFormat format) {
+  return format == CiphertextFormat::big_compressed ? tfhe::KeyName::sns_compression : tfhe::KeyName::sns;
+}
+
+crypto::Digest content_of_blocks(std::span<const tfhe::Lwe<Z128>> blocks) {
+  crypto::Sha256 hash;
+  for (const auto& block : blocks)
+    hash.update({reinterpret_cast<const std::uint8_t*>(block.data.data()), block.data.size() * sizeof(Z128)});
+  return hash.finish();
+}
+
+crypto::Digest mask_context(const KeyId& key, const SquashedCiphertext& ciphertext) {
+  const Bytes numbers = Writer()
+                            .u32(static_cast<std::uint32_t>(ciphertext.format))
+                            .u32(static_cast<std::uint32_t>(ciphertext.type))
+                            .u32(ciphertext.v)
+                            .take();
+  return crypto::Shake256(crypto::separators::kMaskContext)
+      .update(key.view())
+      .update(numbers)
+      .update(ciphertext.content)
+      .finish();
+}
+
+Bytes SessionRecord::encode() const {
+  return Writer().u8(1).raw(contexts).bytes(message).take();
+}
+
+Result<SessionRecord> SessionRecord::decode(ByteView record) {
+  Reader reader(record);
+  SessionRecord out;
+  if (reader.u8() != 1) reader.mark_failed();
+  out.contexts = reader.array<32>();
+  out.message = reader.take_bytes(runtime::kMaxPayloadBytes);
+  WITAN_TRY(reader.finish("a record of the table sessions"));
+  return out;
+}
+
+runtime::Change forget_message(SessionId session, const crypto::Digest& contexts) {
+  const auto id = session.bytes();
+  return {runtime::Change::Kind::put, kSessionsTable, Bytes(id.begin(), id.end()),
+          SessionRecord{contexts, {}}.encode()};
+}
+
+runtime::Task<runtime::SentLookup> JournalSentStore::find(SessionId session, runtime::Step step, Role) {
+  const auto id = session.bytes();
+  const auto stored = journal_.get(kSessionsTable, id);
+  if (!stored || !*stored) co_return runtime::SentLookup{};
+  auto record = SessionRecord::decode(**stored);
+  if (!record || record->message.empty() || step != kDecryptShares)
+    co_return runtime::SentLookup{.kind = runtime::SentLookup::Kind::finished, .payload = nullptr};
+  co_return runtime::SentLookup{.kind = runtime::SentLookup::Kind::found,
+                                .payload = runtime::make_payload(std::move(record->message))};
+}
+
+template class BasicPublicDecryption<DecryptionRules>;
+
+}  // namespace witan::protocols

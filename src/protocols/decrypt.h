@@ -1,0 +1,141 @@
+// Public decryption (threshold-tfhe.md 7, security.md 4.6).
+//
+//   for ciphertext c:  sid_c = sid(request, kind 1, c);  ctx_c = SHAKE256("WITMASK1", key, format, type, v, SHA-256(content))
+//   for its block q:   p_q = b - <a, key>;   c_q = p_q + mask(sid_c, ctx_c, draws 2q and 2q+1)
+//   journal            (sid_0, all ctx) -> own message                      before the first share leaves
+//   send to all        all ctx, all c_q                                     one message, session sid_0
+//   open               all c_q at degree t, robust                          coefficients 1..3 are 0
+//   decode, recombine  one plaintext per ciphertext
+//
+// The same request repeated sends the same message; other content under the same request id is refused (S7, S35, S41).
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "mpc/open.h"
+#include "mpc/prss.h"
+#include "protocols/key_shares.h"
+#include "runtime/journal.h"
+#include "runtime/router.h"
+#include "tfhe/fhe_type.h"
+
+namespace witan::protocols {
+
+/// CiphertextFormat numbers of the API.
+enum class CiphertextFormat : std::uint32_t {
+  small_compressed = 0,
+  small_expanded = 1,
+  big_compressed = 2,
+  big_expanded = 3
+};
+
+/// The key under which the squashed blocks of a format are encrypted.
+tfhe::KeyName decryption_key(CiphertextFormat format);
+
+/// One ciphertext, checked and ready: its squashed blocks, as many as the type has.
+struct SquashedCiphertext {
+  CiphertextFormat format = CiphertextFormat::big_compressed;
+  tfhe::FheType type = tfhe::FheType::boolean;
+  std::vector<tfhe::Lwe<Z128>> blocks;
+  /// Big formats: SHA-256 of the bytes as received (v = 0). Small formats: of the squashed blocks (v = 1), so that a build
+  /// with other rounding never reuses a mask; content_of_blocks() computes it.
+  crypto::Digest content{};
+  std::uint32_t v = 0;
+};
+
+/// SHA-256 over mask words and body of each block, u128 little endian, in order.
+crypto::Digest content_of_blocks(std::span<const tfhe::Lwe<Z128>> blocks);
+
+crypto::Digest mask_context(const KeyId& key, const SquashedCiphertext& ciphertext);
+
+struct DecryptionJob {
+  RequestId request;
+  KeyId key;
+  std::vector<SquashedCiphertext> ciphertexts;  // at most 65535
+};
+
+/// What a node lends to a decryption. All outlive it.
+struct DecryptionParty {
+  runtime::Router& router;
+  runtime::Journal& journal;
+  runtime::Compute& compute;
+  std::shared_ptr<const KeyShares> keys;
+  std::shared_ptr<const mpc::MaskGenerator> masks;
+  runtime::Duration resend_after = std::chrono::milliseconds(500);
+};
+
+struct Decrypted {
+  std::vector<Bytes> plaintexts;  // little endian, as long as each type, in request order
+  std::size_t blocks = 0;         // opened (S40)
+};
+
+inline constexpr runtime::Step kDecryptShares = 1;
+inline constexpr const char* kSessionsTable = "sessions";  // sid (16 bytes) -> SessionRecord
+
+/// What the journal keeps of a session: the digest of its mask contexts, and the own message as long as it may be asked for.
+struct SessionRecord {
+  crypto::Digest contexts{};
+  Bytes message;  // empty: no longer kept
+
+  Bytes encode() const;
+  static Result<SessionRecord> decode(ByteView record);
+};
+
+/// Replaces a session's record by one without the message; the binding stays for ever.
+runtime::Change forget_message(SessionId session, const crypto::Digest& contexts);
+
+/// Rules of the protocol; tests replace single ones and must then see a violation (see mpc::OpeningRules).
+struct DecryptionRules : mpc::OpeningRules {
+  static constexpr bool journal_before_sending = true;
+  static constexpr bool mask_bound_to_content = true;
+  static constexpr bool check_base_ring = true;
+};
+
+template <class Rules = DecryptionRules>
+class BasicPublicDecryption {
+ public:
+  BasicPublicDecryption(DecryptionParty party, DecryptionJob job);
+
+  SessionId session_id() const { return session_id_; }
+  const crypto::Digest& contexts_digest() const { return contexts_digest_; }
+
+  /// The protocol. Errors: already_exists (the session is bound to other content, or is running); deadline_exceeded and
+  /// aborted as RobustOpening::accept; internal (an opened value is not in the base ring); unavailable (journal). Once.
+  runtime::Task<Result<Decrypted>> run(runtime::Instant deadline);
+
+  /// After run() succeeded: names parties whose late message is a lie, until the deadline.
+  runtime::Task<void> watch_late(runtime::Instant until, std::function<void(Role)> on_lie);
+
+  /// Meaningful once run() has begun to collect.
+  mpc::OpeningReport report() const;
+
+ private:
+  using Shares = std::vector<Share<Z128>>;
+  runtime::Task<Result<Shares>> masked_shares();
+  runtime::Task<Status> bind(const Bytes& message);
+  Bytes message_of(const Shares& shares) const;
+  Result<Decrypted> decode(const std::vector<Gr<Z128>>& opened) const;
+
+  DecryptionParty party_;
+  std::shared_ptr<const DecryptionJob> job_;
+  std::vector<crypto::Digest> contexts_;
+  SessionId session_id_;
+  crypto::Digest contexts_digest_;
+  std::optional<runtime::Session> session_;
+  std::unique_ptr<mpc::RobustOpening<Z128, Rules>> opening_;
+};
+
+using PublicDecryption = BasicPublicDecryption<>;
+
+/// Answers peers that ask for messages of sessions which this process has not open: from the journal.
+class JournalSentStore final : public runtime::SentStore {
+ public:
+  explicit JournalSentStore(const runtime::Journal& journal) : journal_(journal) {}
+  runtime::Task<runtime::SentLookup> find(SessionId session, runtime::Step step, Role to) override;
+
+ private:
+  const runtime::Journal& journal_;
+};
+
+}  // namespace witan::protocols

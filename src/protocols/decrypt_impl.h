@@ -1,0 +1,139 @@
+// Definitions of BasicPublicDecryption, for decrypt.cc and for tests with other rules.
+#pragma once
+
+#include "base/codec.h"
+#include "crypto/ids.h"
+#include "crypto/separators.h"
+#include "mpc/open_impl.h"
+#include "protocols/decrypt.h"
+
+namespace witan::protocols {
+
+using runtime::ok;
+using runtime::Task;
+
+template <class Rules>
+BasicPublicDecryption<Rules>::BasicPublicDecryption(DecryptionParty party, DecryptionJob job)
+    : party_(std::move(party)), job_(std::make_shared<const DecryptionJob>(std::move(job))) {
+  WITAN_CHECK(!job_->ciphertexts.empty() && job_->ciphertexts.size() <= 0xffff);
+  crypto::Shake256 all(crypto::separators::kSessionContent);
+  for (const SquashedCiphertext& ciphertext : job_->ciphertexts) {
+    contexts_.push_back(mask_context(job_->key, ciphertext));
+    all.update(contexts_.back());
+  }
+  contexts_digest_ = all.finish();
+  session_id_ = crypto::session_id(job_->request.bytes(), crypto::SessionKind::public_decryption, 0, 0);
+}
+
+/// Partial decryptions plus masks, in pieces that keep the pool responsive.
+template <class Rules>
+Task<Result<typename BasicPublicDecryption<Rules>::Shares>> BasicPublicDecryption<Rules>::masked_shares() {
+  constexpr std::size_t kBlocksPerPiece = 32;  // of 6144 entries: below a millisecond
+  Shares out;
+  for (std::size_t c = 0; c < job_->ciphertexts.size(); ++c) {
+    const std::size_t blocks = job_->ciphertexts[c].blocks.size();
+    const SessionId session = crypto::session_id(job_->request.bytes(), crypto::SessionKind::public_decryption, 0,
+                                                 static_cast<std::uint16_t>(c));
+    const crypto::Digest context = Rules::mask_bound_to_content ? contexts_[c] : crypto::Digest{};
+    Shares masks =
+        co_await ok(co_await party_.compute(runtime::Work::urgent, [masks = party_.masks, session, context, blocks] {
+          return masks->masks(session, context, blocks);
+        }));
+    for (std::size_t first = 0; first < blocks; first += kBlocksPerPiece) {
+      const std::size_t last = std::min(blocks, first + kBlocksPerPiece);
+      const Shares piece =
+          co_await party_.compute(runtime::Work::urgent, [job = job_, keys = party_.keys, c, first, last] {
+            const SquashedCiphertext& ciphertext = job->ciphertexts[c];
+            const SharedKey& key = keys->of(decryption_key(ciphertext.format));
+            Shares shares;
+            for (std::size_t q = first; q < last; ++q) shares.push_back(partial_decrypt(key, ciphertext.blocks[q]));
+            return shares;
+          });
+      for (std::size_t q = first; q < last; ++q) out.push_back(piece[q - first] + masks[q]);
+    }
+  }
+  co_return out;
+}
+
+template <class Rules>
+Bytes BasicPublicDecryption<Rules>::message_of(const Shares& shares) const {
+  Bytes out;
+  for (const crypto::Digest& context : contexts_) append(out, context);
+  mpc::append_shares<Z128>(out, shares);
+  return out;
+}
+
+/// Binds the session to its content, durably, or finds it bound to the same.
+template <class Rules>
+Task<Status> BasicPublicDecryption<Rules>::bind(const Bytes& message) {
+  const auto id = session_id_.bytes();
+  const Bytes key(id.begin(), id.end());
+  SessionRecord record{contexts_digest_, message};
+  std::vector<runtime::Change> changes;
+  changes.push_back({runtime::Change::Kind::put_new, kSessionsTable, key, record.encode()});
+  Status committed = co_await party_.journal.commit(std::move(changes));
+  if (committed || committed.error().code != Code::already_exists) co_return committed;
+
+  const auto stored = co_await ok(party_.journal.get(kSessionsTable, key));
+  if (!stored) co_return fail(Code::internal, "session {} vanished from the journal", session_id_.hex());
+  const SessionRecord earlier = co_await ok(SessionRecord::decode(*stored));
+  if (earlier.contexts != contexts_digest_)
+    co_return fail(
+        Code::already_exists,
+        "session {} of request {} was used for other ciphertexts or another key; an id names one content for ever",
+        session_id_.hex(), job_->request.hex());
+  if (!earlier.message.empty() && earlier.message != message)
+    co_return fail(Code::internal, "session {} would send another message than before; nothing is sent",
+                   session_id_.hex());
+  co_return Status{};
+}
+
+template <class Rules>
+Result<Decrypted> BasicPublicDecryption<Rules>::decode(const std::vector<Gr<Z128>>& opened) const {
+  Decrypted out;
+  std::size_t at = 0;
+  for (const SquashedCiphertext& ciphertext : job_->ciphertexts) {
+    std::vector<std::uint8_t> pairs;
+    for (std::size_t q = 0; q < ciphertext.blocks.size(); ++q, ++at) {
+      if (Rules::check_base_ring && !opened[at].in_base_ring())
+        return fail(Code::internal,
+                    "block {} of an opened ciphertext is not in the base ring; the shares are of another key", q);
+      pairs.push_back(tfhe::decode_pair(opened[at].c[0]));
+    }
+    WITAN_ASSIGN(const tfhe::U256 value, tfhe::recombine(ciphertext.type, pairs));
+    out.plaintexts.push_back(value.to_le_bytes(static_cast<std::size_t>(tfhe::info(ciphertext.type).plaintext_bytes)));
+  }
+  out.blocks = at;
+  return out;
+}
+
+template <class Rules>
+Task<Result<Decrypted>> BasicPublicDecryption<Rules>::run(runtime::Instant deadline) {
+  Shares shares = co_await ok(co_await masked_shares());
+  Bytes message = message_of(shares);
+  if (message.size() > runtime::kMaxPayloadBytes)
+    co_return fail(Code::invalid_argument, "the shares of the request take {} bytes, the limit is {}", message.size(),
+                   runtime::kMaxPayloadBytes);
+  if (Rules::journal_before_sending) co_await ok(co_await bind(message));
+
+  const std::size_t header_bytes = contexts_.size() * sizeof(crypto::Digest);
+  session_ = co_await ok(party_.router.open(
+      session_id_, {.resend_after = party_.resend_after, .max_payload_bytes = message.size() + 4096, .max_steps = 2}));
+  opening_ = std::make_unique<mpc::RobustOpening<Z128, Rules>>(*session_, party_.compute, kDecryptShares, header_bytes,
+                                                               std::move(shares));
+  co_await ok(session_->send_all(kDecryptShares, runtime::make_payload(std::move(message))));
+  const auto opened = co_await ok(co_await opening_->accept(deadline));
+  co_return decode(opened);
+}
+
+template <class Rules>
+Task<void> BasicPublicDecryption<Rules>::watch_late(runtime::Instant until, std::function<void(Role)> on_lie) {
+  co_await opening_->watch_late(until, std::move(on_lie));
+}
+
+template <class Rules>
+mpc::OpeningReport BasicPublicDecryption<Rules>::report() const {
+  return opening_ ? opening_->report() : mpc::OpeningReport{};
+}
+
+}  // namespace witan::protocols

@@ -1,0 +1,170 @@
+#include "mpc/agreement.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "runtime/sim.h"
+#include "runtime/sim_adversary.h"
+#include "support/support.h"
+
+namespace witan::mpc {
+namespace {
+
+using namespace std::chrono_literals;
+using runtime::sim::Coverage;
+using runtime::sim::Node;
+using runtime::sim::SimRng;
+using runtime::sim::World;
+
+// tests/data/mpc/hash.json
+TEST(Commitment, VectorOfTheSpec) {
+  const auto vectors = test::read_json("mpc/hash.json");
+  const auto& e = vectors.at("commitment");
+  const Bytes opening_bytes = test::hex(e.at("opening").get<std::string>());
+  ByteArray<16> opening;
+  std::copy(opening_bytes.begin(), opening_bytes.end(), opening.begin());
+  const SessionId session{load_le<u128>(test::hex(e.at("sid").get<std::string>()).data())};
+  EXPECT_EQ(to_hex(commitment(Role(e.at("role").get<int>()), session, e.at("round").get<std::uint64_t>(),
+                              test::hex(e.at("msg").get<std::string>()), opening)),
+            e.at("commitment").get<std::string>());
+}
+
+using Outcomes = std::map<int, Result<SetKeys>>;
+
+runtime::sim::Program agreeing(Outcomes& outcomes) {
+  return [&outcomes](Node& node) -> runtime::Task<void> {
+    auto session = node.router().open({u128{99}});
+    if (!session) co_return;
+    auto keys = co_await agree_set_keys(*session, node.rng(), 10s);
+    outcomes.insert_or_assign(node.role().number(), std::move(keys));
+    co_await node.loop().sleep_for(30s);  // stay to answer
+  };
+}
+
+runtime::sim::WorldOptions options(std::uint64_t seed, CommitteeSize committee) {
+  return {.seed = seed, .committee = committee, .router = {}};
+}
+
+TEST(Agreement, AllMembersHoldTheSameFreshKeys) {
+  for (const auto [n, t] : {std::pair{4, 1}, {7, 2}, {13, 4}}) {
+    const auto committee = CommitteeSize::make(n, t).value();
+    std::map<PartySet, SetKey> first_run;
+    for (const std::uint64_t seed : {1u, 2u}) {
+      Outcomes outcomes;
+      World world(options(seed, committee), agreeing(outcomes));
+      ASSERT_EQ(world.run(60s), runtime::sim::End::finished);
+      std::map<PartySet, SetKey> keys;
+      for (auto& [role, result] : outcomes) {
+        ASSERT_TRUE(result) << result.error().message;
+        for (std::size_t i = 0; i < result->size(); ++i) {
+          const auto [it, inserted] = keys.emplace(result->sets()[i], result->key(i));
+          EXPECT_EQ(it->second, result->key(i)) << "party " << role;
+        }
+      }
+      EXPECT_EQ(keys.size(), key_sets(committee).size());
+      for (const auto& [set, key] : first_run) EXPECT_NE(keys.at(set), key);
+      first_run = keys;
+    }
+  }
+}
+
+// Members of a set never differ, whatever t parties do; and with everybody honest nothing stops the agreement.
+TEST(AgreementCampaign, HonestMembersNeverEndWithDifferentKeys) {
+  for (const auto [n, t] : {std::pair{4, 1}, {7, 2}, {13, 4}}) {
+    const auto committee = CommitteeSize::make(n, t).value();
+    const auto report = runtime::sim::campaign(
+        fmt::format("agreement n={}", n), 1, n == 13 ? 20 : 100, [&](std::uint64_t seed, Coverage& coverage) -> Status {
+          SimRng rng(seed, 3);
+          Outcomes outcomes;
+          World world(options(seed, committee), agreeing(outcomes));
+          for (int k = 0; k < t; ++k) {
+            auto& faults = world.faults(Role(1 + static_cast<int>(rng.below(static_cast<std::uint64_t>(n)))));
+            using namespace runtime::sim;
+            switch (rng.below(7)) {
+              case 0:
+                faults.silent = true;
+                break;
+              case 1:
+                faults.corrupt = lie_randomly(seed), faults.rushing = true;
+                break;
+              case 2:
+                faults.corrupt = equivocate(seed);
+                break;
+              case 3:
+                faults.corrupt = mangle(seed);
+                break;
+              case 4:
+                faults.corrupt = contradict_itself(seed);
+                break;
+              case 5:
+                faults.corrupt = sometimes(0.1, seed, lie_randomly(seed));
+                break;
+              default:
+                faults.duplicate = 0.5;
+                break;
+            }
+          }
+          world.run(120s);
+          coverage.merge(world.coverage());
+          std::map<PartySet, SetKey> keys;
+          for (auto& [role, result] : outcomes) {
+            if (world.byzantine().contains(Role(role))) continue;
+            coverage.add(result ? "agreement.keys" : "agreement.aborted");
+            if (!result) continue;
+            for (std::size_t i = 0; i < result->size(); ++i) {
+              const auto [it, inserted] = keys.emplace(result->sets()[i], result->key(i));
+              if (it->second != result->key(i))
+                return fail(Code::internal, "two honest parties hold different keys of one set");
+            }
+          }
+          for (int i = 1; i <= n; ++i)
+            if (!world.byzantine().contains(Role(i)) && !outcomes.contains(i))
+              return fail(Code::internal, "party {} neither agreed nor gave up", i);
+          return world.audit().verdict();
+        });
+    EXPECT_EQ(report.failures.size(), 0u);
+    if (n == 4) EXPECT_GT(report.coverage.count("agreement.keys"), 0u);  // with more faults nearly every run aborts
+    EXPECT_GT(report.coverage.count("agreement.aborted"), 0u);
+  }
+}
+
+TEST(Agreement, NamesWhoBrokeIt) {
+  const auto committee = CommitteeSize::make(4, 1).value();
+  // Party 3 tells party 1 another share than the others: it committed to one, so the opening does not fit.
+  Outcomes outcomes;
+  World world(options(5, committee), agreeing(outcomes));
+  world.faults(Role(3)).corrupt = [](Role receiver, const runtime::Frame& frame) {
+    runtime::Frame out = frame;
+    if (receiver == Role(1) && frame.kind == runtime::FrameKind::data && frame.step == kAgreementOpen) {
+      Bytes bytes = *frame.payload;
+      bytes[0] ^= 1;
+      out.payload = runtime::make_payload(std::move(bytes));
+    }
+    return std::vector{out};
+  };
+  world.run(120s);
+  ASSERT_FALSE(outcomes.at(1));
+  EXPECT_EQ(outcomes.at(1).error().code, Code::aborted);
+  EXPECT_NE(outcomes.at(1).error().message.find("party 3 opened"), std::string::npos) << outcomes.at(1).error().message;
+}
+
+// S3: what determines a key goes to members of its set only.
+TEST(Agreement, MessagesHoldOnlySetsThatTheReceiverIsIn) {
+  const auto committee = CommitteeSize::make(7, 2).value();
+  Outcomes outcomes;
+  std::map<runtime::Step, std::size_t> bytes;
+  World world(options(6, committee), agreeing(outcomes));
+  world.faults(Role(2)).corrupt = [&](Role, const runtime::Frame& frame) {
+    if (frame.kind == runtime::FrameKind::data) bytes[frame.step] = frame.payload->size();
+    return std::vector{frame};
+  };
+  world.run(60s);
+  const std::size_t common = 10;  // C(5,3): sets of 5 of 7 that contain both
+  EXPECT_EQ(bytes.at(kAgreementCommit), 32 * common);
+  EXPECT_EQ(bytes.at(kAgreementOpen), 32 * common);
+  EXPECT_EQ(bytes.at(kAgreementCompare), 32 * common);
+}
+
+}  // namespace
+}  // namespace witan::mpc
