@@ -117,8 +117,10 @@ Task<Result<Decrypted>> BasicPublicDecryption<Rules>::run(runtime::Instant deadl
   if (Rules::journal_before_sending) co_await ok(co_await bind(message));
 
   const std::size_t header_bytes = contexts_.size() * sizeof(crypto::Digest);
-  session_ = co_await ok(party_.router.open(
-      session_id_, {.resend_after = party_.resend_after, .max_payload_bytes = message.size() + 4096, .max_steps = 2}));
+  session_ = co_await ok(party_.router.open(session_id_, {.resend_after = party_.resend_after,
+                                                          .max_payload_bytes = message.size() + 4096,
+                                                          .max_steps = 2,
+                                                          .reopen = true}));
   opening_ = std::make_unique<mpc::RobustOpening<Z128, Rules>>(*session_, party_.compute, kDecryptShares, header_bytes,
                                                                std::move(shares));
   co_await ok(session_->send_all(kDecryptShares, runtime::make_payload(std::move(message))));

@@ -242,8 +242,11 @@ Router::Router(Loop& loop, Link& link, RouterLimits limits) : impl_(std::make_un
 Router::~Router() = default;
 
 Result<Session> Router::open(SessionId id, SessionOptions options) {
-  if (impl_->sessions.contains(id) || impl_->remembered.contains(id))
-    return fail(Code::already_exists, "session {} was opened before", id.hex());
+  const auto before = impl_->sessions.find(id);
+  const bool open_now = before != impl_->sessions.end() && before->second->open;
+  if (open_now || (!options.reopen && (before != impl_->sessions.end() || impl_->remembered.contains(id))))
+    return fail(Code::already_exists, "session {} {}", id.hex(), open_now ? "is open" : "was opened before");
+  if (before != impl_->sessions.end()) impl_->drop_closed(*before->second);
   if (impl_->open_count >= impl_->limits.open_sessions)
     return fail(Code::resource_exhausted, "session {}: {} sessions are open, the limit", id.hex(), impl_->open_count);
   auto state = std::make_shared<Session::State>(*impl_, id, options);

@@ -40,6 +40,9 @@ struct SessionOptions {
   std::size_t max_payload_bytes = kMaxPayloadBytes;
   /// Steps at or above this number are dropped and counted.
   Step max_steps = 1u << 20;
+  /// The id may have been open in this process before, and be closed now. Only for an owner whose journal guarantees that
+  /// it repeats exactly what it sent then.
+  bool reopen = false;
 };
 
 /// Two different messages of one party for one step.

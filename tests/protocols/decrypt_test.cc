@@ -411,6 +411,33 @@ TEST(Decrypt, APartyWithOtherCiphertextBytesIsTolerated) {
   }
 }
 
+// A decryption that failed for want of shares is done again in the same process, under the same session.
+TEST(Decrypt, IsRepeatedAfterAFailureWithTheSameMessage) {
+  const Material& material = Material::of(4, 1);
+  const Jobs jobs(material, 12, 1);
+  std::vector<PartyOutcome> outcomes(4);
+  int failures = 0;
+  const auto program = [&](runtime::sim::Node& node) -> runtime::Task<void> {
+    const std::size_t index = node.role().index();
+    for (int attempt = 0; attempt < 2; ++attempt) {
+      PublicDecryption decryption(
+          {node.router(), node.journal(), node.compute(), material.keys[index], material.masks[index]}, jobs.jobs[0]);
+      auto result = co_await decryption.run(node.loop().after(5s));
+      if (result)
+        outcomes[index].plaintexts[0] = result->plaintexts;
+      else
+        ++failures;
+      co_await node.loop().sleep_for(3s);
+    }
+    co_await node.loop().sleep_for(30s);
+  };
+  World world(options(12, material), program);
+  world.add_partition({.side = {Role(1), Role(2)}, .from = {}, .until = runtime::Instant(6s)});
+  ASSERT_EQ(world.run(200s), End::finished);
+  EXPECT_EQ(failures, 4);
+  EXPECT_TRUE(verdict(world, jobs, outcomes, true));
+}
+
 // tests/data/threshold-tfhe/noiseflood_vectors.json: the context rule.
 TEST(MaskContext, IsTheHashOfTheVectors) {
   const auto vectors = witan::test::read_json("threshold-tfhe/noiseflood_vectors.json");
