@@ -1,0 +1,42 @@
+// What the services of a node share. All members outlive the services; loop thread only.
+#pragma once
+
+#include "api/types.h"
+#include "crypto/ecdsa.h"
+#include "node/config.h"
+#include "node/extension.h"
+#include "node/rate_limiter.h"
+#include "runtime/compute.h"
+#include "runtime/router.h"
+#include "runtime/scope.h"
+#include "transport/transport.h"
+
+namespace witan::node {
+
+struct Core {
+  const Config& config;
+  runtime::Loop& loop;
+  runtime::Compute& compute;
+  runtime::Journal& journal;
+  runtime::Vault& private_vault;
+  runtime::Vault& public_vault;
+  Rng& rng;
+  const crypto::SigningKey& signing_key;
+  runtime::Router& router;
+  transport::Transport& transport;
+  RequestStore& requests;
+  KeyStore& keys;
+  EpochStore& epochs;
+  RateLimiter& limiter;
+  runtime::TaskScope& scope;  // background work of requests
+  Extension* extension;       // null in production
+
+  bool accepts(KeyOrigin origin) const {
+    return origin == KeyOrigin::generated || (extension && extension->accepts(origin));
+  }
+  bool accepts(EpochOrigin origin) const {
+    return origin == EpochOrigin::robust || (extension && extension->accepts(origin));
+  }
+};
+
+}  // namespace witan::node

@@ -1,0 +1,241 @@
+#include "node/public_decryptor.h"
+
+#include <algorithm>
+
+#include "api/codec.h"
+#include "base/codec.h"
+#include "base/log.h"
+#include "crypto/separators.h"
+
+namespace witan::node {
+
+using runtime::ok;
+using runtime::Task;
+using runtime::Work;
+
+namespace {
+
+constexpr std::size_t kMaxNotes = 10000;
+constexpr auto kWatchLate = std::chrono::seconds(30);
+constexpr std::uint64_t kAlarmBlocks = std::uint64_t{1} << 40;  // security.md 5, S40
+constexpr const char* kCounters = "counters";
+
+std::string roles(runtime::RoleSet set) {
+  std::string out;
+  for (const Role role : set) out += fmt::format("{}{}", out.empty() ? "" : ",", role.number());
+  return out;
+}
+
+}  // namespace
+
+/// All checks of service.md 5.2, in its order; nothing is changed.
+Task<Result<PublicDecryptor::Checked>> PublicDecryptor::check(Request request) {
+  Checked out;
+  out.fields = co_await ok(validate_decryption(*request));
+  if (out.fields.context != default_context_id())
+    co_return fail(Code::not_found, "context {} is not known here", out.fields.context.hex());
+  const Epoch* epoch = core_.epochs.find(out.fields.epoch);
+  if (epoch == nullptr || epoch->context != out.fields.context)
+    co_return fail(Code::not_found, "epoch {} is not known in context {}", out.fields.epoch.hex(),
+                   out.fields.context.hex());
+  const KeyRecord* key = core_.keys.find(out.fields.key, out.fields.epoch);
+  if (key == nullptr)
+    co_return fail(Code::not_found, "key {} does not exist in epoch {}", out.fields.key.hex(), out.fields.epoch.hex());
+  if (!core_.accepts(key->origin))
+    co_return fail(Code::failed_precondition,
+                   "key {} has origin = {}: somebody has seen it, this program does not use it", key->key.hex(),
+                   to_string(key->origin));
+  if (!core_.accepts(epoch->origin))
+    co_return fail(Code::failed_precondition, "epoch {} is {}: this program does not use it", epoch->id.hex(),
+                   to_string(epoch->origin));
+  const auto params = std::make_shared<const tfhe::Params>(co_await ok(tfhe::params_by_name(key->params)));
+  for (const CiphertextRef& ref : out.fields.ciphertexts)
+    out.ciphertexts.push_back(co_await ok(co_await core_.compute(Work::urgent, [request, ref, params] {
+      return parse_ciphertext(ref, request->ciphertexts[ref.index].ciphertext, *params);
+    })));
+  co_return out;
+}
+
+Task<Status> PublicDecryptor::accept(api::PublicDecryptionRequest message) {
+  auto permit = co_await ok(core_.limiter.take(core_.config.rate_limits.pub_decrypt));
+  const auto request = std::make_shared<const api::PublicDecryptionRequest>(std::move(message));
+  Checked checked = co_await ok(co_await check(request));
+  Bytes body = api::encode(*request);
+  const auto digest = crypto::tagged_hash(crypto::separators::kRequestContent, body);
+  co_await ok(co_await core_.requests.insert(RequestKind::public_decryption, checked.fields.request.bytes(), digest,
+                                             std::move(body)));
+  core_.scope.spawn(work(std::move(checked), std::move(permit), false));
+  co_return Status{};
+}
+
+void PublicDecryptor::resume(const InterruptedRequest& request) {
+  core_.scope.spawn(resume_one(request));
+}
+
+Task<void> PublicDecryptor::resume_one(InterruptedRequest interrupted) {
+  auto decoded = api::decode<api::PublicDecryptionRequest>(interrupted.body);
+  Result<Checked> checked = fail(Code::data_loss, "the stored request cannot be read");
+  if (decoded) checked = co_await check(std::make_shared<const api::PublicDecryptionRequest>(*std::move(decoded)));
+  if (!checked) {
+    const Status failed = co_await core_.requests.fail_request(
+        RequestKind::public_decryption, interrupted.id, std::move(checked).error().within("aborted after a restart"));
+    if (!failed) log::error("public decryption {}: {}", to_hex(interrupted.id), failed.error().message);
+    co_return;
+  }
+  log::info("public decryption {}: taken up again after a restart", to_hex(interrupted.id));
+  co_await work(*std::move(checked), {}, true);
+}
+
+/// Small formats: decompress, pair, switch and squash (threshold-tfhe.md 6.2). Big ones are squashed already.
+Task<Result<protocols::SquashedCiphertext>> PublicDecryptor::squash(ParsedCiphertext parsed, const KeyRecord& record) {
+  protocols::SquashedCiphertext out;
+  out.format = parsed.ref.format;
+  out.type = parsed.ref.type;
+  if (!parsed.squashed.empty()) {
+    out.blocks = std::move(parsed.squashed);
+    out.content = parsed.bytes_digest;
+    co_return out;
+  }
+  const auto keys = co_await ok(co_await core_.keys.small_keys(record));
+  std::vector<tfhe::Block> blocks = std::move(parsed.blocks);
+  if (parsed.list) {
+    if (!keys->decompression) co_return fail(Code::failed_precondition, "the key set has no decompression key");
+    const auto list = std::make_shared<const tfhe::PackedList<tfhe::u64>>(*std::move(parsed.list));
+    const auto count = static_cast<std::size_t>(tfhe::info(out.type).blocks);
+    for (std::size_t i = 0; i < count; ++i)
+      blocks.push_back(co_await ok(co_await core_.compute(
+          Work::urgent, [keys, list, i] { return tfhe::decompress(*keys->decompression, *list, i); })));
+  }
+  const auto paired =
+      std::make_shared<const std::vector<tfhe::Block>>(co_await ok(tfhe::pair_blocks(blocks, keys->max_noise_level)));
+  for (std::size_t i = 0; i < paired->size(); ++i) {
+    auto squashed = co_await ok(co_await core_.compute(
+        Work::urgent, [keys, paired, i] { return tfhe::squash(keys->compute, keys->sns, (*paired)[i]); }));
+    out.blocks.push_back(std::move(squashed.lwe));
+  }
+  out.v = 1;
+  out.content = protocols::content_of_blocks(out.blocks);
+  co_return out;
+}
+
+/// S40: blocks decrypted per key, in the journal; an alarm when flooding wears thin.
+Result<std::vector<runtime::Change>> PublicDecryptor::count_blocks(const DecryptionFields& fields, std::size_t blocks) {
+  blocks_decrypted_ += blocks;
+  Bytes key = Writer().text("blocks").id(fields.key).id(fields.epoch).take();
+  const auto known = blocks_by_key_.find(key);
+  std::uint64_t now = blocks;
+  if (known != blocks_by_key_.end()) {
+    now += known->second;
+  } else {
+    WITAN_ASSIGN(const auto stored, core_.journal.get(kCounters, key));
+    if (stored && stored->size() == 8) now += load_le<std::uint64_t>(stored->data());
+  }
+  blocks_by_key_[key] = now;
+  if (now >= kAlarmBlocks)
+    log::error("ALARM: key {} has decrypted {} blocks, above 2^40; rotate it", fields.key.hex(), now);
+  std::vector<runtime::Change> out;
+  out.push_back({runtime::Change::Kind::put, kCounters, std::move(key), Writer().u64(now).take()});
+  return out;
+}
+
+Task<Result<Bytes>> PublicDecryptor::decrypt(const Checked& checked,
+                                             std::unique_ptr<protocols::PublicDecryption>& running, bool resumed,
+                                             std::vector<runtime::Change>& counters) {
+  const DecryptionFields& fields = checked.fields;
+  const KeyRecord& record = *core_.keys.find(fields.key, fields.epoch);
+  protocols::DecryptionJob job{fields.request, fields.key, {}};
+  for (const ParsedCiphertext& parsed : checked.ciphertexts)
+    job.ciphertexts.push_back(co_await ok(co_await squash(parsed, record)));
+  const auto shares = co_await ok(core_.keys.shares(record));
+  protocols::DecryptionParty party{
+      core_.router,
+      core_.journal,
+      core_.compute,
+      shares,
+      core_.epochs.find(fields.epoch)->masks,
+      resumed ? runtime::Duration{} : runtime::Duration(core_.config.threshold.resend_after)};
+  running = std::make_unique<protocols::PublicDecryption>(std::move(party), std::move(job));
+  const auto decrypted = co_await ok(co_await running->run(core_.loop.after(core_.config.threshold.decrypt_timeout)));
+
+  std::vector<crypto::Plaintext> plaintexts;
+  for (std::size_t i = 0; i < decrypted.plaintexts.size(); ++i)
+    plaintexts.push_back({decrypted.plaintexts[i], static_cast<std::int32_t>(checked.ciphertexts[i].ref.type)});
+  const std::string id = fields.request.hex();
+  const auto signatures =
+      co_await ok(crypto::sign_public_decryption(core_.signing_key, fields.signing, plaintexts, id));
+  const auto& verifying_key = core_.signing_key.verifying_key();
+  // Nothing wrong may leave: what was made is read again as a client would.
+  co_await ok(crypto::verify_public_decryption(verifying_key, fields.signing, plaintexts, id, signatures.internal,
+                                               signatures.external));
+
+  api::PublicDecryptionResponse response;
+  response.signature.assign(signatures.internal.begin(), signatures.internal.end());
+  response.external_signature.assign(signatures.external.begin(), signatures.external.end());
+  response.extra_data = fields.signing.extra_data;
+  api::PublicDecryptionResponsePayload payload;
+  payload.verification_key = verifying_key.bincode();
+  payload.request_id = id;
+  for (crypto::Plaintext& plaintext : plaintexts) payload.plaintexts.push_back({plaintext.bytes, plaintext.fhe_type});
+  response.payload = std::move(payload);
+  response.signatures =
+      sign_with_schemes(core_.signing_key, fields.schemes, signatures.external, crypto::separators::kPublicDecryption,
+                        crypto::public_decryption_payload(verifying_key, plaintexts, id));
+  counters = co_await ok(count_blocks(fields, decrypted.blocks));
+  co_return api::encode(response);
+}
+
+Task<void> PublicDecryptor::work(Checked checked, RateLimiter::Permit permit, bool resumed) {
+  const RequestId id = checked.fields.request;
+  const auto begun = core_.loop.now();
+  std::unique_ptr<protocols::PublicDecryption> running;
+  std::vector<runtime::Change> counters;
+  auto response = co_await decrypt(checked, running, resumed, counters);
+  Status stored;
+  if (response)
+    stored = co_await core_.requests.finish(RequestKind::public_decryption, id.bytes(), *std::move(response),
+                                            std::move(counters));
+  else
+    stored = co_await core_.requests.fail_request(RequestKind::public_decryption, id.bytes(), response.error());
+  if (!stored)
+    log::error("public decryption {}: the outcome could not be recorded: {}", id.hex(), stored.error().message);
+  permit = {};
+  checked.ciphertexts.clear();
+  if (running) keep_notes(id, running->report());
+  if (!response) co_return;
+
+  const auto report = running->report();
+  log::info("public decryption {}: {} ciphertexts in {} ms; agreed {}; lied {}; not heard yet {}", id.hex(),
+            checked.ciphertexts.size(),
+            std::chrono::duration_cast<std::chrono::milliseconds>(core_.loop.now() - begun).count(),
+            roles(report.agreed), roles(report.lied), roles(report.silent));
+  for (const Role liar : report.lied)
+    log::warn("public decryption {}: party {} sent wrong shares", id.hex(), liar.number());
+  co_await running->watch_late(core_.loop.after(kWatchLate), [id](Role liar) {
+    log::warn("public decryption {}: party {} sent wrong shares, after the result was accepted", id.hex(),
+              liar.number());
+  });
+  keep_notes(id, running->report());
+}
+
+Task<Result<api::PublicDecryptionResponse>> PublicDecryptor::result(RequestId id, runtime::Instant deadline) {
+  const Bytes stored =
+      co_await ok(co_await core_.requests.result(RequestKind::public_decryption, id.bytes(), deadline));
+  auto response = api::decode<api::PublicDecryptionResponse>(stored);
+  if (!response) co_return fail(Code::internal, "the stored result of {} cannot be read", id.hex());
+  co_return *std::move(response);
+}
+
+void PublicDecryptor::keep_notes(const RequestId& id, const mpc::OpeningReport& report) {
+  if (notes_.insert_or_assign(id, DecryptionNotes{report}).second) notes_order_.push_back(id);
+  if (notes_order_.size() > kMaxNotes) {
+    for (std::size_t i = 0; i < kMaxNotes / 2; ++i) notes_.erase(notes_order_[i]);
+    notes_order_.erase(notes_order_.begin(), notes_order_.begin() + kMaxNotes / 2);
+  }
+}
+
+const DecryptionNotes* PublicDecryptor::notes(const RequestId& id) const {
+  const auto it = notes_.find(id);
+  return it == notes_.end() ? nullptr : &it->second;
+}
+
+}  // namespace witan::node

@@ -1,0 +1,55 @@
+// Public decryption as a node does it: check, record, squash if needed, run the protocol, sign, record the result
+// (docs/architecture.md, "The life of one public decryption").
+#pragma once
+
+#include <map>
+
+#include "node/core.h"
+#include "node/validation.h"
+
+namespace witan::node {
+
+/// What a node has seen of its peers in one decryption; kept beside the result, in memory.
+struct DecryptionNotes {
+  mpc::OpeningReport report;
+};
+
+class PublicDecryptor {
+ public:
+  explicit PublicDecryptor(Core& core) : core_(core) {}
+
+  /// PublicDecrypt: returns once the request is durably recorded, then works on in the background.
+  runtime::Task<Status> accept(api::PublicDecryptionRequest request);
+  /// A request that was pending when the node stopped.
+  void resume(const InterruptedRequest& request);
+  /// GetPublicDecryptionResult.
+  runtime::Task<Result<api::PublicDecryptionResponse>> result(RequestId id, runtime::Instant deadline);
+
+  /// Who lied or was silent, if this process has done the decryption.
+  const DecryptionNotes* notes(const RequestId& id) const;
+  /// Origin of the key of a decryption done by this process, for status.
+  std::uint64_t blocks_decrypted() const { return blocks_decrypted_; }
+
+ private:
+  using Request = std::shared_ptr<const api::PublicDecryptionRequest>;
+  struct Checked {
+    DecryptionFields fields;
+    std::vector<ParsedCiphertext> ciphertexts;
+  };
+  runtime::Task<Result<Checked>> check(Request request);
+  runtime::Task<void> work(Checked checked, RateLimiter::Permit permit, bool resumed);
+  runtime::Task<void> resume_one(InterruptedRequest request);
+  runtime::Task<Result<protocols::SquashedCiphertext>> squash(ParsedCiphertext parsed, const KeyRecord& record);
+  runtime::Task<Result<Bytes>> decrypt(const Checked& checked, std::unique_ptr<protocols::PublicDecryption>& running,
+                                       bool resumed, std::vector<runtime::Change>& counters);
+  Result<std::vector<runtime::Change>> count_blocks(const DecryptionFields& fields, std::size_t blocks);
+  void keep_notes(const RequestId& id, const mpc::OpeningReport& report);
+
+  Core& core_;
+  std::map<RequestId, DecryptionNotes> notes_;
+  std::vector<RequestId> notes_order_;
+  std::map<Bytes, std::uint64_t> blocks_by_key_;  // totals as last written to the journal
+  std::uint64_t blocks_decrypted_ = 0;
+};
+
+}  // namespace witan::node
