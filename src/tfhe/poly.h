@@ -10,8 +10,8 @@
 
 namespace witan::tfhe {
 
-/// accumulator += a * s for a binary secret polynomial s (entries 0 or 1). Constant time in s: masked additions, no
-/// branch and no address depends on it.
+/// accumulator += a * s for a binary secret polynomial s (entries 0 or 1). Constant time in s: no branch and no address
+/// depends on it, and word multiplication takes constant time on the machines that we build for.
 template <Word W>
 void add_binary_product(std::span<W> accumulator, std::span<const W> a, std::span<const std::uint8_t> secret_bits);
 

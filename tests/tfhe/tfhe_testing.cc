@@ -111,18 +111,19 @@ template i128 row_noise(const Component&, std::size_t, std::span<const u64>, std
 template i128 row_noise(const Component&, std::size_t, std::span<const u128>, std::span<const std::uint8_t>,
                         std::span<const std::uint8_t>);
 
+World make_world(Params params) {
+  witan::test::SeededRng rng("world of " + params.name);
+  SecretKeySet keys = generate_secret_keys(params, rng);
+  RngNoise noise(rng);
+  CompressedKeySet set =
+      generate_key_set(params, keys, rng.next<u128>(), noise, {.tag = Bytes(32, 7), .max_degree = 12, .progress = {}});
+  return {std::move(params), std::move(keys), std::move(set)};
+}
+
 const World& world(std::string_view params_name) {
   static std::map<std::string, std::unique_ptr<World>, std::less<>> worlds;
   auto& entry = worlds[std::string(params_name)];
-  if (!entry) {
-    Params set = params(params_name);
-    witan::test::SeededRng rng(std::string("world of ") + std::string(params_name));
-    SecretKeySet keys = generate_secret_keys(set, rng);
-    RngNoise noise(rng);
-    CompressedKeySet key_set =
-        generate_key_set(set, keys, rng.next<u128>(), noise, {.tag = Bytes(32, 7), .max_degree = 12, .progress = {}});
-    entry = std::make_unique<World>(World{std::move(set), std::move(keys), std::move(key_set)});
-  }
+  if (!entry) entry = std::make_unique<World>(make_world(params(params_name)));
   return *entry;
 }
 

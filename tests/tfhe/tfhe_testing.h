@@ -31,6 +31,7 @@ struct World {
   SecretKeySet keys;
   CompressedKeySet set;
 };
+World make_world(Params params);
 const World& world(std::string_view params_name);
 
 }  // namespace witan::tfhe::test
