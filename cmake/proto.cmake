@@ -49,3 +49,12 @@ if(TARGET witan_api_tests)
   endforeach()
   target_compile_definitions(witan_api_tests PRIVATE WITAN_PROTO_DESCRIPTIONS="${CMAKE_BINARY_DIR}/generated")
 endif()
+
+# transport
+witan_proto_library(witan_proto_transport GRPC PROTOS witan_transport.proto)
+if(TARGET witan_transport)
+  target_link_libraries(witan_transport PRIVATE witan_proto_transport)
+endif()
+if(TARGET witan_transport_tests)
+  target_link_libraries(witan_transport_tests PRIVATE witan_proto_transport)
+endif()
