@@ -217,6 +217,7 @@ Result<PackedList<u64>> compress(const CompressionKey& key, std::span<const Bloc
   std::vector<Lwe<u64>> scaled;
   scaled.reserve(blocks.size());
   std::vector<const Lwe<u64>*> pointers;
+  pointers.reserve(blocks.size());
   for (const Block& block : blocks) {
     WITAN_TRY(check_block(block, blocks.front().space, key.packing.input_dimension()));
     if (block.degree >= block.space.message_modulus)
@@ -312,6 +313,7 @@ Result<SnsCompressionKey> prepare_sns_compression_key(const CompressedServerKey&
 Result<PackedList<u128>> compress(const SnsCompressionKey& key, std::span<const SquashedBlock> blocks) {
   if (blocks.empty()) return fail(Code::invalid_argument, "nothing to compress");
   std::vector<const Lwe<u128>*> pointers;
+  pointers.reserve(blocks.size());
   for (const SquashedBlock& block : blocks) {
     if (block.lwe.dimension() != key.packing.input_dimension() || block.space != blocks.front().space)
       return fail(Code::invalid_argument, "squashed block has dimension {}, the key wants {}; all need equal moduli",

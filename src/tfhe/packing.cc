@@ -168,6 +168,7 @@ Glwe<W> PackingKey<W>::pack(std::span<const Lwe<W>* const> lwes) const {
   return out;
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): types take no parentheses
 #define WITAN_INSTANTIATE(W)                                                                          \
   template std::vector<W> pack_bits(std::span<const W>, std::uint32_t);                               \
   template std::vector<W> unpack_bits(std::span<const W>, std::uint32_t, std::size_t);                \
@@ -180,5 +181,6 @@ Glwe<W> PackingKey<W>::pack(std::span<const Lwe<W>* const> lwes) const {
 WITAN_INSTANTIATE(u64)
 WITAN_INSTANTIATE(u128)
 #undef WITAN_INSTANTIATE
+// NOLINTEND(bugprone-macro-parentheses)
 
 }  // namespace witan::tfhe

@@ -23,10 +23,10 @@ inline constexpr int kWordBits = static_cast<int>(8 * sizeof(W));
 template <Word W>
 using SignedWord = std::conditional_t<std::same_as<W, u64>, i64, i128>;
 
-/// 2^exponent as a word; 0 for exponent = the word's width.
+/// 2^exponent as a word, 0 <= exponent < width.
 template <Word W>
 constexpr W power_of_two(int exponent) {
-  return exponent == kWordBits<W> ? W{0} : static_cast<W>(W{1} << exponent);
+  return static_cast<W>(W{1} << exponent);
 }
 
 }  // namespace witan::tfhe
