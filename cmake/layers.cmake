@@ -44,8 +44,8 @@ witan_layer(cli DEPS base crypto tfhe tfhe_rs coprocessor api client store/vault
 
 include(proto)
 
-witan_program(witan-node DEPS node version)
-witan_program(witan-node-test DEPS insecure node version)
+witan_program(witan-node DEPS node version SOURCES src/apps/node_main.cc)
+witan_program(witan-node-test DEPS insecure node version SOURCES src/apps/node_main.cc)
 witan_program(witan DEPS cli version)
 
 # ninja programs: what an operator runs; ninja tests: all test programs; ninja generated: protobuf and gRPC code.

@@ -1,8 +1,8 @@
 // witan: the command line of operators and clients.
 #include <CLI/CLI.hpp>
 
-#include "version/version.h"
 #include "cli/commands.h"
+#include "version/version.h"
 
 namespace {
 

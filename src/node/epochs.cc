@@ -50,6 +50,11 @@ Status EpochStore::add(const EpochId& id, const ContextId& context, EpochOrigin 
   return {};
 }
 
+Status EpochStore::erase(const EpochId& id) {
+  epochs_.erase(id);
+  return vault_.erase({kType, std::nullopt, id.bytes()});
+}
+
 const Epoch* EpochStore::find(const EpochId& id) const {
   const auto it = epochs_.find(id);
   return it == epochs_.end() ? nullptr : &it->second;

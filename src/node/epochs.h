@@ -28,6 +28,8 @@ class EpochStore {
   Status load(CommitteeSize committee, Role self);
   /// Errors: already_exists, unavailable.
   Status add(const EpochId& id, const ContextId& context, EpochOrigin origin, const mpc::SetKeys& keys);
+  /// Forgets an epoch whose set-up is not complete.
+  Status erase(const EpochId& id);
   const Epoch* find(const EpochId& id) const;
   std::size_t size() const { return epochs_.size(); }
 

@@ -287,6 +287,12 @@ std::optional<RequestState> RequestStore::state(RequestKind kind, RawId id) cons
   return it->second.state;
 }
 
+std::optional<RequestSummary> RequestStore::summary(RequestKind kind, RawId id) const {
+  const auto it = entries_.find({kind, id});
+  if (it == entries_.end()) return std::nullopt;
+  return RequestSummary{id, it->second.state, it->second.error ? it->second.error->message : ""};
+}
+
 std::vector<RequestSummary> RequestStore::list(RequestKind kind) const {
   std::vector<RequestSummary> out;
   for (auto it = entries_.lower_bound({kind, RawId{}}); it != entries_.end() && it->first.first == kind; ++it)

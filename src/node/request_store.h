@@ -75,6 +75,7 @@ class RequestStore {
   runtime::Task<Result<Bytes>> result(RequestKind kind, RawId id, runtime::Instant deadline);
 
   std::optional<RequestState> state(RequestKind kind, RawId id) const;
+  std::optional<RequestSummary> summary(RequestKind kind, RawId id) const;
   /// Those in memory, in the order of their ids.
   std::vector<RequestSummary> list(RequestKind kind) const;
   std::size_t count(RequestKind kind) const;

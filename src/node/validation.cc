@@ -77,7 +77,8 @@ Result<DecryptionFields> validate_decryption(const api::PublicDecryptionRequest&
 }
 
 Result<ParsedCiphertext> parse_ciphertext(const CiphertextRef& ref, ByteView bytes, const tfhe::Params& params) {
-  ParsedCiphertext out{.ref = ref};
+  ParsedCiphertext out;
+  out.ref = ref;
   out.bytes_digest = crypto::sha256(bytes);
   const auto parse = [&]() -> Status {
     switch (ref.format) {

@@ -38,9 +38,9 @@ Status validate_extra_data(ByteView extra_data);
 
 /// One ciphertext of a request before its bytes are looked at.
 struct CiphertextRef {
-  protocols::CiphertextFormat format;
-  tfhe::FheType type;
-  std::size_t index;  // in the request
+  protocols::CiphertextFormat format = protocols::CiphertextFormat::big_compressed;
+  tfhe::FheType type = tfhe::FheType::boolean;
+  std::size_t index = 0;  // in the request
 };
 
 struct DecryptionFields {

@@ -1,0 +1,124 @@
+#include "apps/node_main.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <iostream>
+#include <thread>
+
+#include "base/log.h"
+#include "node/identity.h"
+#include "node/node.h"
+#include "runtime/event.h"
+#include "store/vault_file/file_vault.h"
+#include "version/version.h"
+
+namespace witan::apps {
+namespace {
+
+constexpr auto kShutdownGrace = std::chrono::seconds(5);
+
+int failed(const Error& error) {
+  std::cerr << "error: " << error.message << "\n";
+  return 1;
+}
+
+Result<std::vector<std::string>> generate_keys(const node::Config& config, const node::KeyMaterialOptions& options) {
+  using Visibility = store::FileVaultOptions::Visibility;
+  WITAN_ASSIGN(auto private_vault, store::FileVault::open({.root = config.private_vault.path,
+                                                           .prefix = config.private_vault.prefix,
+                                                           .visibility = Visibility::private_objects}));
+  WITAN_ASSIGN(auto public_vault, store::FileVault::open({.root = config.public_vault.path,
+                                                          .prefix = config.public_vault.prefix,
+                                                          .visibility = Visibility::public_objects}));
+  OsRng rng;
+  const auto now =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return node::generate_key_material(config, *private_vault, *public_vault, options, rng, now);
+}
+
+runtime::Task<void> serve(node::Node& node, runtime::Event& stop) {
+  co_await stop.wait();
+  log::info("stopping");
+  co_await node.stop(kShutdownGrace);
+}
+
+int run_node(const node::LoadedConfig& loaded, const NodeProgram& program) {
+  // All threads inherit the mask; one thread waits for the signals.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  if (!loaded.config.log_file.empty()) log::set_file(loaded.config.log_file.c_str());
+  std::unique_ptr<node::Extension> extension;
+  if (program.make_extension) {
+    auto made = program.make_extension(loaded);
+    if (!made) return failed(made.error());
+    extension = *std::move(made);
+  }
+  log::info("{} {}", program.name, version_text());
+  OsRng rng;
+  runtime::ThreadLoop loop;
+  auto started = node::Node::start(loaded.config, loop, rng, extension.get());
+  if (!started) {
+    log::error("cannot start: {}", started.error().message);
+    return 1;
+  }
+  runtime::Event stop(loop);
+  std::jthread waiter([&] {
+    int signal_number = 0;
+    sigwait(&signals, &signal_number);
+    loop.post([&stop] { stop.set(); });
+  });
+  loop.run(serve(**started, stop));
+  started->reset();
+  return 0;
+}
+
+}  // namespace
+
+int node_main(int argc, char** argv, const NodeProgram& program) {
+  CLI::App app(program.description, program.name);
+  app.set_version_flag("--version", version_text());
+  std::filesystem::path config_file;
+  bool check = false;
+  app.add_option("--config-file", config_file, "TOML configuration");
+  app.add_flag("--check-config", check, "read the configuration, say what is wrong with it, and end");
+  auto* keys = app.add_subcommand(
+      "gen-keys", "makes this party's signing key, certificates and published identity; keeps what exists");
+  node::KeyMaterialOptions options;
+  keys->add_option("--config-file", config_file, "TOML configuration")->required();
+  keys->add_option("--tls-subject", options.tls_subject, "identity of this party: common name of its certificates")
+      ->required();
+  keys->add_option("--tls-san", options.tls_names, "further DNS names of the TLS certificate");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (config_file.empty()) {
+    std::cerr << "error: --config-file is missing; see --help\n";
+    return 2;
+  }
+  const auto loaded = node::load_config(config_file, program.extra_sections);
+  if (!loaded) return failed(loaded.error());
+  if (keys->parsed()) {
+    const auto lines = generate_keys(loaded->config, options);
+    if (!lines) return failed(lines.error());
+    for (const std::string& line : *lines) std::cout << line << "\n";
+    return 0;
+  }
+  if (check) {
+    std::cout << config_file.string() << ": ok, party " << loaded->config.threshold.my_id << " of "
+              << loaded->config.committee_size().parties() << "\n";
+    return 0;
+  }
+  return run_node(*loaded, program);
+}
+
+}  // namespace witan::apps

@@ -1,0 +1,20 @@
+// Dealt keys (threshold-tfhe.md 4.3, "insecure key generation"): party 1 makes or imports a key set, deals Shamir shares of every
+// key bit and hands out the public objects. That party has seen the key; its record says so.
+//
+//   dealer -> P_i    1: shares of P_i, digests and sizes of the public objects
+//   P_i -> dealer    100 + 2k: "chunk k please"        dealer -> P_i   101 + 2k: chunk k of key set || public key
+#pragma once
+
+#include <filesystem>
+
+#include "node/core.h"
+
+namespace witan::insecure {
+
+/// InsecureKeyGenPreproc, GetInsecureKeyGenPreprocResult, InsecureKeyGen, GetInsecureKeyGenResult (service.md 5.8).
+api::ExtraMethods dealing_methods(node::Core& core, const std::filesystem::path& import_dir);
+
+/// A preprocessing or dealing that the node's end interrupted: ends as aborted, and what it wrote is removed.
+runtime::Task<void> abort_interrupted(node::Core& core, node::InterruptedRequest request);
+
+}  // namespace witan::insecure

@@ -1,0 +1,30 @@
+// One party: vaults, journal, channels, services (service.md 9).
+#pragma once
+
+#include <memory>
+
+#include "base/rng.h"
+#include "node/config.h"
+#include "runtime/loop.h"
+
+namespace witan::node {
+
+class Extension;
+
+class Node {
+ public:
+  /// Opens everything, verifies public against private storage, takes up interrupted work and serves. Called before the
+  /// loop runs. `extension` is null in production. Errors say what to do.
+  static Result<std::unique_ptr<Node>> start(const Config& config, runtime::Loop& loop, Rng& rng, Extension* extension);
+  ~Node();
+
+  /// Refuses new calls, lets running ones end for `grace`, then closes everything else. On the loop thread, while it runs.
+  runtime::Task<void> stop(std::chrono::milliseconds grace);
+
+ private:
+  struct Impl;
+  explicit Node(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace witan::node
