@@ -3,6 +3,7 @@
 #include <grpcpp/channel.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/channel_arguments.h>
 
 #include <future>
@@ -75,72 +76,76 @@ const std::string& KmsClient::address() const {
   return impl_->address();
 }
 
-Result<Empty> KmsClient::key_gen_preproc(const KeyGenPreprocRequest& request, CallOptions options) const {
+Result<Empty> KmsClient::key_gen_preproc(const KeyGenPreprocRequest& request, const CallOptions& options) const {
   return impl_->call<Empty>(method::kKeyGenPreproc, request, options);
 }
-Result<KeyGenPreprocResult> KmsClient::get_key_gen_preproc_result(const IdRequest& request, CallOptions options) const {
+Result<KeyGenPreprocResult> KmsClient::get_key_gen_preproc_result(const IdRequest& request,
+                                                                  const CallOptions& options) const {
   return impl_->call<KeyGenPreprocResult>(method::kGetKeyGenPreprocResult, request, options);
 }
-Result<Empty> KmsClient::key_gen(const KeyGenRequest& request, CallOptions options) const {
+Result<Empty> KmsClient::key_gen(const KeyGenRequest& request, const CallOptions& options) const {
   return impl_->call<Empty>(method::kKeyGen, request, options);
 }
-Result<KeyGenResult> KmsClient::get_key_gen_result(const IdRequest& request, CallOptions options) const {
+Result<KeyGenResult> KmsClient::get_key_gen_result(const IdRequest& request, const CallOptions& options) const {
   return impl_->call<KeyGenResult>(method::kGetKeyGenResult, request, options);
 }
-Result<Empty> KmsClient::abort_key_gen(const IdRequest& request, CallOptions options) const {
+Result<Empty> KmsClient::abort_key_gen(const IdRequest& request, const CallOptions& options) const {
   return impl_->call<Empty>(method::kAbortKeyGen, request, options);
 }
-Result<Empty> KmsClient::public_decrypt(const PublicDecryptionRequest& request, CallOptions options) const {
+Result<Empty> KmsClient::public_decrypt(const PublicDecryptionRequest& request, const CallOptions& options) const {
   return impl_->call<Empty>(method::kPublicDecrypt, request, options);
 }
 Result<PublicDecryptionResponse> KmsClient::get_public_decryption_result(const IdRequest& request,
-                                                                         CallOptions options) const {
+                                                                         const CallOptions& options) const {
   return impl_->call<PublicDecryptionResponse>(method::kGetPublicDecryptionResult, request, options);
 }
 Result<PublicDecryptionResponse> KmsClient::public_decrypt_sync(const PublicDecryptionRequest& request,
-                                                                CallOptions options) const {
+                                                                const CallOptions& options) const {
   return impl_->call<PublicDecryptionResponse>(method::kPublicDecryptSync, request, options);
 }
-Result<Empty> KmsClient::new_mpc_epoch(const NewMpcEpochRequest& request, CallOptions options) const {
+Result<Empty> KmsClient::new_mpc_epoch(const NewMpcEpochRequest& request, const CallOptions& options) const {
   return impl_->call<Empty>(method::kNewMpcEpoch, request, options);
 }
-Result<EpochResultResponse> KmsClient::get_epoch_result(const IdRequest& request, CallOptions options) const {
+Result<EpochResultResponse> KmsClient::get_epoch_result(const IdRequest& request, const CallOptions& options) const {
   return impl_->call<EpochResultResponse>(method::kGetEpochResult, request, options);
 }
-Result<Empty> KmsClient::destroy_mpc_epoch(const DestroyMpcEpochRequest& request, CallOptions options) const {
+Result<Empty> KmsClient::destroy_mpc_epoch(const DestroyMpcEpochRequest& request, const CallOptions& options) const {
   return impl_->call<Empty>(method::kDestroyMpcEpoch, request, options);
 }
-Result<KeyMaterialAvailabilityResponse> KmsClient::get_key_material_availability(CallOptions options) const {
+Result<KeyMaterialAvailabilityResponse> KmsClient::get_key_material_availability(const CallOptions& options) const {
   return impl_->call<KeyMaterialAvailabilityResponse>(method::kGetKeyMaterialAvailability, Empty{}, options);
 }
-Result<HealthStatusResponse> KmsClient::get_health_status(CallOptions options) const {
+Result<HealthStatusResponse> KmsClient::get_health_status(const CallOptions& options) const {
   return impl_->call<HealthStatusResponse>(method::kGetHealthStatus, Empty{}, options);
 }
 Result<GetRequestStatusesResponse> KmsClient::get_request_statuses(const GetRequestStatusesRequest& request,
-                                                                   CallOptions options) const {
+                                                                   const CallOptions& options) const {
   return impl_->call<GetRequestStatusesResponse>(method::kGetRequestStatuses, request, options);
 }
-Result<ListRequestsResponse> KmsClient::list_requests(const ListRequestsRequest& request, CallOptions options) const {
+Result<ListRequestsResponse> KmsClient::list_requests(const ListRequestsRequest& request,
+                                                      const CallOptions& options) const {
   return impl_->call<ListRequestsResponse>(method::kListRequests, request, options);
 }
-Result<GetMetaStoreInfoResponse> KmsClient::get_meta_store_info(CallOptions options) const {
+Result<GetMetaStoreInfoResponse> KmsClient::get_meta_store_info(const CallOptions& options) const {
   return impl_->call<GetMetaStoreInfoResponse>(method::kGetMetaStoreInfo, Empty{}, options);
 }
-Result<Empty> KmsClient::insecure_key_gen_preproc(const KeyGenPreprocRequest& request, CallOptions options) const {
+Result<Empty> KmsClient::insecure_key_gen_preproc(const KeyGenPreprocRequest& request,
+                                                  const CallOptions& options) const {
   return impl_->call<Empty>(method::kInsecureKeyGenPreproc, request, options);
 }
 Result<KeyGenPreprocResult> KmsClient::get_insecure_key_gen_preproc_result(const IdRequest& request,
-                                                                           CallOptions options) const {
+                                                                           const CallOptions& options) const {
   return impl_->call<KeyGenPreprocResult>(method::kGetInsecureKeyGenPreprocResult, request, options);
 }
-Result<Empty> KmsClient::insecure_key_gen(const KeyGenRequest& request, CallOptions options) const {
+Result<Empty> KmsClient::insecure_key_gen(const KeyGenRequest& request, const CallOptions& options) const {
   return impl_->call<Empty>(method::kInsecureKeyGen, request, options);
 }
-Result<KeyGenResult> KmsClient::get_insecure_key_gen_result(const IdRequest& request, CallOptions options) const {
+Result<KeyGenResult> KmsClient::get_insecure_key_gen_result(const IdRequest& request,
+                                                            const CallOptions& options) const {
   return impl_->call<KeyGenResult>(method::kGetInsecureKeyGenResult, request, options);
 }
 
-Result<bool> KmsClient::serving(const std::string& service, CallOptions options) const {
+Result<bool> KmsClient::serving(const std::string& service, const CallOptions& options) const {
   ::grpc::health::v1::HealthCheckRequest request;
   request.set_service(service);
   WITAN_ASSIGN(const Bytes wire,
@@ -151,7 +156,7 @@ Result<bool> KmsClient::serving(const std::string& service, CallOptions options)
   return response.status() == ::grpc::health::v1::HealthCheckResponse::SERVING;
 }
 
-Result<Bytes> KmsClient::call_raw(const std::string& method, ByteView request, CallOptions options) const {
+Result<Bytes> KmsClient::call_raw(const std::string& method, ByteView request, const CallOptions& options) const {
   return impl_->call_raw(method, request, options);
 }
 

@@ -33,39 +33,40 @@ class KmsClient {
 
   const std::string& address() const;
 
-  Result<Empty> key_gen_preproc(const KeyGenPreprocRequest& request, CallOptions options = {}) const;
-  Result<KeyGenPreprocResult> get_key_gen_preproc_result(const IdRequest& request, CallOptions options = {}) const;
-  Result<Empty> key_gen(const KeyGenRequest& request, CallOptions options = {}) const;
-  Result<KeyGenResult> get_key_gen_result(const IdRequest& request, CallOptions options = {}) const;
-  Result<Empty> abort_key_gen(const IdRequest& request, CallOptions options = {}) const;
-  Result<Empty> public_decrypt(const PublicDecryptionRequest& request, CallOptions options = {}) const;
+  Result<Empty> key_gen_preproc(const KeyGenPreprocRequest& request, const CallOptions& options = {}) const;
+  Result<KeyGenPreprocResult> get_key_gen_preproc_result(const IdRequest& request,
+                                                         const CallOptions& options = {}) const;
+  Result<Empty> key_gen(const KeyGenRequest& request, const CallOptions& options = {}) const;
+  Result<KeyGenResult> get_key_gen_result(const IdRequest& request, const CallOptions& options = {}) const;
+  Result<Empty> abort_key_gen(const IdRequest& request, const CallOptions& options = {}) const;
+  Result<Empty> public_decrypt(const PublicDecryptionRequest& request, const CallOptions& options = {}) const;
   Result<PublicDecryptionResponse> get_public_decryption_result(const IdRequest& request,
-                                                                CallOptions options = {}) const;
+                                                                const CallOptions& options = {}) const;
   Result<PublicDecryptionResponse> public_decrypt_sync(const PublicDecryptionRequest& request,
-                                                       CallOptions options = {}) const;
-  Result<Empty> new_mpc_epoch(const NewMpcEpochRequest& request, CallOptions options = {}) const;
-  Result<EpochResultResponse> get_epoch_result(const IdRequest& request, CallOptions options = {}) const;
-  Result<Empty> destroy_mpc_epoch(const DestroyMpcEpochRequest& request, CallOptions options = {}) const;
-  Result<KeyMaterialAvailabilityResponse> get_key_material_availability(CallOptions options = {}) const;
-  Result<HealthStatusResponse> get_health_status(CallOptions options = {}) const;
+                                                       const CallOptions& options = {}) const;
+  Result<Empty> new_mpc_epoch(const NewMpcEpochRequest& request, const CallOptions& options = {}) const;
+  Result<EpochResultResponse> get_epoch_result(const IdRequest& request, const CallOptions& options = {}) const;
+  Result<Empty> destroy_mpc_epoch(const DestroyMpcEpochRequest& request, const CallOptions& options = {}) const;
+  Result<KeyMaterialAvailabilityResponse> get_key_material_availability(const CallOptions& options = {}) const;
+  Result<HealthStatusResponse> get_health_status(const CallOptions& options = {}) const;
 
   Result<GetRequestStatusesResponse> get_request_statuses(const GetRequestStatusesRequest& request,
-                                                          CallOptions options = {}) const;
-  Result<ListRequestsResponse> list_requests(const ListRequestsRequest& request, CallOptions options = {}) const;
-  Result<GetMetaStoreInfoResponse> get_meta_store_info(CallOptions options = {}) const;
+                                                          const CallOptions& options = {}) const;
+  Result<ListRequestsResponse> list_requests(const ListRequestsRequest& request, const CallOptions& options = {}) const;
+  Result<GetMetaStoreInfoResponse> get_meta_store_info(const CallOptions& options = {}) const;
 
   // Test-only methods (service.md 5.8); a production node answers unimplemented.
-  Result<Empty> insecure_key_gen_preproc(const KeyGenPreprocRequest& request, CallOptions options = {}) const;
+  Result<Empty> insecure_key_gen_preproc(const KeyGenPreprocRequest& request, const CallOptions& options = {}) const;
   Result<KeyGenPreprocResult> get_insecure_key_gen_preproc_result(const IdRequest& request,
-                                                                  CallOptions options = {}) const;
-  Result<Empty> insecure_key_gen(const KeyGenRequest& request, CallOptions options = {}) const;
-  Result<KeyGenResult> get_insecure_key_gen_result(const IdRequest& request, CallOptions options = {}) const;
+                                                                  const CallOptions& options = {}) const;
+  Result<Empty> insecure_key_gen(const KeyGenRequest& request, const CallOptions& options = {}) const;
+  Result<KeyGenResult> get_insecure_key_gen_result(const IdRequest& request, const CallOptions& options = {}) const;
 
   /// grpc.health.v1: is the service of that name serving? not_found if the server does not know the name.
-  Result<bool> serving(const std::string& service, CallOptions options = {}) const;
+  Result<bool> serving(const std::string& service, const CallOptions& options = {}) const;
 
   /// Any unary method: bytes to bytes.
-  Result<Bytes> call_raw(const std::string& method, ByteView request, CallOptions options = {}) const;
+  Result<Bytes> call_raw(const std::string& method, ByteView request, const CallOptions& options = {}) const;
 
  private:
   class Impl;

@@ -29,7 +29,7 @@ void from_wire(Open<E>& out, WireEnum in) {
 }
 
 template <class T>
-const T& to_wire(const T& in) {
+T to_wire(const T& in) {
   return in;
 }
 std::string to_wire(const Bytes& in) {

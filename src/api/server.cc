@@ -25,7 +25,7 @@ using Clock = std::chrono::steady_clock;
 
 /// What gRPC itself needs beside the requests.
 constexpr std::size_t kQuotaBaseBytes = std::size_t{256} << 20;
-constexpr auto kFlushTime = std::chrono::seconds(5);
+constexpr auto kFlushTime = std::chrono::seconds(1);
 constexpr int kKeepaliveMs = 30000;
 constexpr int kMinPingIntervalMs = 5000;
 
@@ -183,8 +183,8 @@ void CallLink::answer(Result<Bytes> result) {
 void CallLink::abandon(Error error) {
   Call* call = take();
   if (call == nullptr) return;
+  gone_.request_stop();  // first: when the client hears of it, the handler knows
   call->end(fail(std::move(error)));
-  gone_.request_stop();
 }
 
 class Service final : public grpc::CallbackGenericService {
@@ -287,7 +287,8 @@ class ApiServer::Impl {
 ApiServer::ApiServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ApiServer::~ApiServer() = default;
 
-Result<std::unique_ptr<ApiServer>> ApiServer::start(ServerOptions options, KmsHandler& handler, ExtraMethods extra) {
+Result<std::unique_ptr<ApiServer>> ApiServer::start(const ServerOptions& options, KmsHandler& handler,
+                                                    ExtraMethods extra) {
   WITAN_TRY(check_options(options));
   WITAN_ASSIGN(ExtraMethods methods, merge(methods_of(handler), std::move(extra)));
   auto impl = std::make_unique<Impl>(options, std::move(methods));

@@ -39,7 +39,7 @@ using ExtraMethods = std::map<std::string, RawMethod>;
 ///       [&](KeyGenRequest request, CallContext context, Responder<Empty> respond) { ... });
 template <class Request, class Response>
 RawMethod raw_method(std::function<void(Request, CallContext, Responder<Response>)> method) {
-  return [method = std::move(method)](ByteView wire, CallContext context, Responder<Bytes> respond) {
+  return [method = std::move(method)](ByteView wire, CallContext context, const Responder<Bytes>& respond) {
     auto request = decode<Request>(wire);
     if (!request) return respond(fail(std::move(request).error()));
     method(std::move(*request), std::move(context), Responder<Response>([respond](Result<Response> response) {
@@ -55,7 +55,8 @@ class ApiServer {
  public:
   /// Starts serving. The handler must live until shutdown() has returned. Errors: unavailable (address not ours, port in
   /// use, with the system's reason), invalid_argument (options, or an extra method that the handler has).
-  static Result<std::unique_ptr<ApiServer>> start(ServerOptions options, KmsHandler& handler, ExtraMethods extra = {});
+  static Result<std::unique_ptr<ApiServer>> start(const ServerOptions& options, KmsHandler& handler,
+                                                  ExtraMethods extra = {});
   /// shutdown() without grace.
   ~ApiServer();
 

@@ -92,9 +92,11 @@ Status check_shape(ByteView wire, const WireShape& shape) {
         return fail(Code::invalid_argument, "field {} has more than {} elements", shape.bulk_field,
                     shape.max_bulk_elements);
       WITAN_TRY(check_element(field->payload, shape));
-    } else if ((other_bytes += field->size_bytes) > shape.max_other_bytes) {
-      return fail(Code::invalid_argument, "the fields other than {} have more than {} bytes", shape.bulk_field,
-                  shape.max_other_bytes);
+    } else {
+      other_bytes += field->size_bytes;
+      if (other_bytes > shape.max_other_bytes)
+        return fail(Code::invalid_argument, "the fields other than {} have more than {} bytes", shape.bulk_field,
+                    shape.max_other_bytes);
     }
   }
   return {};

@@ -341,6 +341,7 @@ Task<Result<Bytes>> deal_or_receive(Core& core, KeygenFields fields, std::filesy
 Task<void> run_keygen(Core& core, KeygenFields fields, std::filesystem::path import_dir,
                       node::RateLimiter::Permit permit) {
   auto result = co_await deal_or_receive(core, fields, std::move(import_dir));
+  permit = {};
   Status stored;
   if (result) {
     log::info("key {}: dealt, parameters {}", fields.key.hex(), fields.params);
