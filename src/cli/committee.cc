@@ -61,6 +61,8 @@ tls_cert.path = "{}"
 )",
                        peer.id, peer.mpc_port, peer.identity, ca.string());
   }
+  if (committee.node_program.filename() == "witan-node-test")
+    out += fmt::format("\n[insecure]\nimport_dir = \"{}\"\n", (self.folder / "import").string());
   return out + extra;
 }
 
@@ -108,6 +110,20 @@ std::vector<PartyInfo> selected(const Committee& committee, const std::vector<in
   if (only.empty()) return committee.parties;
   std::vector<PartyInfo> out;
   for (const int id : only) out.push_back(committee.party(id));
+  return out;
+}
+
+/// "...; key <id> origin=<origin> params=<name>; ..."
+std::vector<std::pair<std::string, std::string>> keys_in(const std::string& storage_info) {
+  std::vector<std::pair<std::string, std::string>> out;
+  constexpr std::string_view kKey = "; key ", kOrigin = " origin=";
+  for (std::size_t at = storage_info.find(kKey); at != std::string::npos; at = storage_info.find(kKey, at + 1)) {
+    const std::string id = storage_info.substr(at + kKey.size(), 64);
+    const std::size_t origin = at + kKey.size() + 64;
+    if (storage_info.compare(origin, kOrigin.size(), kOrigin) != 0) continue;
+    const std::size_t begin = origin + kOrigin.size();
+    out.emplace_back(id, storage_info.substr(begin, storage_info.find_first_of(" ;", begin) - begin));
+  }
   return out;
 }
 
@@ -251,6 +267,23 @@ Status wait_until_healthy(const Committee& committee, std::chrono::seconds timeo
     }
   }
   return {};
+}
+
+std::vector<PartyStatus> committee_status(const Committee& committee) {
+  std::vector<PartyStatus> out;
+  for (const PartyInfo& party : committee.parties)
+    out.push_back({party, party_runs(party) ? party_pid(party) : 0, fail(Code::unavailable, "not running"), {}});
+  std::vector<std::jthread> asking;
+  for (PartyStatus& status : out) {
+    if (status.pid == 0) continue;
+    asking.emplace_back([&status] {
+      const api::KmsClient client({.address = status.party.address(), .timeout = std::chrono::seconds(5)});
+      status.health = client.get_health_status();
+      if (status.health) status.keys = keys_in(status.health->my_storage_info);
+    });
+  }
+  asking.clear();
+  return out;
 }
 
 Status ensure_epoch(const Committee& committee, std::chrono::seconds timeout) {

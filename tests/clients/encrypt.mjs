@@ -1,6 +1,6 @@
 // Encrypts fresh random values with a real client and writes the compact list as a dapp would send it.
 //   node encrypt.mjs <1.3|1.7> <public key file> <out folder>
-// Writes list.bin (a packed CompactCiphertextList) and values.json: [{"type": "u8", "value": "165"}, ...] in list order.
+// Writes list.bin (a packed CompactCiphertextList) and values.json: [{"type": "u8", "value": "165"}, ...]; booleans are true or false in list order.
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -29,7 +29,7 @@ const builder = tfhe.CompactCiphertextList.builder(publicKey);
 const values = kinds.map(([type, bits, push]) => {
   const value = random(bits);
   push(builder, value);
-  return { type, value: value.toString() };
+  return { type, value: type === 'bool' ? value === 1n : value.toString() };
 });
 const list = builder.build_packed().safe_serialize(kSizeLimit);
 mkdirSync(out, { recursive: true });

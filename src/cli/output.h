@@ -1,0 +1,29 @@
+// What people see: a moving line for anything that takes longer than two seconds, and the parties of a decryption.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cli/decryption.h"
+
+namespace witan::cli {
+
+/// Appears on standard error after two seconds if that is a terminal; says what is going on and for how long.
+class ProgressBar {
+ public:
+  explicit ProgressBar(std::string what);
+  ~ProgressBar();
+  void finish();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Who signed, who lied, who was silent, how long it took.
+void print_parties(const Committee& committee, const DecryptionReport& report);
+
+/// The report as JSON: everything that is needed to verify the answers elsewhere.
+std::string report_json_text(const Committee& committee, const DecryptionOrder& order, const DecryptionReport& report);
+
+}  // namespace witan::cli
