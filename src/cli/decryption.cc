@@ -144,7 +144,8 @@ Result<DecryptionReport> decrypt(const Committee& committee, const DecryptionOrd
   const auto request = request_message(order);
   const auto begun = Clock::now();
   const auto deadline = begun + order.timeout;
-  const auto needed = static_cast<std::size_t>(committee.threshold) + 1;
+  // All honest parties answer, and there are at least so many; t + 1 would contain one of them.
+  const auto needed = 2 * static_cast<std::size_t>(committee.threshold) + 1;
 
   DecryptionReport report;
   std::mutex mutex;

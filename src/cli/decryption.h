@@ -51,8 +51,8 @@ api::Eip712DomainMsg to_message(const crypto::Eip712Domain& domain);
 
 RequestId random_request_id();
 
-/// Sends the request to every party, collects answers until the time is over or all have come, verifies them. Error: as many
-/// as needed (t + 1) do not agree; the message says per party what happened.
+/// Sends the request to every party, collects answers until the time is over or all have come, verifies them. Error: fewer
+/// than 2t + 1 parties agree; the message says per party what happened.
 Result<DecryptionReport> decrypt(const Committee& committee, const DecryptionOrder& order);
 
 Result<Bytes> read_file(const std::filesystem::path& file);

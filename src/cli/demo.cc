@@ -3,6 +3,8 @@
 // the client that drew them.
 #include <stdlib.h>
 
+#include <algorithm>
+
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -81,6 +83,10 @@ class DemoRun {
     WITAN_TRY(make_key());
     WITAN_TRY(restart());
     for (const char* version : {"1.7", "1.3"}) WITAN_TRY(client_round(folder, version));
+    for (auto* names : {&named_liars_, &named_silent_, &liars_, &silent_}) {
+      std::ranges::sort(*names);
+      names->erase(std::unique(names->begin(), names->end()), names->end());
+    }
     say("");
     say("silent parties: {}; lying parties: {}; threshold t = {}",
         named_silent_.empty() ? "none" : list_of(named_silent_), named_liars_.empty() ? "none" : list_of(named_liars_),
@@ -217,11 +223,7 @@ class DemoRun {
   }
 
   /// Exactly those that were made silent or lying must have been named.
-  Status check_names() {
-    for (auto* names : {&named_liars_, &named_silent_, &liars_, &silent_}) {
-      std::ranges::sort(*names);
-      names->erase(std::unique(names->begin(), names->end()), names->end());
-    }
+  Status check_names() const {
     if (named_liars_ != liars_)
       return fail(Code::internal, "the liars are {}, named were {}", list_of(liars_), list_of(named_liars_));
     if (named_silent_ != silent_)

@@ -205,7 +205,7 @@ Task<void> PublicDecryptor::work(Checked checked, RateLimiter::Permit permit, bo
 
   const auto report = running->report();
   log::info("public decryption {}: {} ciphertexts in {} ms; agreed {}; lied {}; not heard yet {}", id.hex(),
-            checked.ciphertexts.size(),
+            checked.fields.ciphertexts.size(),
             std::chrono::duration_cast<std::chrono::milliseconds>(core_.loop.now() - begun).count(),
             roles(report.agreed), roles(report.lied), roles(report.silent));
   for (const Role liar : report.lied)
