@@ -44,6 +44,16 @@ witan_layer(cli DEPS base crypto tfhe tfhe_rs coprocessor api client PRIVATE_LIB
 
 include(proto)
 
+# Tests over real processes; WITAN_BIN names the folder of the programs.
+file(GLOB e2e_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/e2e/*.cc)
+if(e2e_sources)
+  add_executable(witan_e2e_tests ${e2e_sources})
+  target_include_directories(witan_e2e_tests PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  target_link_libraries(witan_e2e_tests PRIVATE witan_cli witan_node witan_insecure witan_coprocessor witan_test_support
+                                                GTest::gtest GTest::gmock GTest::gtest_main)
+  set_property(GLOBAL APPEND PROPERTY WITAN_TEST_PROGRAMS witan_e2e_tests)
+endif()
+
 witan_program(witan-node DEPS node version SOURCES src/apps/node_main.cc)
 witan_program(witan-node-test DEPS insecure node version SOURCES src/apps/node_main.cc)
 witan_program(witan DEPS cli version)

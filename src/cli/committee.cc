@@ -186,7 +186,8 @@ Result<Committee> set_up_committee(const SetUpOptions& options, const Progress& 
   if (std::filesystem::exists(committee.folder / "committee.json"))
     return fail(Code::already_exists, "there is a committee in {} already", committee.folder.string());
   committee.threshold = size.threshold();
-  committee.node_program = program_folder() / (options.test_nodes ? "witan-node-test" : "witan-node");
+  const path programs = options.programs.empty() ? program_folder() : options.programs;
+  committee.node_program = programs / (options.test_nodes ? "witan-node-test" : "witan-node");
   if (!std::filesystem::exists(committee.node_program))
     return fail(Code::not_found, "{} is not there; build it with ./dev build", committee.node_program.string());
 

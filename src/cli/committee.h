@@ -47,8 +47,9 @@ struct Committee {
 struct SetUpOptions {
   std::filesystem::path folder;
   int parties = 4;
-  std::uint16_t base_port = 0;  // 0: from 20000 upwards
-  bool test_nodes = false;      // witan-node-test instead of witan-node
+  std::uint16_t base_port = 0;     // 0: from 20000 upwards
+  bool test_nodes = false;         // witan-node-test instead of witan-node
+  std::filesystem::path programs;  // folder of the node programs; empty: that of the running program
   /// Lines added to node.toml of single parties (fault hooks of witan-node-test).
   std::map<int, std::string> extra_config;
 };

@@ -35,8 +35,10 @@ std::string where(const toml::node& node) {
 /// error is kept; later calls do nothing.
 class Section {
  public:
-  Section(const toml::table* table, std::string name, const std::filesystem::path& folder, std::optional<Error>& error)
-      : table_(table), name_(std::move(name)), folder_(folder), error_(error) {}
+  /// `missing` is told about keys that are not there: a mistyped key explains it better, so it is reported last.
+  Section(const toml::table* table, std::string name, const std::filesystem::path& folder, std::optional<Error>& error,
+          std::optional<Error>& missing)
+      : table_(table), name_(std::move(name)), folder_(folder), error_(error), missing_(missing) {}
 
   bool present() const { return table_ != nullptr; }
 
@@ -45,7 +47,7 @@ class Section {
     const std::string name = name_.empty() ? key : name_ + "." + key;
     const toml::node* node = find(key);
     if (node != nullptr && !node->is_table()) wrong(key, *node, "a table");
-    return Section(node == nullptr ? nullptr : node->as_table(), name, folder_, error_);
+    return Section(node == nullptr ? nullptr : node->as_table(), name, folder_, error_, missing_);
   }
 
   const toml::array* tables(const char* key) {
@@ -98,7 +100,7 @@ class Section {
   }
 
   void require(bool got, const char* key) {
-    if (!got && !error_) set_error(fmt::format("{}.{} is missing", name_, key));
+    if (!got && !missing_) missing_ = Error{Code::invalid_argument, fmt::format("{}.{} is missing", name_, key)};
   }
 
   void finish() {
@@ -131,6 +133,7 @@ class Section {
   std::string name_;
   const std::filesystem::path& folder_;
   std::optional<Error>& error_;
+  std::optional<Error>& missing_;
   std::set<std::string> known_;
 };
 
@@ -150,15 +153,16 @@ void read_vault(Section root, VaultConfig& out) {
   root.finish();
 }
 
-void read_peers(Section& section, const std::filesystem::path& folder, Config& config, std::optional<Error>& error) {
+void read_peers(Section& section, const std::filesystem::path& folder, Config& config, std::optional<Error>& error,
+                std::optional<Error>& missing) {
   const toml::array* peers = section.tables("peers");
   if (peers == nullptr) {
-    section.set_error("threshold.peers is missing: list every party, this one included, as [[threshold.peers]]");
+    section.require(false, "peers");
     return;
   }
   int index = 0;
   for (const auto& node : *peers) {
-    Section entry(node.as_table(), fmt::format("threshold.peers[{}]", index++), folder, error);
+    Section entry(node.as_table(), fmt::format("threshold.peers[{}]", index++), folder, error, missing);
     PeerConfig peer;
     entry.require(entry.get_integer("party_id", peer.party_id, 1, Role::kMax), "party_id");
     entry.require(entry.get("address", peer.address), "address");
@@ -207,8 +211,8 @@ void check_committee(Section& section, Config& config) {
 Result<LoadedConfig> read(const toml::table& table, const std::filesystem::path& folder, const ExtraSections& extra) {
   LoadedConfig loaded;
   Config& config = loaded.config;
-  std::optional<Error> error;
-  Section root(&table, "", folder, error);
+  std::optional<Error> error, missing;
+  Section root(&table, "", folder, error, missing);
 
   Section service = root.sub("service");
   service.get("listen_address", config.service.listen_address);
@@ -230,7 +234,7 @@ Result<LoadedConfig> read(const toml::table& table, const std::filesystem::path&
   log.finish();
 
   Section committee = root.sub("threshold");
-  if (!committee.present()) root.set_error("section [threshold] is missing");
+  root.require(committee.present(), "threshold");
   committee.get("listen_address", config.threshold.listen_address);
   committee.get_integer("listen_port", config.threshold.listen_port, 1, 65535);
   committee.require(committee.get_integer("threshold", config.threshold.threshold, 1, 4), "threshold");
@@ -241,7 +245,6 @@ Result<LoadedConfig> read(const toml::table& table, const std::filesystem::path&
     committee.set_error("threshold.min_dec_cache is above threshold.dec_capacity");
   Section tls = committee.sub("tls");
   Section manual = tls.sub("manual");
-  if (!manual.present()) committee.set_error("section [threshold.tls.manual] with cert and key is missing");
   Section cert = manual.sub("cert");
   cert.require(cert.get("path", config.threshold.tls_cert), "path");
   cert.finish();
@@ -255,9 +258,9 @@ Result<LoadedConfig> read(const toml::table& table, const std::filesystem::path&
   net.get_duration("decrypt_timeout", config.threshold.decrypt_timeout, 1, 86400);
   net.get_duration("resend_after_ms", config.threshold.resend_after, 10, 60000);
   net.finish();
-  read_peers(committee, folder, config, error);
+  read_peers(committee, folder, config, error, missing);
   committee.finish();
-  if (!error) check_committee(committee, config);
+  if (!error && !missing) check_committee(committee, config);
 
   Section rate = root.sub("rate_limiter_conf");
   rate.get_integer("bucket_size", config.rate_limits.bucket_size, 1, 1'000'000'000);
@@ -279,6 +282,7 @@ Result<LoadedConfig> read(const toml::table& table, const std::filesystem::path&
   }
   root.finish();
   if (error) return fail(*std::move(error));
+  if (missing) return fail(*std::move(missing));
   return loaded;
 }
 

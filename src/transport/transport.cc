@@ -80,10 +80,14 @@ class Transport::Impl : public std::enable_shared_from_this<Impl> {
     return pb::PeerService::NewStub(channels_.at({role, Lane::urgent}));
   }
 
-  /// Runs one stream to its end: hello, then a writer thread and this thread as reader. The text says why it ended.
+  /// Runs one stream to its end: hello, then a writer thread and this thread as reader.
+  struct StreamEnd {
+    std::string reason;
+    bool greeted = false;  // the peer's hello was accepted
+  };
   template <class Stream>
-  std::string run_stream(Role role, Lane lane, Stream& stream, const std::function<void()>& cancel,
-                         std::optional<pb::Packet> first);
+  StreamEnd run_stream(Role role, Lane lane, Stream& stream, const std::function<void()>& cancel,
+                       std::optional<pb::Packet> first);
 
   // Service.
   grpc::Status accept(grpc::ServerContext* context, grpc::ServerReaderWriter<pb::Packet, pb::Packet>* stream);
@@ -320,9 +324,10 @@ Status Transport::Impl::handle(Role role, Lane lane, std::uint64_t stream, pb::P
 }
 
 template <class Stream>
-std::string Transport::Impl::run_stream(Role role, Lane lane_name, Stream& stream, const std::function<void()>& cancel,
-                                        std::optional<pb::Packet> first) {
-  if (!wait_for_sink()) return "the node is stopping";
+Transport::Impl::StreamEnd Transport::Impl::run_stream(Role role, Lane lane_name, Stream& stream,
+                                                       const std::function<void()>& cancel,
+                                                       std::optional<pb::Packet> first) {
+  if (!wait_for_sink()) return {"the node is stopping", false};
   LaneState& state = lane(role, lane_name);
   std::function<void()> canceller = cancel;
   {
@@ -332,6 +337,7 @@ std::string Transport::Impl::run_stream(Role role, Lane lane_name, Stream& strea
   HelloValues mine;
   const std::uint64_t number = state.open_stream(mine);
   std::string reason = "the connection ended";
+  bool greeted = false;
   std::atomic<SteadyClock::rep> heard = SteadyClock::now().time_since_epoch().count();
 
   if (stream.Write(hello_packet(lane_name, mine))) {
@@ -366,7 +372,6 @@ std::string Transport::Impl::run_stream(Role role, Lane lane_name, Stream& strea
     pb::Packet packet;
     bool have = first.has_value();
     if (have) packet = *std::move(first);
-    bool greeted = false;
     while (have || stream.Read(&packet)) {
       have = false;
       heard = SteadyClock::now().time_since_epoch().count();
@@ -399,7 +404,7 @@ std::string Transport::Impl::run_stream(Role role, Lane lane_name, Stream& strea
   }
   const std::lock_guard lock(mutex_);
   cancels_.erase(&canceller);
-  return reason;
+  return {reason, greeted};
 }
 
 Result<Role> Transport::Impl::authenticate(grpc::ServerContext* context) const {
@@ -423,9 +428,9 @@ grpc::Status Transport::Impl::accept(grpc::ServerContext* context,
   const std::uint32_t lane = first.hello().lane();
   if (lane > 1 || !(*role < config_.self))
     return {grpc::StatusCode::INVALID_ARGUMENT, "the lower role dials, on lane 0 or 1"};
-  const std::string reason =
+  const StreamEnd end =
       run_stream(*role, static_cast<Lane>(lane), *stream, [context] { context->TryCancel(); }, std::move(first));
-  note_error(*role, reason);
+  note_error(*role, end.reason);
   return grpc::Status::OK;
 }
 
@@ -445,7 +450,6 @@ void Transport::Impl::dial(Role role, Lane lane) {
   OsRng rng;
   auto pause = config_.timings.reconnect_first;
   while (!stopping_) {
-    const auto begun = SteadyClock::now();
     grpc::ClientContext context;
     context.set_wait_for_ready(true);
     context.set_deadline(std::chrono::system_clock::time_point::max());
@@ -456,18 +460,18 @@ void Transport::Impl::dial(Role role, Lane lane) {
       if (stopping_) return;
       cancels_.insert(&cancel);  // also while it is still connecting
     }
-    std::string reason;
+    StreamEnd end;
     {
       auto stream = stub->Connect(&context);
-      reason = run_stream(role, lane, *stream, cancel, std::nullopt);
+      end = run_stream(role, lane, *stream, cancel, std::nullopt);
       const grpc::Status status = stream->Finish();
-      if (!status.ok() && !status.error_message().empty()) reason = status.error_message();
+      if (!status.ok() && !status.error_message().empty()) end.reason = status.error_message();
     }
     {
       std::unique_lock lock(mutex_);
       cancels_.erase(&cancel);
-      if (!stopping_) errors_[role] = reason;
-      if (SteadyClock::now() - begun > std::chrono::seconds(5)) pause = config_.timings.reconnect_first;
+      if (!stopping_) errors_[role] = end.reason;
+      if (end.greeted) pause = config_.timings.reconnect_first;
       const auto jitter = pause * (50 + static_cast<int>(rng.next<std::uint8_t>()) * 100 / 255) / 100;
       changed_.wait_for(lock, jitter, [this] { return stopping_.load(); });
       pause = std::min(pause * 2, config_.timings.reconnect_at_most);

@@ -1,0 +1,93 @@
+// A committee of real processes in a temporary folder, for tests.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <memory>
+
+#include "api/client.h"
+#include "cli/committee.h"
+#include "cli/decryption.h"
+#include "cli/keygen.h"
+#include "support/support.h"
+
+namespace witan::e2e {
+
+inline std::filesystem::path programs() {
+  const char* folder = std::getenv("WITAN_BIN");
+  return folder != nullptr ? std::filesystem::path(folder)
+                           : std::filesystem::read_symlink("/proc/self/exe").parent_path() / "bin";
+}
+
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "witan-e2e-XXXXXX").string();
+    path_ = mkdtemp(name.data());
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// Throws on failure: without a committee there is nothing to test.
+template <class T>
+T must(Result<T> result) {
+  if (!result) throw std::runtime_error(result.error().message);
+  if constexpr (!std::is_void_v<T>) return *std::move(result);
+}
+
+class LiveCommittee {
+ public:
+  explicit LiveCommittee(bool with_epoch = true) {
+    cli::SetUpOptions options;
+    options.folder = folder_.path() / "c";
+    options.test_nodes = true;
+    options.programs = programs();
+    committee = must(cli::set_up_committee(options, [](const std::string&) {}));
+    must(cli::start_parties(committee));
+    must(cli::wait_until_healthy(committee, std::chrono::seconds(60)));
+    if (with_epoch) must(cli::ensure_epoch(committee, std::chrono::seconds(60)));
+  }
+  LiveCommittee(const LiveCommittee&) = delete;
+  LiveCommittee& operator=(const LiveCommittee&) = delete;
+  ~LiveCommittee() { cli::stop_parties(committee, {}, true); }
+
+  cli::DealtKey deal(std::optional<std::filesystem::path> client_key = {}) {
+    return must(cli::deal_key(committee, {"test", std::move(client_key), std::chrono::seconds(120)}));
+  }
+  api::KmsClient client(int party) const {
+    return api::KmsClient({.address = committee.party(party).address(), .timeout = std::chrono::seconds(60)});
+  }
+  const std::filesystem::path& folder() const { return folder_.path(); }
+
+  cli::Committee committee;
+
+ private:
+  TemporaryFolder folder_;
+};
+
+inline api::PublicDecryptionRequest request_for(const KeyId& key, const RequestId& id, Bytes ciphertext, int fhe_type,
+                                                api::Open<api::CiphertextFormat> format) {
+  api::PublicDecryptionRequest out;
+  out.request_id = id.hex();
+  out.key_id = key.hex();
+  out.domain = cli::to_message(cli::example_domain());
+  api::TypedCiphertext typed;
+  typed.ciphertext = std::move(ciphertext);
+  typed.fhe_type = fhe_type;
+  typed.external_handle = Bytes(32, 7);
+  typed.ciphertext_format = format;
+  out.ciphertexts.push_back(std::move(typed));
+  return out;
+}
+
+}  // namespace witan::e2e
