@@ -129,9 +129,14 @@ Gr<Z> Prf::element(std::uint64_t counter, std::uint8_t j) const {
 
 template <Word Z>
 Prss<Z>::Prss(const SetKeys& keys, SessionId session) {
+  const auto prf = [&](std::size_t set, PrfPurpose purpose) {
+    SetKey derived = prf_key(keys.key(set), session, purpose);
+    Prf out(derived);
+    wipe(derived.data(), derived.size());
+    return out;
+  };
   for (std::size_t i = 0; i < keys.size(); ++i)
-    sets_.push_back({Prf(prf_key(keys.key(i), session, PrfPurpose::psi)),
-                     Prf(prf_key(keys.key(i), session, PrfPurpose::chi)),
+    sets_.push_back({prf(i, PrfPurpose::psi), prf(i, PrfPurpose::chi),
                      algebra::set_polynomial<Z>(keys.sets()[i].outside(keys.committee()), keys.self())});
   const auto powers =
       algebra::vandermonde_row<Z>(keys.self(), static_cast<std::size_t>(keys.committee().threshold()) + 1);
@@ -163,41 +168,48 @@ ByteArray<32> mask_key_input(SessionId session, const crypto::Digest& context) {
   return crypto::Shake256(crypto::separators::kMaskInput).update(session.bytes()).update(context).finish();
 }
 
-SetKey mask_key(const crypto::Aes128& base, const ByteArray<32>& input) {
-  SetKey state;
-  std::copy_n(input.begin(), 16, state.begin());
-  base.encrypt(state);
-  for (std::size_t i = 0; i < 16; ++i) state[i] ^= input[16 + i];
-  base.encrypt(state);
-  return state;
+Secret<std::vector<SetKey>> mask_keys(const AesKeys& base_keys, const ByteArray<32>& input) {
+  SetKey h1;
+  std::copy_n(input.begin(), 16, h1.begin());
+  Secret<std::vector<SetKey>> states(std::vector<SetKey>(base_keys.size(), h1));
+  base_keys.encrypt_each(states.reveal_mutable());
+  for (SetKey& state : states.reveal_mutable())
+    for (std::size_t i = 0; i < 16; ++i) state[i] ^= input[16 + i];
+  base_keys.encrypt_each(states.reveal_mutable());
+  return states;
 }
 
-MaskGenerator::MaskGenerator(const SetKeys& keys) {
-  sets_.reserve(keys.size());
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    SetKey base = mask_base_key(keys.key(i));
-    sets_.push_back(
-        {crypto::Aes128(base), algebra::set_polynomial<Z128>(keys.sets()[i].outside(keys.committee()), keys.self())});
-    wipe(base.data(), base.size());
-  }
+namespace {
+
+AesKeys mask_base_keys(const SetKeys& keys) {
+  Secret<std::vector<SetKey>> bases(std::vector<SetKey>(keys.size()));
+  for (std::size_t i = 0; i < keys.size(); ++i) bases.reveal_mutable()[i] = mask_base_key(keys.key(i));
+  return AesKeys(bases.reveal());
+}
+
+}  // namespace
+
+MaskGenerator::MaskGenerator(const SetKeys& keys) : base_keys_(mask_base_keys(keys)) {
+  for (const PartySet set : keys.sets())
+    polynomials_.push_back(algebra::set_polynomial<Z128>(set.outside(keys.committee()), keys.self()));
 }
 
 Result<std::vector<Share<Z128>>> MaskGenerator::masks(SessionId session, const crypto::Digest& context,
                                                       std::size_t blocks) const {
+  constexpr std::size_t kPiece = 32;  // blocks whose draws are held at a time
   if (blocks > kMaxBlocksPerKey / 2)
     return fail(Code::invalid_argument, "{} blocks in one ciphertext; a mask key serves {}", blocks,
                 kMaxBlocksPerKey / 2);
+  const AesKeys keys(mask_keys(base_keys_, mask_key_input(session, context)).reveal());
   std::vector<Share<Z128>> out(blocks);
-  const ByteArray<32> input = mask_key_input(session, context);
-  Secret<Bytes> stream(Bytes(32 * blocks));
-  for (const OneSet& set : sets_) {
-    SetKey key = mask_key(set.base, input);
-    crypto::Aes128(key).encrypt_counters(0, stream.reveal_mutable());
-    wipe(key.data(), key.size());
-    for (std::size_t q = 0; q < blocks; ++q) {
-      const std::uint8_t* draws = stream.reveal().data() + 32 * q;
-      const Z128 sum = mask_draw(load_le<Z128>(draws)) + mask_draw(load_le<Z128>(draws + 16));
-      out[q].value += set.polynomial * sum;
+  Secret<std::array<Z128, 2 * kPiece>> draws;
+  for (std::size_t set = 0; set < polynomials_.size(); ++set) {
+    for (std::size_t first = 0; first < blocks; first += kPiece) {
+      const std::size_t count = std::min(kPiece, blocks - first);
+      const std::span<Z128> piece = std::span(draws.reveal_mutable()).first(2 * count);
+      keys.encrypt_counters(set, 2 * first, piece);
+      for (std::size_t q = 0; q < count; ++q)
+        out[first + q].value += polynomials_[set] * (mask_draw(piece[2 * q]) + mask_draw(piece[2 * q + 1]));
     }
   }
   return out;

@@ -11,6 +11,7 @@
 #include "base/secret.h"
 #include "crypto/aes.h"
 #include "crypto/hash.h"
+#include "mpc/prss_aes.h"
 
 namespace witan::mpc {
 
@@ -19,8 +20,6 @@ using algebra::Share;
 using algebra::Word;
 using algebra::Z128;
 using algebra::Z64;
-
-using SetKey = ByteArray<16>;
 
 /// A set of parties; bit i - 1 stands for role i.
 class PartySet {
@@ -78,7 +77,7 @@ SetKey mask_base_key(const SetKey& key);
 /// Blocks that one derived AES key may produce (security.md S6).
 inline constexpr std::uint64_t kMaxBlocksPerKey = std::uint64_t{1} << 28;
 
-/// The PRF of one derived key: AES of (counter, index i at byte 14, j at byte 13), byte 15 zero.
+/// The PRF of one derived key: AES of (counter, index i at byte 14, j at byte 13), byte 15 zero. Each thread makes its own.
 class Prf {
  public:
   explicit Prf(const SetKey& derived) : aes_(derived) {}
@@ -93,7 +92,8 @@ class Prf {
   crypto::Aes128 aes_;
 };
 
-/// Random sharings of degree t and zero sharings of degree 2t of one session. Each counter is used once.
+/// Random sharings of degree t and zero sharings of degree 2t of one session. Each counter is used once. Each thread makes
+/// its own.
 template <Word Z>
 class Prss {
  public:
@@ -115,8 +115,17 @@ class Prss {
 /// Bound of one draw: Bd1 = 2^70 * 2^40 (mpc.md 8.5, threshold-tfhe.md 7.2).
 inline constexpr int kMaskBoundLog2 = 110;
 
+/// K_phi of every set: CBC-MAC of h1 || h2 under M, with h1 || h2 = SHAKE256("WITMASK2" || sid || context), 32 bytes.
+ByteArray<32> mask_key_input(SessionId session, const crypto::Digest& context);
+Secret<std::vector<SetKey>> mask_keys(const AesKeys& base_keys, const ByteArray<32>& input);
+/// phi from an AES output: -2^110 + (block mod 2^111).
+constexpr Z128 mask_draw(Z128 block) {
+  return (block & ((Z128{1} << (kMaskBoundLog2 + 1)) - 1)) - (Z128{1} << kMaskBoundLog2);
+}
+
 /// Noise flooding of decryptions: masks whose secrets are small integers, |secret| <= 2 C(n,t) 2^110. They use f_A (f_A(0) =
-/// 1), never an integer-normalised set polynomial (security.md S9).
+/// 1), never the values of algebra/integer_set_polynomial.h, whose type does not multiply a draw (security.md S9). Nothing
+/// changes after construction: threads may share it.
 class MaskGenerator {
  public:
   explicit MaskGenerator(const SetKeys& keys);
@@ -127,19 +136,8 @@ class MaskGenerator {
   Result<std::vector<Share<Z128>>> masks(SessionId session, const crypto::Digest& context, std::size_t blocks) const;
 
  private:
-  struct OneSet {
-    crypto::Aes128 base;  // M(r)
-    Gr<Z128> polynomial;  // f_A at the own point
-  };
-  std::vector<OneSet> sets_;
+  AesKeys base_keys_;                  // M(r), by set
+  std::vector<Gr<Z128>> polynomials_;  // f_A at the own point, by set
 };
-
-/// K_phi: CBC-MAC of h1 || h2 under M, with h1 || h2 = SHAKE256("WITMASK2" || sid || context), 32 bytes.
-ByteArray<32> mask_key_input(SessionId session, const crypto::Digest& context);
-SetKey mask_key(const crypto::Aes128& base, const ByteArray<32>& input);
-/// phi from an AES output: -2^110 + (block mod 2^111).
-constexpr Z128 mask_draw(Z128 block) {
-  return (block & ((Z128{1} << (kMaskBoundLog2 + 1)) - 1)) - (Z128{1} << kMaskBoundLog2);
-}
 
 }  // namespace witan::mpc
