@@ -11,6 +11,21 @@
 namespace witan::algebra {
 
 template <Word Z>
+struct Gr;
+
+/// A sum of products, reduced by X^4 = -X - 1 once at the end: r[i] is the coefficient of X^i. mpc.md 2.2.
+template <Word Z>
+struct ProductSum {
+  std::array<Z, 7> r{};
+
+  constexpr void add(const Gr<Z>& a, const Gr<Z>& b) {
+    for (std::size_t i = 0; i < 4; ++i)
+      for (std::size_t j = 0; j < 4; ++j) r[i + j] += a.c[i] * b.c[j];
+  }
+  constexpr Gr<Z> reduced() const { return {{r[0] - r[4], r[1] - r[4] - r[5], r[2] - r[5] - r[6], r[3] - r[6]}}; }
+};
+
+template <Word Z>
 struct Gr {
   std::array<Z, 4> c{};
 
@@ -31,10 +46,9 @@ struct Gr {
   friend constexpr Gr operator-(Gr a, const Gr& b) { return a -= b; }
   friend constexpr Gr operator-(const Gr& a) { return Gr{} - a; }
   friend constexpr Gr operator*(const Gr& a, const Gr& b) {
-    std::array<Z, 7> r{};
-    for (std::size_t i = 0; i < 4; ++i)
-      for (std::size_t j = 0; j < 4; ++j) r[i + j] += a.c[i] * b.c[j];
-    return {{r[0] - r[4], r[1] - r[4] - r[5], r[2] - r[5] - r[6], r[3] - r[6]}};
+    ProductSum<Z> sum;
+    sum.add(a, b);
+    return sum.reduced();
   }
   friend constexpr Gr operator*(const Gr& a, Z scalar) {
     return {{a.c[0] * scalar, a.c[1] * scalar, a.c[2] * scalar, a.c[3] * scalar}};

@@ -34,19 +34,23 @@ std::vector<Share<Z>> deal(const Gr<Z>& secret, int degree, int parties, Rng& rn
 }
 
 template <Word Z>
-std::vector<Gr<Z>> lagrange_at(std::span<const Role> roles, const Gr<Z>& x) {
-  std::vector<Gr<Z>> out;
-  out.reserve(roles.size());
-  for (const Role i : roles) {
-    Gr<Z> numerator = Gr<Z>::one(), denominator = Gr<Z>::one();
-    for (const Role j : roles) {
-      if (i == j) continue;
-      numerator = numerator * (x - evaluation_point<Z>(j));
-      denominator = denominator * (evaluation_point<Z>(i) - evaluation_point<Z>(j));
-    }
-    WITAN_CHECK(is_unit(denominator));
-    out.push_back(numerator * inverse(denominator));
+Interpolation<Z>::Interpolation(std::span<const Role> roles) {
+  for (const Role role : roles) points_.push_back(evaluation_point<Z>(role));
+  for (std::size_t i = 0; i < points_.size(); ++i) {
+    Gr<Z> product = Gr<Z>::one();
+    for (std::size_t j = 0; j < points_.size(); ++j)
+      if (i != j) product = product * (points_[i] - points_[j]);
+    WITAN_CHECK(is_unit(product));  // the roles are distinct
+    inverses_.push_back(inverse(product));
   }
+}
+
+template <Word Z>
+std::vector<Gr<Z>> Interpolation<Z>::lagrange_at(const Gr<Z>& x) const {
+  std::vector<Gr<Z>> out = inverses_;
+  for (std::size_t i = 0; i < points_.size(); ++i)
+    for (std::size_t j = 0; j < points_.size(); ++j)
+      if (i != j) out[i] = out[i] * (x - points_[j]);
   return out;
 }
 
@@ -68,12 +72,12 @@ std::vector<Gr<Z>> vandermonde_row(Role role, std::size_t columns) {
   return out;
 }
 
-#define WITAN_INSTANTIATE(Z)                                                    \
-  template Gr<Z> random_element(Rng&);                                          \
-  template Gr<Z> evaluate(std::span<const Gr<Z>>, const Gr<Z>&);                \
-  template std::vector<Share<Z>> deal(const Gr<Z>&, int, int, Rng&);            \
-  template std::vector<Gr<Z>> lagrange_at(std::span<const Role>, const Gr<Z>&); \
-  template Gr<Z> set_polynomial(std::span<const Role>, Role);                   \
+#define WITAN_INSTANTIATE(Z)                                         \
+  template Gr<Z> random_element(Rng&);                               \
+  template Gr<Z> evaluate(std::span<const Gr<Z>>, const Gr<Z>&);     \
+  template std::vector<Share<Z>> deal(const Gr<Z>&, int, int, Rng&); \
+  template class Interpolation<Z>;                                   \
+  template Gr<Z> set_polynomial(std::span<const Role>, Role);        \
   template std::vector<Gr<Z>> vandermonde_row(Role, std::size_t);
 WITAN_INSTANTIATE(Z64)
 WITAN_INSTANTIATE(Z128)

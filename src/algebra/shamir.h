@@ -48,10 +48,25 @@ std::vector<Share<Z>> deal(const Gr<Z>& secret, int degree, int parties, Rng& rn
 template <Word Z>
 Gr<Z> evaluate(std::span<const Gr<Z>> polynomial, const Gr<Z>& x);
 
-/// Coefficients lambda_i with f(x) = sum lambda_i f(alpha_i) for every f of degree < roles.size(). Precondition: distinct
-/// roles.
+/// Interpolation through the points of an ordered set of roles; keeps the inverses that all evaluations share.
 template <Word Z>
-std::vector<Gr<Z>> lagrange_at(std::span<const Role> roles, const Gr<Z>& x);
+class Interpolation {
+ public:
+  /// Precondition: distinct roles.
+  explicit Interpolation(std::span<const Role> roles);
+  /// Coefficients lambda_i with f(x) = sum lambda_i f(alpha_i) for every f of degree < number of roles.
+  std::vector<Gr<Z>> lagrange_at(const Gr<Z>& x) const;
+
+ private:
+  std::vector<Gr<Z>> points_;
+  std::vector<Gr<Z>> inverses_;  // of prod_{j != i} (alpha_i - alpha_j)
+};
+
+/// The same for one x.
+template <Word Z>
+std::vector<Gr<Z>> lagrange_at(std::span<const Role> roles, const Gr<Z>& x) {
+  return Interpolation<Z>(roles).lagrange_at(x);
+}
 
 /// f_A(alpha_at): degree t, 1 at 0, 0 at the parties outside A (mpc.md 8.1). `outside` = the t parties not in A.
 template <Word Z>

@@ -1,8 +1,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "algebra/decode.h"
+#include "algebra/integer_set_polynomial.h"
 #include "support/support.h"
 
 namespace witan::algebra {
@@ -374,6 +376,51 @@ TYPED_TEST(Rings, SetPolynomialIsOneAtZeroAndZeroOutside) {
   const auto decoded = decode_reference<Z>(CommitteeSize::make(13, 4).value(), roles, values, 0);
   ASSERT_TRUE(decoded);  // degree t
   EXPECT_EQ(decoded->secret(), Gr<Z>::one());
+}
+
+// tests/data/mpc/int_setpoly.json
+TEST(IntegerSetPolynomial, VectorsAndBoundsOfEverySet) {
+  const auto number = [](const nlohmann::json& text) { return std::stoll(text.get<std::string>()); };
+  const auto vectors = test::read_json("mpc/int_setpoly.json");
+  for (const auto& e : vectors.at("points")) {
+    const auto inverse = integer_inverse_of_minus_point(Role(e.at("j").get<int>()));
+    EXPECT_EQ(inverse.norm, number(e.at("norm_of_minus_alpha")));
+    for (std::size_t c = 0; c < 4; ++c) EXPECT_EQ(inverse.adjugate[c], number(e.at("adj_of_minus_alpha").at(c)));
+  }
+  int seen = 0;
+  for (const auto& profile : vectors.at("profiles")) {
+    const int n = profile.at("n"), t = profile.at("t");
+    for (const auto& example : profile.at("examples")) {
+      const auto members = example.at("A").get<std::vector<int>>();
+      std::vector<Role> outside;
+      for (int i = 1; i <= n; ++i)
+        if (std::ranges::find(members, i) == members.end()) outside.push_back(Role(i));
+      const std::int64_t at_0 = integer_set_value_at_0(outside);
+      EXPECT_EQ(at_0, number(example.at("value_at_0")));
+      for (int i = 1; i <= n; ++i) {
+        const IntegerSetValue value = integer_set_value(outside, Role(i));
+        Gr<Z128> in_ring;
+        for (std::size_t c = 0; c < 4; ++c) {
+          EXPECT_EQ(value.c[c], number(example.at("values").at(static_cast<std::size_t>(i - 1)).at(c)));
+          in_ring.c[c] = static_cast<Z128>(value.c[c]);
+        }
+        EXPECT_EQ(in_ring, set_polynomial<Z128>(outside, Role(i)) * static_cast<Z128>(at_0));
+        ++seen;
+      }
+    }
+    int largest = 0;  // over all sets and parties
+    for (unsigned bits = 0; bits < 1u << n; ++bits) {
+      if (std::popcount(bits) != t) continue;
+      std::vector<Role> outside;
+      for (int i = 1; i <= n; ++i)
+        if (bits >> (i - 1) & 1) outside.push_back(Role(i));
+      for (int i = 1; i <= n; ++i)
+        for (const int c : integer_set_value(outside, Role(i)).c) largest = std::max(largest, std::abs(c));
+    }
+    EXPECT_EQ(largest, number(profile.at("max_abs_coefficient")));
+  }
+  EXPECT_EQ(seen, 4 * 4 + 2 * 7 + 2 * 10 + 2 * 13);
+  static_assert(!std::is_convertible_v<IntegerSetValue, Gr<Z128>>);  // security.md S9
 }
 
 // tests/data/responses/shares.json: what clients reconstruct. Share bytes: u64 count, then the elements.
