@@ -223,7 +223,38 @@ TEST(Prss, VectorsOfEveryParty) {
   }
 }
 
-// tests/data/threshold-tfhe/noiseflood_vectors.json: partial decryptions plus masks.
+/// SHAKE256(label || "#" || counter), 16 bytes, for counters 0, 1, ...
+class LabelledNumbers {
+ public:
+  explicit LabelledNumbers(std::string label) : label_(std::move(label)) {}
+  Z128 next() {
+    return load_le<Z128>(crypto::shake256(as_bytes(label_ + "#" + std::to_string(counter_++)), 16).data());
+  }
+
+ private:
+  std::string label_;
+  int counter_ = 0;
+};
+
+/// Shares of every key bit by party, as the vectors draw them: first the bits, then t coefficients for each.
+std::vector<std::vector<Gr<Z128>>> vector_key_shares(int n, int t, const std::string& key_bits) {
+  LabelledNumbers numbers("witan-nf-" + std::to_string(n) + "-" + std::to_string(t));
+  for (const char bit : key_bits) EXPECT_EQ(numbers.next() & 1, static_cast<Z128>(bit - '0'));
+  std::vector<std::vector<Gr<Z128>>> out(static_cast<std::size_t>(n));
+  for (const char bit : key_bits) {
+    std::vector<Gr<Z128>> polynomial = {Gr<Z128>::from_base(static_cast<Z128>(bit - '0'))};
+    for (int j = 0; j < t; ++j) {
+      polynomial.emplace_back();
+      for (Z128& c : polynomial.back().c) c = numbers.next();
+    }
+    for (int i = 1; i <= n; ++i)
+      out[static_cast<std::size_t>(i - 1)].push_back(
+          algebra::evaluate<Z128>(polynomial, algebra::evaluation_point<Z128>(Role(i))));
+  }
+  return out;
+}
+
+// tests/data/threshold-tfhe/noiseflood_vectors.json: partial decryptions plus masks, of every party of three committees.
 TEST(MaskGenerator, MaskedSharesOfTheNoiseFloodVectors) {
   const auto vectors = read_json("threshold-tfhe/noiseflood_vectors.json");
   ASSERT_EQ(vectors.size(), 3u);
@@ -231,30 +262,36 @@ TEST(MaskGenerator, MaskedSharesOfTheNoiseFloodVectors) {
     const int n = e.at("n"), t = e.at("t");
     const auto committee = CommitteeSize::make(n, t).value();
     const auto keys = make_set_keys(committee, [&](std::size_t index, PartySet) {
-      const std::string label =
-          "set-" + std::to_string(n) + "-" + std::to_string(t) + "-" + std::to_string(index) + "#0";
       SetKey key;
-      const Bytes raw = crypto::shake256(as_bytes(label), 16);
-      std::copy(raw.begin(), raw.end(), key.begin());
+      const Z128 number =
+          LabelledNumbers("set-" + std::to_string(n) + "-" + std::to_string(t) + "-" + std::to_string(index)).next();
+      store_le(number, key.data());
       return key;
     });
-    if (!e.contains("key_shares_hex")) continue;
+    const auto key_shares = vector_key_shares(n, t, e.at("key_bits").get<std::string>());
     const auto session = session_from(e.at("session_id_le_hex"));
     const auto context = digest_from(e.at("mask_context_hex"));
     const auto& ciphertexts = e.at("ciphertexts");
-    for (int i = 1; i <= n; ++i) {
-      const auto index = static_cast<std::size_t>(i - 1);
-      const Bytes key_share = hex(e.at("key_shares_hex").at(index).get<std::string>());
-      const auto masks = MaskGenerator(keys[index]).masks(session, context, ciphertexts.size()).value();
+    std::vector<std::vector<Share<Z128>>> by_block(ciphertexts.size());
+    for (std::size_t party = 0; party < static_cast<std::size_t>(n); ++party) {
+      const auto masks = MaskGenerator(keys[party]).masks(session, context, ciphertexts.size()).value();
+      Bytes masked(64 * ciphertexts.size());
       for (std::size_t q = 0; q < ciphertexts.size(); ++q) {
         const Bytes mask = hex(ciphertexts.at(q).at("mask_hex").get<std::string>());
         const Bytes body = hex(ciphertexts.at(q).at("body_hex").get<std::string>());
         Gr<Z128> share = Gr<Z128>::from_base(load_le<Z128>(body.data()));
         for (std::size_t j = 0; j < mask.size() / 16; ++j)
-          share -= Gr<Z128>::decode(key_share.data() + 64 * j) * load_le<Z128>(mask.data() + 16 * j);
+          share -= key_shares[party][j] * load_le<Z128>(mask.data() + 16 * j);
         share += masks[q].value;
-        EXPECT_EQ(share, element<Z128>(e.at("masked_shares_hex").at(q).at(index)));
+        share.encode(masked.data() + 64 * q);
+        by_block[q].push_back({share});
+        if (e.contains("masked_shares_hex")) EXPECT_EQ(share, element<Z128>(e.at("masked_shares_hex").at(q).at(party)));
       }
+      EXPECT_EQ(to_hex(crypto::sha256(masked)), e.at("masked_shares_sha256_per_party").at(party).get<std::string>());
+    }
+    for (std::size_t q = 0; q < ciphertexts.size(); ++q) {
+      const Bytes opened = hex(e.at("opened_le_hex").at(q).get<std::string>());
+      EXPECT_EQ(open_all<Z128>(committee, by_block[q]), Gr<Z128>::from_base(load_le<Z128>(opened.data())));
     }
   }
 }
