@@ -1,49 +1,29 @@
 #include "algebra/decode.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "algebra/parity.h"
 #include "base/check.h"
 
 namespace witan::algebra {
 namespace {
 
-/// sum weights[j] * words[j][row]
-template <Word Z>
-Gr<Z> combine(std::span<const Gr<Z>> weights, std::span<const std::span<const Gr<Z>>> words, std::size_t row) {
-  Gr<Z> out;
-  for (std::size_t j = 0; j < weights.size(); ++j) out += weights[j] * words[j][row];
-  return out;
-}
-
-/// Parity checks of one ordered set: the first t + 1 shares predict the others (mpc.md 3). Weights are computed once for
-/// all rows of a batch.
-template <Word Z>
-class ParityChecks {
- public:
-  ParityChecks(std::size_t base_size, std::span<const Role> roles) : base_size_(base_size) {
-    const auto base = roles.first(base_size);
-    secret_ = lagrange_at<Z>(base, Gr<Z>{});
-    for (const Role role : roles.subspan(base_size))
-      predictions_.push_back(lagrange_at<Z>(base, evaluation_point<Z>(role)));
-  }
-
-  bool holds(std::span<const std::span<const Gr<Z>>> words, std::size_t row) const {
-    for (std::size_t i = 0; i < predictions_.size(); ++i)
-      if (combine<Z>(predictions_[i], words.first(base_size_), row) != words[base_size_ + i][row]) return false;
-    return true;
-  }
-  Gr<Z> secret(std::span<const std::span<const Gr<Z>>> words, std::size_t row) const {
-    return combine<Z>(secret_, words.first(base_size_), row);
-  }
-
- private:
-  std::size_t base_size_;
-  std::vector<Gr<Z>> secret_;
-  std::vector<std::vector<Gr<Z>>> predictions_;
-};
-
 std::size_t degree_of(CommitteeSize committee) {
   return static_cast<std::size_t>(committee.threshold());
+}
+
+/// Who misses the polynomial of a row on which `needed` of the active parties must agree after t - `erased` further errors at
+/// most. Empty: there is no such polynomial (yet).
+template <Word Z>
+std::vector<Role> liars_of_row(CommitteeSize committee, std::span<const Role> active, Words<Z> words, std::size_t row,
+                               std::size_t needed, std::size_t erased) {
+  std::vector<Gr<Z>> word;
+  for (const auto& shares : words) word.push_back(shares[row]);
+  const std::size_t distance = active.size() - degree_of(committee);  // of the code that is left (mpc.md 4.1, 4.4)
+  const std::size_t radius = std::min({active.size() - needed, degree_of(committee) - erased, (distance - 1) / 2});
+  auto decoded = decode_reference<Z>(committee, active, word, radius);
+  return decoded ? std::move(decoded->wrong) : std::vector<Role>{};
 }
 
 }  // namespace
@@ -52,7 +32,8 @@ template <Word Z>
 std::optional<Decoded<Z>> decode_reference(CommitteeSize committee, std::span<const Role> roles,
                                            std::span<const Gr<Z>> word, std::size_t max_errors) {
   const std::size_t dimension = degree_of(committee) + 1;
-  WITAN_CHECK(roles.size() == word.size() && 2 * max_errors < roles.size() - dimension + 1);
+  WITAN_CHECK(roles.size() == word.size() && roles.size() >= dimension && distinct(roles));
+  WITAN_CHECK(2 * max_errors < roles.size() - dimension + 1);
   std::vector<Gr<Z>> rest(word.begin(), word.end());  // what the planes so far leave, all multiples of 2^plane
   std::vector<bool> valid(roles.size(), true);
   std::size_t invalid = 0;
@@ -97,33 +78,36 @@ std::optional<BatchOpening<Z>> open_batch(CommitteeSize committee, std::span<con
 template <Word Z>
 std::optional<BatchOpening<Z>> open_batch_with(CommitteeSize committee, std::span<const Role> roles,
                                                std::span<const std::span<const Gr<Z>>> words, std::size_t needed) {
-  WITAN_CHECK(roles.size() == words.size());
+  WITAN_CHECK(roles.size() == words.size() && needed > degree_of(committee));
   const std::size_t rows = words.empty() ? 0 : words[0].size();
   for (const auto& word : words) WITAN_CHECK(word.size() == rows);
 
+  // By role, whatever the order of arrival: the checks of one set of parties are then computed once.
+  std::vector<std::pair<Role, std::span<const Gr<Z>>>> sorted;
+  for (std::size_t i = 0; i < roles.size(); ++i) sorted.emplace_back(roles[i], words[i]);
+  std::ranges::sort(sorted, {}, [](const auto& entry) { return entry.first; });
+  std::vector<Role> active;
+  std::vector<std::span<const Gr<Z>>> active_words;
+  for (const auto& [role, word] : sorted) {
+    active.push_back(role);
+    active_words.push_back(word);
+  }
+
   BatchOpening<Z> out;
-  std::vector<Role> active(roles.begin(), roles.end());
-  std::vector<std::span<const Gr<Z>>> active_words(words.begin(), words.end());
   std::size_t row = 0;
   // Each turn checks rows with the parties left; the first bad row names liars, who are erased for all rows.
   while (active.size() >= needed) {
-    const ParityChecks<Z> checks(degree_of(committee) + 1, active);
-    while (row < rows && checks.holds(active_words, row)) ++row;
+    const auto checks = parity_checks<Z>(degree_of(committee) + 1, active);
+    row = checks->first_bad_row(active_words, row);
     if (row == rows) {
       out.values.reserve(rows);
-      for (std::size_t i = 0; i < rows; ++i) out.values.push_back(checks.secret(active_words, i));
+      for (std::size_t i = 0; i < rows; ++i) out.values.push_back(checks->secret(active_words, i));
       out.agreed = active;
       return out;
     }
-    std::vector<Gr<Z>> word;
-    for (const auto& shares : active_words) word.push_back(shares[row]);
-    // As long as 2t + 1 shares agree with it there is one such polynomial (mpc.md 4.1, 4.4).
-    const std::size_t distance = active.size() - degree_of(committee);  // of the code that is left
-    const std::size_t radius =
-        std::min({active.size() - needed, degree_of(committee) - out.wrong.size(), (distance - 1) / 2});
-    const auto decoded = decode_reference<Z>(committee, active, word, radius);
-    if (!decoded || decoded->wrong.empty()) return std::nullopt;
-    for (const Role liar : decoded->wrong) {
+    const auto liars = liars_of_row<Z>(committee, active, active_words, row, needed, out.wrong.size());
+    if (liars.empty()) return std::nullopt;
+    for (const Role liar : liars) {
       const auto at = std::ranges::find(active, liar) - active.begin();
       active.erase(active.begin() + at);
       active_words.erase(active_words.begin() + at);
@@ -157,9 +141,9 @@ std::optional<Gr<Z>> consistent_at_2t(CommitteeSize committee, std::span<const R
   WITAN_CHECK(roles.size() == word.size() && roles.size() > base);
   std::vector<std::span<const Gr<Z>>> words;
   for (const auto& share : word) words.push_back(std::span(&share, 1));
-  const ParityChecks<Z> checks(base, roles);
-  if (!checks.holds(words, 0)) return std::nullopt;
-  return checks.secret(words, 0);
+  const auto checks = parity_checks<Z>(base, roles);
+  if (checks->first_bad_row(words, 0) != 1) return std::nullopt;
+  return checks->secret(words, 0);
 }
 
 #define WITAN_INSTANTIATE(Z)                                                                                        \

@@ -32,13 +32,14 @@ std::optional<Decoded<Z>> decode_reference(CommitteeSize committee, std::span<co
 template <Word Z>
 struct BatchOpening {
   std::vector<Gr<Z>> values;
-  std::vector<Role> agreed;  // lie on the polynomials of all values; at least 2t + 1
+  std::vector<Role> agreed;  // lie on the polynomials of all values; at least 2t + 1, in ascending order
   std::vector<Role> wrong;   // miss at least one
 };
 
 /// Accepts only if at least 2t + 1 of the parties lie on one polynomial of degree <= t for every value (F2 with b = t):
 /// then the values are right when at most t parties of the committee are faulty. Empty: not yet; await more shares.
-/// words[i] = the shares of roles[i], all of one length.
+/// words[i] = the shares of roles[i], all of one length; distinct roles. The good case is one parity check per value (parity.h);
+/// the first value that fails goes to the reference decoder, who lied there is left out, and the rest is checked again.
 template <Word Z>
 std::optional<BatchOpening<Z>> open_batch(CommitteeSize committee, std::span<const Role> roles,
                                           std::span<const std::span<const Gr<Z>>> words);

@@ -48,6 +48,9 @@ std::vector<Share<Z>> deal(const Gr<Z>& secret, int degree, int parties, Rng& rn
 template <Word Z>
 Gr<Z> evaluate(std::span<const Gr<Z>> polynomial, const Gr<Z>& x);
 
+/// Is every role there once?
+bool distinct(std::span<const Role> roles);
+
 /// Interpolation through the points of an ordered set of roles; keeps the inverses that all evaluations share.
 template <Word Z>
 class Interpolation {
