@@ -84,6 +84,7 @@ std::optional<BatchOpening<Z>> open_batch_with(CommitteeSize committee, std::spa
 
   // By role, whatever the order of arrival: the checks of one set of parties are then computed once.
   std::vector<std::pair<Role, std::span<const Gr<Z>>>> sorted;
+  sorted.reserve(roles.size());
   for (std::size_t i = 0; i < roles.size(); ++i) sorted.emplace_back(roles[i], words[i]);
   std::ranges::sort(sorted, {}, [](const auto& entry) { return entry.first; });
   std::vector<Role> active;
@@ -146,6 +147,7 @@ std::optional<Gr<Z>> consistent_at_2t(CommitteeSize committee, std::span<const R
   return checks->secret(words, 0);
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): types take no parentheses
 #define WITAN_INSTANTIATE(Z)                                                                                        \
   template std::optional<Decoded<Z>> decode_reference(CommitteeSize, std::span<const Role>, std::span<const Gr<Z>>, \
                                                       std::size_t);                                                 \
@@ -158,5 +160,6 @@ std::optional<Gr<Z>> consistent_at_2t(CommitteeSize committee, std::span<const R
 WITAN_INSTANTIATE(Z64)
 WITAN_INSTANTIATE(Z128)
 #undef WITAN_INSTANTIATE
+// NOLINTEND(bugprone-macro-parentheses)
 
 }  // namespace witan::algebra

@@ -30,8 +30,7 @@ Gf16Poly add(Gf16Poly a, const Gf16Poly& b) {
 
 /// quotient and remainder; b is not zero.
 std::pair<Gf16Poly, Gf16Poly> divide(Gf16Poly a, const Gf16Poly& b) {
-  if (a.size() < b.size()) return {{}, std::move(a)};
-  Gf16Poly quotient(a.size() - b.size() + 1);
+  Gf16Poly quotient(a.size() < b.size() ? 0 : a.size() - b.size() + 1);
   const Gf16 lead = gf16_inverse(b.back());
   for (std::size_t at = quotient.size(); at-- > 0;) {
     const Gf16 factor = gf16_mul(a[at + b.size() - 1], lead);

@@ -76,6 +76,7 @@ std::shared_ptr<const ParityChecks<Z>> parity_checks(std::size_t dimension, std:
   return cache.get(dimension, roles);
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): types take no parentheses
 #define WITAN_INSTANTIATE(Z)                                             \
   template Gr<Z> combine(std::span<const Gr<Z>>, Words<Z>, std::size_t); \
   template class ParityChecks<Z>;                                        \
@@ -83,5 +84,6 @@ std::shared_ptr<const ParityChecks<Z>> parity_checks(std::size_t dimension, std:
 WITAN_INSTANTIATE(Z64)
 WITAN_INSTANTIATE(Z128)
 #undef WITAN_INSTANTIATE
+// NOLINTEND(bugprone-macro-parentheses)
 
 }  // namespace witan::algebra

@@ -81,6 +81,7 @@ std::vector<Gr<Z>> vandermonde_row(Role role, std::size_t columns) {
   return out;
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): types take no parentheses
 #define WITAN_INSTANTIATE(Z)                                         \
   template Gr<Z> random_element(Rng&);                               \
   template Gr<Z> evaluate(std::span<const Gr<Z>>, const Gr<Z>&);     \
@@ -91,5 +92,6 @@ std::vector<Gr<Z>> vandermonde_row(Role role, std::size_t columns) {
 WITAN_INSTANTIATE(Z64)
 WITAN_INSTANTIATE(Z128)
 #undef WITAN_INSTANTIATE
+// NOLINTEND(bugprone-macro-parentheses)
 
 }  // namespace witan::algebra
