@@ -25,7 +25,7 @@ void BM_Masks(benchmark::State& state) {
   const auto blocks = static_cast<std::size_t>(state.range(1));
   for (auto _ : state) {
     ++context[0];
-    benchmark::DoNotOptimize(generator.masks({1}, context, blocks));
+    benchmark::DoNotOptimize(generator.masks({1}, context, 0, blocks));
   }
   state.SetItemsProcessed(state.iterations() * state.range(1));
 }

@@ -194,22 +194,24 @@ MaskGenerator::MaskGenerator(const SetKeys& keys) : base_keys_(mask_base_keys(ke
     polynomials_.push_back(algebra::set_polynomial<Z128>(set.outside(keys.committee()), keys.self()));
 }
 
-Result<std::vector<Share<Z128>>> MaskGenerator::masks(SessionId session, const crypto::Digest& context,
-                                                      std::size_t blocks) const {
+Result<Secret<std::vector<Share<Z128>>>> MaskGenerator::masks(SessionId session, const crypto::Digest& context,
+                                                              std::size_t first, std::size_t count) const {
   constexpr std::size_t kPiece = 32;  // blocks whose draws are held at a time
-  if (blocks > kMaxBlocksPerKey / 2)
-    return fail(Code::invalid_argument, "{} blocks in one ciphertext; a mask key serves {}", blocks,
-                kMaxBlocksPerKey / 2);
+  constexpr std::size_t kMaxBlocks = kMaxBlocksPerKey / 2;
+  if (first > kMaxBlocks || count > kMaxBlocks - first)
+    return fail(Code::invalid_argument, "blocks {} to {} of one ciphertext; a mask key serves {}", first, first + count,
+                kMaxBlocks);
   const AesKeys keys(mask_keys(base_keys_, mask_key_input(session, context)).reveal());
-  std::vector<Share<Z128>> out(blocks);
+  Secret out{std::vector<Share<Z128>>(count)};
   Secret<std::array<Z128, 2 * kPiece>> draws;
   for (std::size_t set = 0; set < polynomials_.size(); ++set) {
-    for (std::size_t first = 0; first < blocks; first += kPiece) {
-      const std::size_t count = std::min(kPiece, blocks - first);
-      const std::span<Z128> piece = std::span(draws.reveal_mutable()).first(2 * count);
-      keys.encrypt_counters(set, 2 * first, piece);
-      for (std::size_t q = 0; q < count; ++q)
-        out[first + q].value += polynomials_[set] * (mask_draw(piece[2 * q]) + mask_draw(piece[2 * q + 1]));
+    for (std::size_t at = 0; at < count; at += kPiece) {
+      const std::size_t blocks = std::min(kPiece, count - at);
+      const std::span<Z128> piece = std::span(draws.reveal_mutable()).first(2 * blocks);
+      keys.encrypt_counters(set, 2 * (first + at), piece);
+      for (std::size_t q = 0; q < blocks; ++q)
+        out.reveal_mutable()[at + q].value +=
+            polynomials_[set] * (mask_draw(piece[2 * q]) + mask_draw(piece[2 * q + 1]));
     }
   }
   return out;

@@ -130,10 +130,12 @@ class MaskGenerator {
  public:
   explicit MaskGenerator(const SetKeys& keys);
 
-  /// This party's shares of the masks of blocks 0 .. blocks - 1 of one ciphertext: block q is the sum of the draws 2q and
-  /// 2q + 1 of every set, under a key bound to the session and to the mask context (threshold-tfhe.md 7.2). The same
-  /// arguments give the same shares. Error: invalid_argument above kMaxBlocksPerKey / 2 blocks (S6).
-  Result<std::vector<Share<Z128>>> masks(SessionId session, const crypto::Digest& context, std::size_t blocks) const;
+  /// This party's shares of the masks of the blocks first .. first + count - 1 of one ciphertext: block q is the sum of the
+  /// draws 2q and 2q + 1 of every set, under a key bound to the session and to the mask context (threshold-tfhe.md 7.2). The
+  /// same arguments give the same shares, also in other pieces. Error: invalid_argument for a block from
+  /// kMaxBlocksPerKey / 2 on (S6).
+  Result<Secret<std::vector<Share<Z128>>>> masks(SessionId session, const crypto::Digest& context, std::size_t first,
+                                                 std::size_t count) const;
 
  private:
   AesKeys base_keys_;                  // M(r), by set

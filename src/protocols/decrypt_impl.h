@@ -25,7 +25,7 @@ BasicPublicDecryption<Rules>::BasicPublicDecryption(DecryptionParty party, Decry
   session_id_ = crypto::session_id(job_->request.bytes(), crypto::SessionKind::public_decryption, 0, 0);
 }
 
-/// Partial decryptions plus masks, in pieces that keep the pool responsive.
+/// Partial decryptions plus masks, in pieces that keep the pool responsive. What is not masked stays inside of a kernel.
 template <class Rules>
 Task<Result<typename BasicPublicDecryption<Rules>::Shares>> BasicPublicDecryption<Rules>::masked_shares() {
   constexpr std::size_t kBlocksPerPiece = 32;  // of 6144 entries: below a millisecond
@@ -35,21 +35,20 @@ Task<Result<typename BasicPublicDecryption<Rules>::Shares>> BasicPublicDecryptio
     const SessionId session = crypto::session_id(job_->request.bytes(), crypto::SessionKind::public_decryption, 0,
                                                  static_cast<std::uint16_t>(c));
     const crypto::Digest context = Rules::mask_bound_to_content ? contexts_[c] : crypto::Digest{};
-    Shares masks =
-        co_await ok(co_await party_.compute(runtime::Work::urgent, [masks = party_.masks, session, context, blocks] {
-          return masks->masks(session, context, blocks);
-        }));
     for (std::size_t first = 0; first < blocks; first += kBlocksPerPiece) {
-      const std::size_t last = std::min(blocks, first + kBlocksPerPiece);
-      const Shares piece =
-          co_await party_.compute(runtime::Work::urgent, [job = job_, keys = party_.keys, c, first, last] {
-            const SquashedCiphertext& ciphertext = job->ciphertexts[c];
-            const SharedKey& key = keys->of(decryption_key(ciphertext.format));
-            Shares shares;
-            for (std::size_t q = first; q < last; ++q) shares.push_back(partial_decrypt(key, ciphertext.blocks[q]));
-            return shares;
-          });
-      for (std::size_t q = first; q < last; ++q) out.push_back(piece[q - first] + masks[q]);
+      auto kernel = [job = job_, keys = party_.keys, generator = party_.masks, session, context, c, first,
+                     count = std::min(blocks - first, kBlocksPerPiece)]() -> Result<Shares> {
+        WITAN_ASSIGN(const auto masks, generator->masks(session, context, first, count));
+        const SquashedCiphertext& ciphertext = job->ciphertexts[c];
+        const SharedKey& key = keys->of(decryption_key(ciphertext.format));
+        Shares shares;
+        shares.reserve(count);
+        for (std::size_t q = 0; q < count; ++q)
+          shares.push_back(partial_decrypt(key, ciphertext.blocks[first + q]) + masks.reveal()[q]);
+        return shares;
+      };
+      const Shares piece = co_await ok(co_await party_.compute(runtime::Work::urgent, std::move(kernel)));
+      out.insert(out.end(), piece.begin(), piece.end());
     }
   }
   co_return out;

@@ -213,8 +213,10 @@ TEST(Prss, VectorsOfEveryParty) {
       ASSERT_EQ(v.at("ctr"), 0);
       std::vector<Share<Z128>> shares;
       for (std::size_t i = 0; i < keys.size(); ++i) {
-        shares.push_back(
-            MaskGenerator(keys[i]).masks(session_from(e.at("sid")), digest_from(v.at("phi_context")), 1).value()[0]);
+        shares.push_back(MaskGenerator(keys[i])
+                             .masks(session_from(e.at("sid")), digest_from(v.at("phi_context")), 0, 1)
+                             .value()
+                             .reveal()[0]);
         EXPECT_EQ(shares.back().value, element<Z128>(v.at("shares").at(i)));
       }
       EXPECT_EQ(open_all<Z128>(committee, shares),
@@ -274,7 +276,7 @@ TEST(MaskGenerator, MaskedSharesOfTheNoiseFloodVectors) {
     const auto& ciphertexts = e.at("ciphertexts");
     std::vector<std::vector<Share<Z128>>> by_block(ciphertexts.size());
     for (std::size_t party = 0; party < static_cast<std::size_t>(n); ++party) {
-      const auto masks = MaskGenerator(keys[party]).masks(session, context, ciphertexts.size()).value();
+      const auto masks = MaskGenerator(keys[party]).masks(session, context, 0, ciphertexts.size()).value();
       Bytes masked(64 * ciphertexts.size());
       for (std::size_t q = 0; q < ciphertexts.size(); ++q) {
         const Bytes mask = hex(ciphertexts.at(q).at("mask_hex").get<std::string>());
@@ -282,7 +284,7 @@ TEST(MaskGenerator, MaskedSharesOfTheNoiseFloodVectors) {
         Gr<Z128> share = Gr<Z128>::from_base(load_le<Z128>(body.data()));
         for (std::size_t j = 0; j < mask.size() / 16; ++j)
           share -= key_shares[party][j] * load_le<Z128>(mask.data() + 16 * j);
-        share += masks[q].value;
+        share += masks.reveal()[q].value;
         share.encode(masked.data() + 64 * q);
         by_block[q].push_back({share});
         if (e.contains("masked_shares_hex")) EXPECT_EQ(share, element<Z128>(e.at("masked_shares_hex").at(q).at(party)));
@@ -309,8 +311,8 @@ TEST(MaskGenerator, SecretsStayWithinTheBoundOverManyDraws) {
     for (const auto& own : make_set_keys(committee, std::string("bound"))) {
       roles.push_back(own.self());
       std::vector<Gr<Z128>> word;
-      const auto masks = MaskGenerator(own).masks({17}, crypto::Digest{9}, row.blocks);
-      for (const auto& share : masks.value()) word.push_back(share.value);
+      const auto masks = MaskGenerator(own).masks({17}, crypto::Digest{9}, 0, row.blocks);
+      for (const auto& share : masks.value().reveal()) word.push_back(share.value);
       words.push_back(std::move(word));
     }
     const std::vector<std::span<const Gr<Z128>>> views(words.begin(), words.end());
@@ -333,14 +335,14 @@ TEST(MaskGenerator, SecretsStayWithinTheBoundOverManyDraws) {
 TEST(MaskGenerator, ThreadsShareOne) {
   const auto keys = make_set_keys(CommitteeSize::make(7, 2).value(), std::string("threads"));
   const MaskGenerator generator(keys[3]);
-  const auto expected = generator.masks({5}, crypto::Digest{6}, 300).value();
+  const auto expected = generator.masks({5}, crypto::Digest{6}, 0, 300).value();
   std::array<int, 4> same{};
   {
     std::vector<std::jthread> threads;
     for (int& count : same)
       threads.emplace_back([&generator, &expected, &count] {
-        const auto masks = generator.masks({5}, crypto::Digest{6}, 300).value();
-        for (std::size_t q = 0; q < 300; ++q) count += masks[q].value == expected[q].value;
+        const auto masks = generator.masks({5}, crypto::Digest{6}, 0, 300).value();
+        for (std::size_t q = 0; q < 300; ++q) count += masks.reveal()[q].value == expected.reveal()[q].value;
       });
   }
   EXPECT_EQ(same, (std::array{300, 300, 300, 300}));
@@ -352,19 +354,28 @@ TEST(MaskGenerator, AreBoundToSessionAndContextAndRepeat) {
   const auto keys = make_set_keys(committee, std::string("binding"));
   const MaskGenerator generator(keys[0]);
   const auto same = [&](SessionId a, int x, SessionId b, int y) {
-    const auto first = generator.masks(a, crypto::Digest{static_cast<std::uint8_t>(x)}, 8).value();
-    const auto second = generator.masks(b, crypto::Digest{static_cast<std::uint8_t>(y)}, 8).value();
+    const auto first = generator.masks(a, crypto::Digest{static_cast<std::uint8_t>(x)}, 0, 8).value();
+    const auto second = generator.masks(b, crypto::Digest{static_cast<std::uint8_t>(y)}, 0, 8).value();
     return static_cast<int>(std::ranges::count_if(std::vector{0, 1, 2, 3, 4, 5, 6, 7}, [&](int q) {
-      return first[static_cast<std::size_t>(q)].value == second[static_cast<std::size_t>(q)].value;
+      return first.reveal()[static_cast<std::size_t>(q)].value == second.reveal()[static_cast<std::size_t>(q)].value;
     }));
   };
   EXPECT_EQ(same({1}, 1, {1}, 1), 8);
   EXPECT_EQ(same({1}, 1, {2}, 1), 0);
   EXPECT_EQ(same({1}, 1, {1}, 2), 0);
-  // Block q uses draws 2q and 2q+1 whatever the number of blocks.
-  const auto three = generator.masks({1}, crypto::Digest{1}, 3).value(),
-             eight = generator.masks({1}, crypto::Digest{1}, 8).value();
-  for (std::size_t q = 0; q < 3; ++q) EXPECT_EQ(three[q].value, eight[q].value);
+}
+
+// security.md S35: block q uses draws 2q and 2q+1 whatever the number of blocks, in one piece or in many.
+TEST(MaskGenerator, PiecesAreTheWhole) {
+  const auto keys = make_set_keys(CommitteeSize::make(4, 1).value(), std::string("pieces"));
+  const MaskGenerator generator(keys[1]);
+  const auto whole = generator.masks({1}, crypto::Digest{1}, 0, 100).value();
+  for (const auto [first, count] :
+       {std::pair{0u, 3u}, {0u, 100u}, {3u, 1u}, {31u, 2u}, {32u, 68u}, {99u, 1u}, {50u, 0u}}) {
+    const auto piece = generator.masks({1}, crypto::Digest{1}, first, count).value();
+    ASSERT_EQ(piece.reveal().size(), count);
+    for (std::size_t q = 0; q < count; ++q) EXPECT_EQ(piece.reveal()[q].value, whole.reveal()[first + q].value);
+  }
 }
 
 TEST(Prss, SessionsRingsAndPurposesAreUnrelated) {
@@ -380,7 +391,12 @@ TEST(Prss, SessionsRingsAndPurposesAreUnrelated) {
 // security.md S6
 TEST(MaskGenerator, RefusesMoreBlocksThanAKeyServes) {
   const auto keys = make_set_keys(CommitteeSize::make(4, 1).value(), std::string("limit"));
-  EXPECT_EQ(MaskGenerator(keys[0]).masks({1}, {}, kMaxBlocksPerKey / 2 + 1).error().code, Code::invalid_argument);
+  const MaskGenerator generator(keys[0]);
+  constexpr std::size_t kLimit = kMaxBlocksPerKey / 2, kHuge = ~std::size_t{0};
+  EXPECT_TRUE(generator.masks({1}, {}, kLimit - 1, 1));
+  for (const auto& [first, count] :
+       {std::pair{kLimit, std::size_t{1}}, {std::size_t{0}, kLimit + 1}, {kHuge, kHuge}, {kHuge, std::size_t{1}}})
+    EXPECT_EQ(generator.masks({1}, {}, first, count).error().code, Code::invalid_argument);
 }
 
 TEST(SetKeys, RecordRoundTripsAndDamageIsFound) {

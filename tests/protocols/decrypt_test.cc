@@ -381,8 +381,9 @@ bool masks_cancel() {
     const auto& ciphertext = job.ciphertexts[0];
     const crypto::Digest context = Rules::mask_bound_to_content ? mask_context(job.key, ciphertext) : crypto::Digest{};
     const SessionId session = crypto::session_id(job.request.bytes(), crypto::SessionKind::public_decryption, 0, 0);
-    const auto masks = material.masks[0]->masks(session, context, 2).value();
-    return partial_decrypt(material.keys[0]->of(decryption_key(ciphertext.format)), ciphertext.blocks[0]) + masks[0];
+    const auto masks = material.masks[0]->masks(session, context, 0, 2).value();
+    return partial_decrypt(material.keys[0]->of(decryption_key(ciphertext.format)), ciphertext.blocks[0]) +
+           masks.reveal()[0];
   };
   return (share_of(b) - share_of(a)).value == Gr<Z128>::one();
 }
