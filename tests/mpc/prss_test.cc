@@ -388,6 +388,16 @@ TEST(Prss, SessionsRingsAndPurposesAreUnrelated) {
   EXPECT_TRUE(seen.insert(to_hex(mask_base_key(keys[0].key(0)))).second);
 }
 
+// security.md S6: an element takes four blocks of psi, a zero sharing 4t of chi.
+TEST(Prss, CountersEndWhereAKeyHasGivenItsBlocks) {
+  const auto keys = make_set_keys(CommitteeSize::make(7, 2).value(), std::string("counters"));
+  const Prss<Z64> prss(keys[0], {1});
+  EXPECT_NE(prss.random(kMaxBlocksPerKey / 4 - 1).value, prss.random(0).value);
+  EXPECT_NE(prss.zero(kMaxBlocksPerKey / 8 - 1).value, prss.zero(0).value);
+  EXPECT_DEATH((void)prss.random(kMaxBlocksPerKey / 4), "kMaxBlocksPerKey");
+  EXPECT_DEATH((void)prss.zero(kMaxBlocksPerKey / 8), "kMaxBlocksPerKey");
+}
+
 // security.md S6
 TEST(MaskGenerator, RefusesMoreBlocksThanAKeyServes) {
   const auto keys = make_set_keys(CommitteeSize::make(4, 1).value(), std::string("limit"));
