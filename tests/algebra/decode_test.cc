@@ -16,6 +16,40 @@ template <class Z>
 class Decoding : public testing::Test {};
 TYPED_TEST_SUITE(Decoding, BothRings);
 
+// The answer misses at most as many values as allowed, also where the code could correct more.
+TEST(Gf16, DecoderCorrectsWhatItIsAllowedToAndNoMore) {
+  test::SeededRng rng("gf16");
+  for (const std::size_t m : {4u, 7u, 10u, 13u, 15u}) {
+    for (int trial = 0; trial < 300; ++trial) {
+      const std::size_t dimension = 1 + rng.next<std::uint32_t>() % m, radius = (m - dimension) / 2;
+      const std::size_t allowed = rng.next<std::uint32_t>() % (radius + 1),
+                        errors = rng.next<std::uint32_t>() % (m + 1);
+      Gf16Poly polynomial(dimension);
+      for (Gf16& c : polynomial) c = rng.next<std::uint8_t>() & 15;
+      std::vector<Gf16> points, values;
+      for (std::size_t i = 0; i < m; ++i) {
+        points.push_back(static_cast<Gf16>(m - i));
+        values.push_back(gf16_evaluate(polynomial, points.back()));
+      }
+      for (std::size_t i = 0; i < errors; ++i)
+        values[i] = static_cast<Gf16>(values[i] ^ (1 + rng.next<std::uint8_t>() % 15));
+      const auto decoded = gf16_decode(points, values, dimension, allowed);
+      if (errors <= allowed) {
+        ASSERT_TRUE(decoded.found);
+        while (!polynomial.empty() && polynomial.back() == 0) polynomial.pop_back();
+        EXPECT_EQ(decoded.polynomial, polynomial);
+      } else if (errors <= radius) {
+        EXPECT_FALSE(decoded.found);
+      }
+      if (!decoded.found) continue;
+      std::size_t missed = 0;
+      for (std::size_t i = 0; i < m; ++i) missed += gf16_evaluate(decoded.polynomial, points[i]) != values[i];
+      EXPECT_LE(missed, allowed);
+      EXPECT_LE(decoded.polynomial.size(), dimension);
+    }
+  }
+}
+
 // tests/data/mpc/miscorrection_2t.json: security.md S10.
 TEST(Degree2t, WordsNearAnotherCodewordAreInconsistent) {
   int seen = 0;
