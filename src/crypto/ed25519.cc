@@ -1,6 +1,10 @@
 #include "crypto/ed25519.h"
 
+#include <openssl/err.h>
 #include <openssl/evp.h>
+
+#include <algorithm>
+#include <array>
 
 #include "base/check.h"
 #include "crypto/separators.h"
@@ -14,6 +18,24 @@ struct KeyDeleter {
 struct ContextDeleter {
   void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
 };
+
+/// The y coordinates of the eight points of small order, with the two encodings above the field's prime: 0, 1, the two of
+/// order 8, p - 1, p, p + 1. Under such a key anybody can sign for a part of all messages. The test makes such signatures.
+constexpr std::array<std::string_view, 7> kSmallOrder = {
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"};
+
+bool has_small_order(ByteView point) {
+  ByteArray<32> y;
+  std::copy_n(point.begin(), y.size(), y.begin());
+  y[31] &= 0x7f;  // the sign of x does not change the order
+  return std::ranges::find(kSmallOrder, to_hex(y)) != kSmallOrder.end();
+}
 
 }  // namespace
 
@@ -55,12 +77,15 @@ ByteArray<64> Ed25519Key::sign(Separator separator, ByteView message) const {
 }
 
 bool verify_ed25519(const ByteArray<32>& public_key, ByteView message, ByteView signature) {
+  if (signature.size() != 64 || has_small_order(public_key) || has_small_order(signature.first(32))) return false;
   const std::unique_ptr<EVP_PKEY, KeyDeleter> key(
       EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, public_key.data(), public_key.size()));
   const std::unique_ptr<EVP_MD_CTX, ContextDeleter> context(EVP_MD_CTX_new());
-  return signature.size() == 64 && key &&
-         EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, key.get()) == 1 &&
-         EVP_DigestVerify(context.get(), signature.data(), signature.size(), message.data(), message.size()) == 1;
+  const bool good =
+      key && EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, key.get()) == 1 &&
+      EVP_DigestVerify(context.get(), signature.data(), signature.size(), message.data(), message.size()) == 1;
+  ERR_clear_error();  // a left-over error would confuse the next TLS call of this thread
+  return good;
 }
 
 }  // namespace witan::crypto

@@ -26,6 +26,7 @@ class Ed25519Key {
   ByteArray<32> public_key_{};
 };
 
+/// RFC 8032, strictly: canonical S, neither the key nor R of small order, 64 bytes (responses.md 2.3).
 bool verify_ed25519(const ByteArray<32>& public_key, ByteView message, ByteView signature);
 
 }  // namespace witan::crypto
