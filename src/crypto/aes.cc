@@ -18,6 +18,12 @@ Aes128::Aes128(const ByteArray<16>& key) : state_(std::make_unique<State>()) {
   WITAN_CHECK(EVP_EncryptInit_ex(state_->context, EVP_aes_128_ecb(), nullptr, key.data(), nullptr) == 1);
   EVP_CIPHER_CTX_set_padding(state_->context, 0);
 }
+Aes128::Aes128(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Aes128 Aes128::duplicate() const {
+  auto state = std::make_unique<State>();
+  WITAN_CHECK(EVP_CIPHER_CTX_copy(state->context, state_->context) == 1);
+  return Aes128(std::move(state));
+}
 Aes128::~Aes128() = default;
 Aes128::Aes128(Aes128&&) noexcept = default;
 Aes128& Aes128::operator=(Aes128&&) noexcept = default;

@@ -8,13 +8,15 @@
 
 namespace witan::crypto {
 
-/// A key, ready to encrypt. Not shared between threads (each makes its own).
+/// A key, ready to encrypt. Not shared between threads: each makes its own or takes a duplicate().
 class Aes128 {
  public:
   explicit Aes128(const ByteArray<16>& key);
   ~Aes128();
   Aes128(Aes128&&) noexcept;
   Aes128& operator=(Aes128&&) noexcept;
+  /// The same key for another thread; may be called by several threads at once.
+  Aes128 duplicate() const;
 
   /// Encrypts data.size() / 16 blocks in place. Precondition: whole blocks.
   void encrypt(MutableByteView data) const;
@@ -23,6 +25,7 @@ class Aes128 {
 
  private:
   struct State;
+  explicit Aes128(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
 

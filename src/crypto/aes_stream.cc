@@ -5,19 +5,20 @@
 namespace witan::crypto {
 
 void AesStream::read(u128 position, MutableByteView out) const {
+  const Aes128 aes = aes_.duplicate();
   u128 counter = offset_ + position / 16;
   if (const auto skip = static_cast<std::size_t>(position % 16); skip != 0 && !out.empty()) {
     ByteArray<16> block;
-    aes_.encrypt_counters(counter++, block);
+    aes.encrypt_counters(counter++, block);
     const std::size_t size = std::min(out.size(), 16 - skip);
     std::copy_n(block.begin() + static_cast<std::ptrdiff_t>(skip), size, out.begin());
     out = out.subspan(size);
   }
   const MutableByteView whole = out.first(out.size() / 16 * 16);
-  aes_.encrypt_counters(counter, whole);
+  aes.encrypt_counters(counter, whole);
   if (const MutableByteView rest = out.subspan(whole.size()); !rest.empty()) {
     ByteArray<16> block;
-    aes_.encrypt_counters(counter + whole.size() / 16, block);
+    aes.encrypt_counters(counter + whole.size() / 16, block);
     std::copy_n(block.begin(), rest.size(), rest.begin());
   }
 }

@@ -10,7 +10,7 @@ class AesStream {
  public:
   explicit AesStream(const ByteArray<16>& key, u128 offset = 0) : aes_(key), offset_(offset) {}
 
-  /// Stream bytes position .. position + out.size().
+  /// Stream bytes position .. position + out.size(). Several threads may read at once.
   void read(u128 position, MutableByteView out) const;
 
  private:
