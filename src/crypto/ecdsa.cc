@@ -64,8 +64,9 @@ Result<Address> Address::parse(std::string_view text) {
 
 Result<VerifyingKey> VerifyingKey::parse(ByteView sec1) {
   secp256k1_pubkey point;
-  if ((sec1.size() != 33 && sec1.size() != 65) ||
-      secp256k1_ec_pubkey_parse(context(), &point, sec1.data(), sec1.size()) != 1)
+  // libsecp256k1 also takes hybrid points (first byte 06 or 07): a second encoding of the same key, refused.
+  const bool compressed = sec1.size() == 33, uncompressed = sec1.size() == 65 && sec1[0] == 4;
+  if ((!compressed && !uncompressed) || secp256k1_ec_pubkey_parse(context(), &point, sec1.data(), sec1.size()) != 1)
     return fail(Code::invalid_argument, "not a secp256k1 public key of 33 or 65 bytes ({} bytes)", sec1.size());
   return VerifyingKey(compress(point));
 }
@@ -124,6 +125,18 @@ SigningKey SigningKey::generate(Rng& rng) {
     rng.fill(candidate.reveal_mutable());
     if (auto key = parse(candidate.reveal())) return *std::move(key);
   }
+}
+
+Secret<Bytes> SigningKey::bincode() const {
+  return Secret<Bytes>(Writer().u64(32).raw(scalar_.reveal()).take());
+}
+
+Result<SigningKey> SigningKey::parse_bincode(ByteView bytes) {
+  Reader reader(bytes);
+  const ByteView scalar = reader.bytes(32);
+  if (!reader.finish("signing key"))
+    return fail(Code::invalid_argument, "not a bincode signing key ({} bytes)", bytes.size());
+  return parse(scalar);
 }
 
 Secret<Bytes> SigningKey::stored() const {

@@ -28,7 +28,7 @@ struct Address {
 /// A point, kept as its 33-byte compressed form; valid by construction.
 class VerifyingKey {
  public:
-  /// SEC1, 33 or 65 bytes. Error: invalid_argument.
+  /// SEC1 compressed (33 bytes) or uncompressed (65 bytes, first byte 04). Error: invalid_argument.
   static Result<VerifyingKey> parse(ByteView sec1);
   /// `u64 33 || compressed`, what every verification_key field carries. Error: invalid_argument.
   static Result<VerifyingKey> parse_bincode(ByteView bytes);
@@ -54,6 +54,9 @@ class SigningKey {
   static SigningKey generate(Rng& rng);
   /// 32 bytes big endian, 1 <= key < n. Error: invalid_argument.
   static Result<SigningKey> parse(ByteView scalar);
+  /// `u64 32 || key`. Error: invalid_argument.
+  static Result<SigningKey> parse_bincode(ByteView bytes);
+  Secret<Bytes> bincode() const;
   /// safe("PrivateSigKey"). Error: invalid_argument.
   static Result<SigningKey> parse_stored(ByteView bytes);
   Secret<Bytes> stored() const;

@@ -21,6 +21,29 @@ std::uint32_t public_data_type(KeyDigestType type) {
   return 0;
 }
 
+/// Bytes of a plaintext of the types that are decrypted (responses.md 5, tfhe-formats.md 19); 0 for any other type.
+std::size_t plaintext_size(std::int32_t fhe_type) {
+  switch (fhe_type) {
+    case 0:  // Bool
+    case 2:  // Uint8
+      return 1;
+    case 3:
+      return 2;
+    case 4:
+      return 4;
+    case 5:
+      return 8;
+    case 6:
+      return 16;
+    case 7:  // Uint160
+      return 20;
+    case 8:
+      return 32;
+    default:
+      return 0;
+  }
+}
+
 Result<Digest> external_digest(const PublicDecryptionContext& context, const std::vector<Plaintext>& plaintexts) {
   WITAN_ASSIGN(const Bytes result, decrypted_result(plaintexts));
   return eip712_digest(context.domain, public_decrypt_verification(context.handles, result, context.extra_data));
@@ -40,8 +63,15 @@ Bytes public_decryption_payload(const VerifyingKey& key, const std::vector<Plain
 Result<Bytes> decrypted_result(const std::vector<Plaintext>& plaintexts) {
   Bytes out;
   for (const Plaintext& plaintext : plaintexts) {
-    if (plaintext.bytes.size() > 32)
-      return fail(Code::invalid_argument, "a plaintext of {} bytes is no uint256", plaintext.bytes.size());
+    const std::size_t size = plaintext_size(plaintext.fhe_type);
+    if (size == 0)
+      return fail(Code::invalid_argument, "FHE type {} is none of the decrypted types 0 and 2 to 8",
+                  plaintext.fhe_type);
+    if (plaintext.bytes.size() != size)
+      return fail(Code::invalid_argument, "a plaintext of FHE type {} has {} bytes, not {}", plaintext.fhe_type, size,
+                  plaintext.bytes.size());
+    if (plaintext.fhe_type == 0 && plaintext.bytes[0] > 1)
+      return fail(Code::invalid_argument, "a Bool is 0 or 1, not {}", plaintext.bytes[0]);
     Digest word{};
     std::ranges::reverse_copy(plaintext.bytes, word.end() - static_cast<std::ptrdiff_t>(plaintext.bytes.size()));
     append(out, word);
@@ -83,6 +113,13 @@ Bytes keygen_signed_payload(const Digest& prep_id, const Digest& key_id, const s
   body.u32(0).raw(prep_id).raw(key_id).u64(sorted.size());
   for (const TypedKeyDigest& entry : sorted) body.u32(0).u32(public_data_type(entry.type)).bytes(entry.digest);
   return safe_serialize("KeygenSignedPayload", body.bytes(extra_data).view());
+}
+
+Bytes crs_signed_payload(const Digest& crs_id, std::uint32_t max_bit_length, const Digest& crs_digest,
+                         ByteView extra_data) {
+  Writer body;
+  body.u32(0).raw(crs_id).u32(max_bit_length).bytes(crs_digest).bytes(extra_data);
+  return safe_serialize("CrsSignedPayload", body.view());
 }
 
 }  // namespace witan::crypto

@@ -17,7 +17,8 @@ struct Plaintext {
 Bytes public_decryption_payload(const VerifyingKey& key, const std::vector<Plaintext>& plaintexts,
                                 std::string_view request_id_text);
 
-/// ABI encoding of the results: one 32-byte big-endian word each. Error: invalid_argument above 32 bytes.
+/// ABI encoding of the results: one 32-byte big-endian word each. Error: invalid_argument for a type other than Bool,
+/// Uint8 ... Uint256 and for a length that is not the type's.
 Result<Bytes> decrypted_result(const std::vector<Plaintext>& plaintexts);
 
 struct PublicDecryptionSignatures {
@@ -41,9 +42,12 @@ Status verify_public_decryption(const VerifyingKey& key, const PublicDecryptionC
                                 const std::vector<Plaintext>& plaintexts, std::string_view request_id_text,
                                 ByteView internal_signature, ByteView external_signature);
 
-/// Bodies that the derived schemes sign for preprocessing and key generation (responses.md 2.4), safe-serialized.
+/// Bodies that the derived schemes sign for preprocessing, key generation and CRS (responses.md 2.4), safe-serialized;
+/// signed under separators::kKeyObject, the last one under kCrsObject.
 Bytes prep_keygen_signed_payload(const Digest& prep_id, ByteView extra_data);
 Bytes keygen_signed_payload(const Digest& prep_id, const Digest& key_id, const std::vector<TypedKeyDigest>& digests,
                             ByteView extra_data);
+Bytes crs_signed_payload(const Digest& crs_id, std::uint32_t max_bit_length, const Digest& crs_digest,
+                         ByteView extra_data);
 
 }  // namespace witan::crypto
