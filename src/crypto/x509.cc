@@ -4,12 +4,13 @@
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/param_build.h>
+#include <openssl/params.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
 #include <algorithm>
+#include <bit>
 #include <memory>
 
 #include "base/check.h"
@@ -41,11 +42,16 @@ Bio memory(ByteView data) {
   return Bio(BIO_new_mem_buf(data.data(), static_cast<int>(data.size())));
 }
 
+/// Without it OpenSSL would ask for the password of an encrypted PEM text at the terminal, and wait.
+int no_password(char*, int, int, void*) {
+  return -1;
+}
+
 Result<Certificate> parse(std::string_view pem) {
   if (pem.size() > kMaxPemBytes)
     return fail(Code::invalid_argument, "a certificate of {} bytes is too long", pem.size());
   const Bio in = memory(as_bytes(pem));
-  Certificate certificate(PEM_read_bio_X509(in.get(), nullptr, nullptr, nullptr));
+  Certificate certificate(PEM_read_bio_X509(in.get(), nullptr, no_password, nullptr));
   ERR_clear_error();
   if (!certificate) return fail(Code::invalid_argument, "not a PEM certificate");
   return certificate;
@@ -59,21 +65,21 @@ std::string pem_of(X509* certificate) {
   return std::string(data, static_cast<std::size_t>(size));
 }
 
-/// An EC key pair from a secret scalar; the public point is computed by OpenSSL.
-Key ec_key(const char* group, ByteView scalar, ByteView public_point) {
-  const std::unique_ptr<OSSL_PARAM_BLD, Deleter<OSSL_PARAM_BLD_free>> builder(OSSL_PARAM_BLD_new());
-  const std::unique_ptr<BIGNUM, Deleter<BN_clear_free>> secret(
-      BN_bin2bn(scalar.data(), static_cast<int>(scalar.size()), nullptr));
-  WITAN_CHECK(OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, group, 0) == 1);
-  WITAN_CHECK(OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_PRIV_KEY, secret.get()) == 1);
-  WITAN_CHECK(OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, public_point.data(),
-                                               public_point.size()) == 1);
-  const std::unique_ptr<OSSL_PARAM, Deleter<OSSL_PARAM_free>> params(OSSL_PARAM_BLD_to_param(builder.get()));
+/// An EC key pair from its 32-byte scalar and its uncompressed point. The scalar is handed over in memory that we wipe.
+Key ec_key(const char* group, const ByteArray<32>& scalar, ByteArray<65> public_point) {
+  static_assert(std::endian::native == std::endian::little);  // OSSL_PARAM integers are in native order
+  Secret<ByteArray<32>> native;
+  std::ranges::reverse_copy(scalar, native.reveal_mutable().begin());
+  OSSL_PARAM parameters[] = {
+      OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, const_cast<char*>(group), 0),
+      OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_PRIV_KEY, native.reveal_mutable().data(), scalar.size()),
+      OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, public_point.data(), public_point.size()),
+      OSSL_PARAM_construct_end()};
   const std::unique_ptr<EVP_PKEY_CTX, Deleter<EVP_PKEY_CTX_free>> context(
       EVP_PKEY_CTX_new_from_name(nullptr, "EC", nullptr));
   EVP_PKEY* key = nullptr;
   WITAN_CHECK(EVP_PKEY_fromdata_init(context.get()) == 1);
-  WITAN_CHECK(EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_KEYPAIR, params.get()) == 1);
+  WITAN_CHECK(EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_KEYPAIR, parameters) == 1);
   return Key(key);
 }
 
@@ -85,6 +91,15 @@ bool is_identity(std::string_view text) {
   return !text.empty() && text.size() <= 64 && std::ranges::all_of(text, [](char c) {
     return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '.';
   });
+}
+
+/// X.509 writes years up to 9999; a life that ends before it begins is a mistake of the caller.
+Status check_life(UnixSeconds not_before, UnixSeconds not_after) {
+  constexpr UnixSeconds kEnd9999 = 253402300799;
+  if (not_before < 0 || not_after > kEnd9999 || not_before >= not_after)
+    return fail(Code::invalid_argument, "a certificate cannot be valid from {} to {} (seconds since 1970)", not_before,
+                not_after);
+  return {};
 }
 
 void set_name(X509_NAME* name, std::string_view common_name) {
@@ -123,8 +138,8 @@ Certificate begin_certificate(std::string_view subject, std::string_view issuer,
   serial[0] = static_cast<std::uint8_t>((serial[0] & 0x7f) | 0x40);  // positive, full length
   const std::unique_ptr<BIGNUM, Deleter<BN_free>> number(BN_bin2bn(serial.data(), 16, nullptr));
   BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate.get()));
-  ASN1_TIME_set(X509_getm_notBefore(certificate.get()), not_before);
-  ASN1_TIME_set(X509_getm_notAfter(certificate.get()), not_after);
+  WITAN_CHECK(ASN1_TIME_set(X509_getm_notBefore(certificate.get()), not_before) != nullptr);
+  WITAN_CHECK(ASN1_TIME_set(X509_getm_notAfter(certificate.get()), not_after) != nullptr);
   set_name(X509_get_subject_name(certificate.get()), subject);
   set_name(X509_get_issuer_name(certificate.get()), issuer);
   return certificate;
@@ -170,10 +185,23 @@ Result<std::string> identity_of(X509* certificate) {
   return subject;
 }
 
-Key generate_p256() {
-  Key key(EVP_EC_gen("P-256"));
-  WITAN_CHECK(key != nullptr);
-  return key;
+/// FIPS 186-5, A.2.2: candidates of 32 random bytes until one is in 1 .. order - 1.
+Key generate_p256(Rng& rng) {
+  const std::unique_ptr<EC_GROUP, Deleter<EC_GROUP_free>> group(EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1));
+  const std::unique_ptr<EC_POINT, Deleter<EC_POINT_free>> point(EC_POINT_new(group.get()));
+  const std::unique_ptr<BIGNUM, Deleter<BN_clear_free>> number(BN_new());
+  BN_set_flags(number.get(), BN_FLG_CONSTTIME);
+  for (;;) {
+    Secret<ByteArray<32>> scalar;
+    rng.fill(scalar.reveal_mutable());
+    WITAN_CHECK(BN_bin2bn(scalar.reveal().data(), 32, number.get()) != nullptr);
+    if (BN_is_zero(number.get()) || BN_cmp(number.get(), EC_GROUP_get0_order(group.get())) >= 0) continue;
+    WITAN_CHECK(EC_POINT_mul(group.get(), point.get(), number.get(), nullptr, nullptr, nullptr) == 1);
+    ByteArray<65> encoded{};
+    WITAN_CHECK(EC_POINT_point2oct(group.get(), point.get(), POINT_CONVERSION_UNCOMPRESSED, encoded.data(),
+                                   encoded.size(), nullptr) == encoded.size());
+    return ec_key("P-256", scalar.reveal(), encoded);
+  }
 }
 
 Secret<Bytes> private_pem(EVP_PKEY* key) {
@@ -191,6 +219,7 @@ Result<std::string> make_party_ca(const SigningKey& key, std::string_view identi
   constexpr UnixSeconds kEnd2049 = 2524607999;  // 2049-12-31 23:59:59 UTC
   if (!is_identity(identity))
     return fail(Code::invalid_argument, "identity '{}' must be 1 to 64 letters, digits, '-' and '.'", identity);
+  WITAN_TRY(check_life(now - kDay, kEnd2049));
   const Certificate certificate = begin_certificate(identity, identity, now - kDay, kEnd2049, rng);
   const Key pair = secp256k1_key(key);
   WITAN_CHECK(X509_set_pubkey(certificate.get(), pair.get()) == 1);
@@ -209,13 +238,14 @@ Result<TlsLeaf> make_tls_leaf(const SigningKey& ca_key, std::string_view identit
                               UnixSeconds not_after, Rng& rng) {
   if (!is_identity(identity))
     return fail(Code::invalid_argument, "identity '{}' must be 1 to 64 letters, digits, '-' and '.'", identity);
+  WITAN_TRY(check_life(not_before, not_after));
   std::string names = fmt::format("DNS:*.{0},DNS:{0}", identity);
   for (const std::string& name : extra_names) {
     if (!is_identity(name)) return fail(Code::invalid_argument, "'{}' is no DNS name", name);
     names += ",DNS:" + name;
   }
   const Certificate certificate = begin_certificate(identity, identity, not_before, not_after, rng);
-  const Key leaf = generate_p256();
+  const Key leaf = generate_p256(rng);
   WITAN_CHECK(X509_set_pubkey(certificate.get(), leaf.get()) == 1);
   add_extension(certificate.get(), nullptr, NID_basic_constraints, "critical,CA:FALSE");
   add_extension(certificate.get(), nullptr, NID_key_usage, "critical,digitalSignature,keyEncipherment,keyAgreement");
@@ -238,23 +268,26 @@ Result<std::string> certificate_identity(std::string_view pem) {
 Status verify_chain(std::string_view leaf_pem, const ChainCheck& check) {
   auto leaf = parse(leaf_pem);
   if (!leaf) return refuse("{}", leaf.error().message);
+  // For OpenSSL an empty name would mean: no check of the host.
+  if (check.host && (check.host->empty() || check.host->find('\0') != std::string::npos))
+    return refuse("the host name to check is empty or has a zero byte");
   if (X509_check_ca(leaf->get()) != 0) return refuse("a CA certificate is not accepted as a TLS certificate");
   const std::unique_ptr<X509_STORE, Deleter<X509_STORE_free>> store(X509_STORE_new());
   for (const std::string& pem : check.ca_pems) {
     auto ca = parse(pem);
     if (!ca) return refuse("trust anchor: {}", ca.error().message);
-    X509_STORE_add_cert(store.get(), ca->get());
+    WITAN_CHECK(X509_STORE_add_cert(store.get(), ca->get()) == 1);
   }
   if (check.ca_pems.empty()) return refuse("no trust anchor is known for this identity");
   const std::unique_ptr<X509_STORE_CTX, Deleter<X509_STORE_CTX_free>> context(X509_STORE_CTX_new());
   WITAN_CHECK(X509_STORE_CTX_init(context.get(), store.get(), leaf->get(), nullptr) == 1);
   X509_VERIFY_PARAM* parameters = X509_STORE_CTX_get0_param(context.get());
   X509_VERIFY_PARAM_set_time(parameters, check.now);
-  X509_STORE_CTX_set_purpose(context.get(),
-                             check.purpose == TlsPurpose::server ? X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT);
+  const int purpose = check.purpose == TlsPurpose::server ? X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT;
+  WITAN_CHECK(X509_STORE_CTX_set_purpose(context.get(), purpose) == 1);
   if (check.host) {
     X509_VERIFY_PARAM_set_hostflags(parameters, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-    X509_VERIFY_PARAM_set1_host(parameters, check.host->c_str(), check.host->size());
+    WITAN_CHECK(X509_VERIFY_PARAM_set1_host(parameters, check.host->data(), check.host->size()) == 1);
   }
   const bool good = X509_verify_cert(context.get()) == 1;
   const int reason = X509_STORE_CTX_get_error(context.get());
@@ -272,6 +305,13 @@ Status check_party_ca(std::string_view pem, const VerifyingKey& key, std::string
   if (named != identity || common_name(X509_get_issuer_name(ca)) != identity)
     return fail(Code::invalid_argument, "the CA certificate is of '{}', not of '{}'", named, identity);
   if (X509_check_ca(ca) != 1) return fail(Code::invalid_argument, "the certificate of '{}' is no CA", identity);
+  if (X509_get_pathlen(ca) != 0)
+    return fail(Code::invalid_argument, "the CA certificate of '{}' must have path length 0", identity);
+  constexpr std::uint32_t kUsage = KU_DIGITAL_SIGNATURE | KU_KEY_CERT_SIGN | KU_CRL_SIGN;
+  if ((X509_get_extension_flags(ca) & EXFLAG_KUSAGE) == 0 || (X509_get_key_usage(ca) & kUsage) != kUsage)
+    return fail(Code::invalid_argument,
+                "the CA certificate of '{}' must have the key usages digitalSignature, keyCertSign and cRLSign",
+                identity);
   time_t time = now;
   if (X509_cmp_time(X509_get0_notBefore(ca), &time) > 0 || X509_cmp_time(X509_get0_notAfter(ca), &time) < 0)
     return fail(Code::invalid_argument, "the CA certificate of '{}' is not valid now", identity);
@@ -317,7 +357,7 @@ Status check_key_pair(std::string_view certificate_pem, ByteView key_pem) {
   WITAN_ASSIGN(const auto certificate, parse(certificate_pem));
   if (key_pem.size() > kMaxPemBytes) return fail(Code::invalid_argument, "the private key file is too long");
   const Bio in = memory(key_pem);
-  const Key key(PEM_read_bio_PrivateKey(in.get(), nullptr, nullptr, nullptr));
+  const Key key(PEM_read_bio_PrivateKey(in.get(), nullptr, no_password, nullptr));
   ERR_clear_error();
   if (!key) return fail(Code::invalid_argument, "not a PEM private key");
   const bool match = X509_check_private_key(certificate.get(), key.get()) == 1;

@@ -25,6 +25,7 @@ struct TlsLeaf {
 };
 
 /// P-256 leaf of channels.md 2.3 issued by the party's CA: CN identity; dNSNames identity, `*.identity` and `extra_names`.
+/// Its key comes from `rng`. Error: invalid_argument (a name, or a life that does not end after it begins).
 Result<TlsLeaf> make_tls_leaf(const SigningKey& ca_key, std::string_view identity,
                               const std::vector<std::string>& extra_names, UnixSeconds not_before,
                               UnixSeconds not_after, Rng& rng);
