@@ -271,7 +271,9 @@ Status verify_chain(std::string_view leaf_pem, const ChainCheck& check) {
   // For OpenSSL an empty name would mean: no check of the host.
   if (check.host && (check.host->empty() || check.host->find('\0') != std::string::npos))
     return refuse("the host name to check is empty or has a zero byte");
-  if (X509_check_ca(leaf->get()) != 0) return refuse("a CA certificate is not accepted as a TLS certificate");
+  // X509_check_ca alone would let basicConstraints CA pass if keyCertSign is missing.
+  if (X509_check_ca(leaf->get()) != 0 || (X509_get_extension_flags(leaf->get()) & EXFLAG_CA) != 0)
+    return refuse("a CA certificate is not accepted as a TLS certificate");
   const std::unique_ptr<X509_STORE, Deleter<X509_STORE_free>> store(X509_STORE_new());
   for (const std::string& pem : check.ca_pems) {
     auto ca = parse(pem);
@@ -292,6 +294,9 @@ Status verify_chain(std::string_view leaf_pem, const ChainCheck& check) {
   const bool good = X509_verify_cert(context.get()) == 1;
   const int reason = X509_STORE_CTX_get_error(context.get());
   ERR_clear_error();
+  if (!good && reason == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT && X509_get0_authority_key_id(leaf->get()) == nullptr)
+    return refuse("{}, or issued by a CA of the same name: then it needs an authorityKeyIdentifier",
+                  X509_verify_cert_error_string(reason));
   if (!good) return refuse("{}", X509_verify_cert_error_string(reason));
   return {};
 }

@@ -42,7 +42,8 @@ struct ChainCheck {
   std::optional<std::string> host;  // the name that was dialled; wildcards allowed
 };
 
-/// Chain of a leaf to one of the CAs, validity, purpose, host. A CA certificate as leaf is refused. Error: unauthenticated
+/// Chain of a leaf to one of the CAs, validity, purpose, host. A CA certificate as leaf is refused, an empty host too. A leaf
+/// that bears the name of its CA needs an authorityKeyIdentifier, or it counts as signed by itself. Error: unauthenticated
 /// with the reason.
 Status verify_chain(std::string_view leaf_pem, const ChainCheck& check);
 
