@@ -175,6 +175,20 @@ TEST(SignedPayloads, EqualTheOracle) {
   EXPECT_EQ(seen, 3);
 }
 
+// No published vector: the encoding of responses.md 4.2 written out, with the type hash computed here.
+TEST(Eip712, DecompressionUpgradeKeyIsEncodedAsTheSpecificationSays) {
+  Digest digest{};
+  digest.fill(0xdd);
+  for (const Bytes& extra : {Bytes{}, Bytes{0}, Bytes(65, 2)}) {
+    Bytes words;
+    append(words,
+           keccak256(as_bytes("FheDecompressionUpgradeKey(bytes decompressionUpgradeKeyDigest,bytes extraData)")));
+    append(words, keccak256(digest));
+    append(words, keccak256(extra));
+    EXPECT_EQ(to_hex(fhe_decompression_upgrade_key(digest, extra)), to_hex(keccak256(words)));
+  }
+}
+
 // tests/data/mpc/hash.json.
 TEST(SessionId, MatchesTheMpcVectors) {
   const auto vectors = test::read_json("mpc/hash.json");
