@@ -1,7 +1,8 @@
-// Primitive encoding of tfhe-rs objects (tfhe-formats.md 1-3). One visitor per type, `serde(ar, value)`, drives three archives:
+// Primitive encoding of tfhe-rs objects (tfhe-formats.md 1-3). One visitor per type, `serde(ar, value)`, drives three
+// archives, so that reading, writing and measuring cannot drift apart:
 //
 //   ReadArchive   strict and bounded: every count is checked against what is left before memory is spent; sticks at the
-//                 first error, which names the path to it
+//                 first error, whose message begins with the type in which it happened
 //   WriteArchive  streams into a Sink; nothing is held twice
 //   SizeArchive   counts
 #pragma once
@@ -10,12 +11,12 @@
 #include <concepts>
 #include <cstring>
 #include <initializer_list>
-#include <limits>
 #include <string>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/secret.h"
 
 namespace witan::tfhe_rs {
 
@@ -28,6 +29,9 @@ class Sink {
 
 class BufferSink final : public Sink {
  public:
+  BufferSink() = default;
+  /// Reserves at once, so that nothing moves while it grows.
+  explicit BufferSink(std::size_t size_bytes) { bytes_.reserve(size_bytes); }
   Status write(ByteView piece) override {
     append(bytes_, piece);
     return {};
@@ -38,29 +42,29 @@ class BufferSink final : public Sink {
   Bytes bytes_;
 };
 
-/// What all archives share: the path to the present field, for messages, and options of the format.
-class ArchiveBase {
- public:
-  /// Tag written for ExpansionKind (tfhe-formats.md 9.2): 0 is read by every client from 1.3 on, 1 is what 1.7 writes.
+/// Options of the format that are no part of a value.
+struct FormatOptions {
+  /// Version tag written for ExpansionKind (tfhe-formats.md 9.2): 0 is read by every client from 1.3 on, 1 is what 1.7
+  /// writes.
   std::uint32_t expansion_tag = 1;
-
- protected:
-  Status status_;
 };
 
-class ReadArchive : public ArchiveBase {
+class ReadArchive {
  public:
   static constexpr bool kReading = true;
   explicit ReadArchive(ByteView in) : in_(in) {}
 
+  const FormatOptions& options() const { return options_; }
   bool ok() const { return status_.has_value(); }
   const Status& status() const { return status_; }
   std::size_t remaining() const { return in_.size(); }
+  /// "DataKind 0, ...": each type that came in an older version than the one we write.
+  const std::vector<std::string>& old_versions() const { return old_versions_; }
 
   template <class... Args>
   void error(fmt::format_string<Args...> format, Args&&... args) {
     if (!status_) return;
-    status_ = fail(Code::invalid_argument, format, std::forward<Args>(args)...);
+    status_ = fail(Code::invalid_argument, "{}: {}", where_, fmt::format(format, std::forward<Args>(args)...));
     in_ = {};
   }
 
@@ -76,21 +80,28 @@ class ReadArchive : public ArchiveBase {
   void boolean(bool& value) {
     std::uint8_t byte = 0;
     primitive(byte);
-    if (byte > 1) error("a bool or Option has the byte {}", byte);
+    if (byte > 1) error("a bool or Option has the byte {}, expected 0 or 1", byte);
     value = byte == 1;
   }
-  /// Version tag; returns what was found, which is one of `known`.
+  /// Version tag of a type; returns what was found, which is one of `known` (newest first).
   std::uint32_t version(const char* type, std::initializer_list<std::uint32_t> known) {
+    where_ = type;
+    const std::uint32_t tag = leaf_version(known);
+    if (ok() && tag != *known.begin()) note_old_version(tag);
+    return tag;
+  }
+  /// The same for a nameless part of the present type.
+  std::uint32_t leaf_version(std::initializer_list<std::uint32_t> known) {
     std::uint32_t tag = 0;
     primitive(tag);
-    if (ok() && std::find(known.begin(), known.end(), tag) == known.end())
-      error("{} has the version tag {}, which is not supported", type, tag);
+    if (ok() && std::ranges::find(known, tag) == known.end())
+      error("version tag {} is not supported, the newest known is {}", tag, *known.begin());
     return ok() ? tag : *known.begin();
   }
   /// Variant index below `count`.
-  void variant(const char* type, std::uint32_t& index, std::uint32_t count) {
+  void variant(std::uint32_t& index, std::uint32_t count) {
     primitive(index);
-    if (index >= count) error("{} has the variant {}, known are 0..{}", type, index, count - 1), index = 0;
+    if (index >= count) error("variant {} is not known, there are 0 to {}", index, count - 1), index = 0;
   }
   /// u64 count of items of at least `min_bytes` each.
   std::uint64_t count(std::uint64_t min_bytes) {
@@ -106,27 +117,46 @@ class ReadArchive : public ArchiveBase {
     if (!values.empty()) std::memcpy(values.data(), in_.data(), values.size() * sizeof(W));
     in_ = in_.subspan(values.size() * sizeof(W));
   }
-  void text(std::string& value) {
-    Bytes raw;
-    words(raw);
-    value.assign(raw.begin(), raw.end());
+  /// At most `max_bytes`; what is no printable ASCII becomes '?', which no name of the format has.
+  void text(std::string& value, std::size_t max_bytes) {
+    const std::uint64_t size = count(1);
+    value.clear();
+    if (size > max_bytes) return error("a name has {} bytes, at most {} are expected", size, max_bytes);
+    for (const std::uint8_t byte : in_.first(size))
+      value.push_back(byte >= 0x20 && byte < 0x7f ? static_cast<char>(byte) : '?');
+    in_ = in_.subspan(size);
   }
 
  private:
+  void note_old_version(std::uint32_t tag) {
+    std::string text = fmt::format("{} {}", where_, tag);
+    if (std::ranges::find(old_versions_, text) == old_versions_.end()) old_versions_.push_back(std::move(text));
+  }
+
   ByteView in_;
+  Status status_;
+  const char* where_ = "the envelope";
+  std::vector<std::string> old_versions_;
+  FormatOptions options_;
 };
 
-class WriteArchive : public ArchiveBase {
+class WriteArchive {
  public:
   static constexpr bool kReading = false;
-  explicit WriteArchive(Sink& sink) : sink_(sink) { buffer_.reserve(kBufferBytes); }
+  WriteArchive(Sink& sink, FormatOptions options) : sink_(sink), options_(options), buffer_(kBufferBytes) {}
+  /// What passed through may have been a secret key.
+  ~WriteArchive() { wipe(buffer_.data(), buffer_.size()); }
+  WriteArchive(const WriteArchive&) = delete;
+  WriteArchive& operator=(const WriteArchive&) = delete;
 
+  const FormatOptions& options() const { return options_; }
   bool ok() const { return status_.has_value(); }
   /// Hands over what is still buffered. Call once at the end.
   Status finish() {
     flush();
     return status_;
   }
+  /// The value cannot be written: a mistake of the caller.
   template <class... Args>
   void error(fmt::format_string<Args...> format, Args&&... args) {
     if (status_) status_ = fail(Code::internal, format, std::forward<Args>(args)...);
@@ -139,11 +169,12 @@ class WriteArchive : public ArchiveBase {
   }
   void boolean(bool value) { primitive<std::uint8_t>(value ? 1 : 0); }
   /// Writes the first of `known`: the newest.
-  std::uint32_t version(const char*, std::initializer_list<std::uint32_t> known) {
+  std::uint32_t version(const char*, std::initializer_list<std::uint32_t> known) { return leaf_version(known); }
+  std::uint32_t leaf_version(std::initializer_list<std::uint32_t> known) {
     primitive(*known.begin());
     return *known.begin();
   }
-  void variant(const char*, const std::uint32_t& index, std::uint32_t count) {
+  void variant(const std::uint32_t& index, std::uint32_t count) {
     WITAN_CHECK(index < count);
     primitive(index);
   }
@@ -152,7 +183,7 @@ class WriteArchive : public ArchiveBase {
     primitive<std::uint64_t>(values.size());
     raw({reinterpret_cast<const std::uint8_t*>(values.data()), values.size() * sizeof(W)});
   }
-  void text(const std::string& value) {
+  void text(std::string_view value) {
     primitive<std::uint64_t>(value.size());
     raw(as_bytes(value));
   }
@@ -160,24 +191,30 @@ class WriteArchive : public ArchiveBase {
  private:
   static constexpr std::size_t kBufferBytes = 1 << 16;
   void raw(ByteView bytes) {
-    if (buffer_.size() + bytes.size() > kBufferBytes) flush();
-    if (bytes.size() >= kBufferBytes) {
+    if (used_ + bytes.size() > kBufferBytes) flush();
+    if (bytes.size() > kBufferBytes) {
       if (status_) status_ = sink_.write(bytes);
-    } else {
-      append(buffer_, bytes);
+    } else if (!bytes.empty()) {
+      std::memcpy(buffer_.data() + used_, bytes.data(), bytes.size());
+      used_ += bytes.size();
     }
   }
   void flush() {
-    if (status_ && !buffer_.empty()) status_ = sink_.write(buffer_);
-    buffer_.clear();
+    if (status_ && used_ != 0) status_ = sink_.write(ByteView(buffer_).first(used_));
+    used_ = 0;
   }
+
   Sink& sink_;
+  FormatOptions options_;
+  Status status_;
   Bytes buffer_;
+  std::size_t used_ = 0;
 };
 
-class SizeArchive : public ArchiveBase {
+class SizeArchive {
  public:
   static constexpr bool kReading = false;
+  const FormatOptions& options() const { return options_; }
   bool ok() const { return true; }
   std::uint64_t size() const { return size_; }
   template <class... Args>
@@ -187,22 +224,25 @@ class SizeArchive : public ArchiveBase {
     size_ += sizeof(T);
   }
   void boolean(bool) { ++size_; }
-  std::uint32_t version(const char*, std::initializer_list<std::uint32_t> known) {
-    size_ += 4;
+  std::uint32_t version(const char*, std::initializer_list<std::uint32_t> known) { return leaf_version(known); }
+  std::uint32_t leaf_version(std::initializer_list<std::uint32_t> known) {
+    size_ += sizeof(std::uint32_t);
     return *known.begin();
   }
-  void variant(const char*, const std::uint32_t&, std::uint32_t) { size_ += 4; }
+  void variant(const std::uint32_t&, std::uint32_t) { size_ += sizeof(std::uint32_t); }
   template <class W>
   void words(const std::vector<W>& values) {
-    size_ += 8 + values.size() * sizeof(W);
+    size_ += sizeof(std::uint64_t) + values.size() * sizeof(W);
   }
-  void text(const std::string& value) { size_ += 8 + value.size(); }
+  void text(std::string_view value) { size_ += sizeof(std::uint64_t) + value.size(); }
 
  private:
   std::uint64_t size_ = 0;
+  FormatOptions options_;
 };
 
-/// What follows the object in its bytes (tfhe-formats.md 18.5): tfhe-rs ignores it; our own stored objects have nothing.
+/// What may follow the object in its bytes (tfhe-formats.md 18.5): tfhe-rs ignores it; our own stored objects have
+/// nothing.
 enum class Trailing : std::uint8_t { reject, ignore };
 
 }  // namespace witan::tfhe_rs

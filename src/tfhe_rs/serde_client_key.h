@@ -44,7 +44,7 @@ template <class Ar, class T>
 void serde_rerand_params(Ar& ar, T& params) {
   ar.version("ReRandomizationParameters", {0});
   auto index = static_cast<std::uint32_t>(params.index());
-  ar.variant("ReRandomizationParameters", index, 2);
+  ar.variant(index, 2);
   if constexpr (Ar::kReading) {
     if (index == 0)
       params = tfhe::LegacyRerandomization{};
@@ -60,7 +60,7 @@ void serde_shortint_client_key(Ar& ar, T& object) {
   const std::uint32_t version = ar.version("shortint::ClientKey", {1, 0});
   if (version == 1) {
     ar.version("AtomicPatternClientKey", {0});
-    only_variant(ar, "AtomicPatternClientKey", 0, "KeySwitch32");
+    only_variant(ar, 0, "KeySwitch32");
     ar.version("StandardAtomicPatternClientKey", {0});
   }
   serde_glwe_key<u64>(ar, object.keys.glwe);
@@ -68,7 +68,7 @@ void serde_shortint_client_key(Ar& ar, T& object) {
   if (version == 0) {
     ar.version("ShortintParameterSet", {0});
     ar.version("ShortintParameterSetInner", {0});
-    only_variant(ar, "ShortintParameterSetInner", 0, "WoPBS parameters");
+    only_variant(ar, 0, "WoPBS parameters");
   }
   serde_compute_params(ar, object.params.compute);
   if (version == 1) {
@@ -138,7 +138,7 @@ void serde_client_key(Ar& ar, T& object) {
       ar.version("integer::OprfPrivateKey", {0});
       ar.version("shortint::OprfPrivateKey", {0});
       ar.version("AtomicPatternOprfPrivateKey", {0});
-      only_variant(ar, "AtomicPatternOprfPrivateKey", 0, "KeySwitch32");
+      only_variant(ar, 0, "KeySwitch32");
       serde_lwe_key<u64>(ar, *keys.oprf);
     }
   }

@@ -83,9 +83,4 @@ struct ClientKeyObject {
   Bytes tag;
 };
 
-/// CompressedServerKey alone.
-struct ServerKeyObject {
-  tfhe::CompressedServerKey key;
-};
-
 }  // namespace witan::tfhe_rs
