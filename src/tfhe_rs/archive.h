@@ -103,6 +103,12 @@ class ReadArchive {
     primitive(index);
     if (index >= count) error("variant {} is not known, there are 0 to {}", index, count - 1), index = 0;
   }
+  /// The one variant that we support; `refused` names the others.
+  void only_variant(std::uint32_t expected, const char* refused) {
+    std::uint32_t index = 0;
+    primitive(index);
+    if (index != expected) error("{} is not supported (variant {}, expected {})", refused, index, expected);
+  }
   /// u64 count of items of at least `min_bytes` each.
   std::uint64_t count(std::uint64_t min_bytes) {
     std::uint64_t items = 0;
@@ -178,13 +184,15 @@ class WriteArchive {
     WITAN_CHECK(index < count);
     primitive(index);
   }
+  void only_variant(std::uint32_t expected, const char*) { primitive(expected); }
+  void count(std::uint64_t items) { primitive(items); }
   template <class W>
   void words(const std::vector<W>& values) {
-    primitive<std::uint64_t>(values.size());
+    count(values.size());
     raw({reinterpret_cast<const std::uint8_t*>(values.data()), values.size() * sizeof(W)});
   }
   void text(std::string_view value) {
-    primitive<std::uint64_t>(value.size());
+    count(value.size());
     raw(as_bytes(value));
   }
 
@@ -230,6 +238,8 @@ class SizeArchive {
     return *known.begin();
   }
   void variant(const std::uint32_t&, std::uint32_t) { size_ += sizeof(std::uint32_t); }
+  void only_variant(std::uint32_t, const char*) { size_ += sizeof(std::uint32_t); }
+  void count(std::uint64_t) { size_ += sizeof(std::uint64_t); }
   template <class W>
   void words(const std::vector<W>& values) {
     size_ += sizeof(std::uint64_t) + values.size() * sizeof(W);

@@ -105,15 +105,19 @@ Result<std::vector<tfhe::Block>> parse_small_expanded(ByteView bytes, const Para
   const auto& info = tfhe::info(type);
   if (object.blocks.size() != static_cast<std::size_t>(info.blocks))
     return bad("the ciphertext has {} blocks, {} has {}", object.blocks.size(), info.name, info.blocks);
-  for (tfhe::Block& block : object.blocks) {
+  for (const tfhe::Block& block : object.blocks) {
     WITAN_TRY(check_space(block.space, params.compute.space));
     if (block.order != tfhe::pbs_order(params.compute.encryption_key))
       return bad("a block has another order of bootstrap and key switch than the key");
     if (block.lwe.dimension() != params.compute.block_dimension())
       return bad("a block has dimension {}, the key {}", block.lwe.dimension(), params.compute.block_dimension());
-    // Informative fields (18.6): whatever they say, a block is paired as a clean one.
-    block.degree = params.compute.space.message_modulus - 1;
-    block.noise_level = 1;
+    // What a block says of itself is not trusted (18.6), but one that admits a carry or too much noise would be paired
+    // wrongly: refused here, as tfhe-rs does when it squashes.
+    if (block.degree >= params.compute.space.message_modulus)
+      return bad("a block has degree {}: it may have a carry; propagate carries first", block.degree);
+    if (block.noise_level > params.compute.max_noise_level)
+      return bad("a block has noise level {}, at most {} is possible", block.noise_level,
+                 params.compute.max_noise_level);
   }
   return std::move(object.blocks);
 }

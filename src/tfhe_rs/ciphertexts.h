@@ -13,7 +13,8 @@ Result<std::vector<tfhe::Lwe<u128>>> parse_big_compressed(ByteView bytes, const 
                                                           tfhe::FheType type);
 /// BigExpanded: state Normal alone; packed blocks under the squashed-noise key.
 Result<std::vector<tfhe::Lwe<u128>>> parse_big_expanded(ByteView bytes, const tfhe::Params& params, tfhe::FheType type);
-/// SmallExpanded: ordinary blocks, with nominal degree and noise (what the bytes say of them is not trusted).
+/// SmallExpanded: ordinary blocks. Degree and noise level are what the bytes say (not to be trusted), within what pairing
+/// takes: no carry, at most the noise level of the key.
 Result<std::vector<tfhe::Block>> parse_small_expanded(ByteView bytes, const tfhe::Params& params, tfhe::FheType type);
 /// SmallCompressed: exactly one value.
 Result<tfhe::PackedList<u64>> parse_small_compressed(ByteView bytes, const tfhe::Params& params, tfhe::FheType type);

@@ -1,6 +1,8 @@
 // Names and visitor of every object, and the safe_serialize envelope around it (tfhe-formats.md 2). Internal to this layer.
 #pragma once
 
+#include <fmt/ranges.h>
+
 #include <array>
 
 #include "tfhe_rs/objects.h"
@@ -82,7 +84,7 @@ inline std::string open_envelope(ReadArchive& ar) {
   std::string header, versioning, name;
   ar.text(header, kMaxNameBytes);
   if (header != kHeaderVersion) ar.error("header version '{}', expected '{}'", header, kHeaderVersion);
-  only_variant(ar, 0, "unversioned serialization");
+  ar.only_variant(0, "unversioned serialization");
   ar.text(versioning, kMaxNameBytes);
   if (versioning != kVersioning) ar.error("versioning '{}', expected '{}'", versioning, kVersioning);
   ar.text(name, kMaxNameBytes);
@@ -117,7 +119,7 @@ void put_object(auto& ar, const Object& object) {
   std::size_t name = 0;
   if constexpr (requires { object.kind; }) name = static_cast<std::size_t>(object.kind);
   ar.text(kHeaderVersion);
-  ar.template primitive<std::uint32_t>(0);
+  ar.only_variant(0, "");
   ar.text(kVersioning);
   ar.text(Format<Object>::kNames[name]);
   Format<Object>::visit(ar, object);

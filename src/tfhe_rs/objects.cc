@@ -1,7 +1,5 @@
 #include "tfhe_rs/objects.h"
 
-#include <fmt/ranges.h>
-
 #include "tfhe_rs/format.h"
 
 namespace witan::tfhe_rs {

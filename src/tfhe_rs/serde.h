@@ -52,15 +52,6 @@ void enumeration(Ar& ar, E& value, std::uint32_t count) {
   if constexpr (Ar::kReading) value = static_cast<E>(index);
 }
 
-/// The one variant that we support; `refused` names the others.
-template <class Ar>
-void only_variant(Ar& ar, std::uint32_t expected, const char* refused) {
-  std::uint32_t index = expected;
-  ar.primitive(index);
-  if constexpr (Ar::kReading)
-    if (index != expected) ar.error("{} is not supported (variant {}, expected {})", refused, index, expected);
-}
-
 template <class Ar, class T, class Visit>
 void optional(Ar& ar, T& value, Visit visit) {
   bool there = value.has_value();
@@ -79,7 +70,7 @@ void list(Ar& ar, V& values, std::size_t min_bytes, Visit visit) {
     values.clear();
     for (std::uint64_t i = 0; i < count && ar.ok(); ++i) visit(values.emplace_back());
   } else {
-    ar.template primitive<std::uint64_t>(values.size());
+    ar.count(values.size());
     for (auto& value : values) visit(value);
   }
 }
@@ -105,7 +96,7 @@ void tag_bytes(Ar& ar, T& tag) {
 template <class Ar, class T>
 void serde_noise(Ar& ar, T& noise) {
   ar.version("DynamicDistribution", {0});
-  only_variant(ar, 1, "Gaussian noise");
+  ar.only_variant(1, "Gaussian noise");
   ar.version("TUniform", {0});
   ar.primitive(noise.bound_log2);
 }
@@ -125,7 +116,7 @@ void serde_pbs_order(Ar& ar, T& order) {
 template <class Ar, class T>
 void serde_pattern(Ar& ar, T& order) {
   ar.version("AtomicPatternKind", {0});
-  only_variant(ar, 0, "KeySwitch32");
+  ar.only_variant(0, "KeySwitch32");
   serde_pbs_order(ar, order);
 }
 
@@ -309,7 +300,7 @@ void optional_drift(ReadArchive& ar, T& technique) {
 template <class Ar, class T>
 void serde_compute_params(Ar& ar, T& params) {
   ar.version("PBSParameters", {0});
-  only_variant(ar, 0, "multi-bit bootstrapping");
+  ar.only_variant(0, "multi-bit bootstrapping");
   const std::uint32_t version = ar.version("ClassicPBSParameters", {2, 1, 0});
   leaf(ar, params.lwe_dimension);
   leaf(ar, params.glwe_dimension);
@@ -334,7 +325,7 @@ template <class Ar, class T>
 void serde_compression_params(Ar& ar, T& params) {
   const std::uint32_t version = ar.version("CompressionParameters", {1, 0});
   if (version == 1) {
-    only_variant(ar, 0, "multi-bit compression");
+    ar.only_variant(0, "multi-bit compression");
     ar.version("ClassicCompressionParameters", {0});
   }
   level_then_base(ar, params.blind_rotation);
@@ -350,7 +341,7 @@ template <class Ar, class T>
 void serde_sns_params(Ar& ar, T& params) {
   const std::uint32_t version = ar.version("NoiseSquashingParameters", {2, 1, 0});
   if (version == 2) {
-    only_variant(ar, 0, "multi-bit noise squashing");
+    ar.only_variant(0, "multi-bit noise squashing");
     ar.version("NoiseSquashingClassicParameters", {0});
   }
   leaf(ar, params.glwe_dimension);

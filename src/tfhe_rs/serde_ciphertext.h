@@ -9,9 +9,9 @@ template <class W, class Ar, class T>
 void serde_lwe(Ar& ar, T& lwe) {
   ar.version("LweCiphertext", {0});
   ar.words(lwe.data);
-  native_modulus<W>(ar);
   if constexpr (Ar::kReading)
     if (lwe.data.empty()) ar.error("an LWE ciphertext has no words");
+  native_modulus<W>(ar);
 }
 
 template <class Ar, class T>
@@ -175,12 +175,12 @@ void serde_seeded(Ar& ar, T& object) {
   if (object.kind == RadixObject::Kind::boolean) {
     ar.version("CompressedFheBool", {1});
     ar.version("InnerCompressedFheBool", {0});
-    only_variant(ar, 0, "the modulus-switched form");
+    ar.only_variant(0, "the modulus-switched form");
     single_block(ar, object.blocks, [&](auto& block) { serde_seeded_block(ar, block); });
   } else {
     version = ar.version("CompressedFheUint", {1, 0});
     ar.version("hl::CompressedRadixCiphertext", {1});
-    only_variant(ar, 0, "the modulus-switched form");
+    ar.only_variant(0, "the modulus-switched form");
     ar.version("integer::CompressedRadix", {0});
     list(ar, object.blocks, 100, [&](auto& block) { serde_seeded_block(ar, block); });
   }

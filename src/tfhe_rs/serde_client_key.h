@@ -60,7 +60,7 @@ void serde_shortint_client_key(Ar& ar, T& object) {
   const std::uint32_t version = ar.version("shortint::ClientKey", {1, 0});
   if (version == 1) {
     ar.version("AtomicPatternClientKey", {0});
-    only_variant(ar, 0, "KeySwitch32");
+    ar.only_variant(0, "KeySwitch32");
     ar.version("StandardAtomicPatternClientKey", {0});
   }
   serde_glwe_key<u64>(ar, object.keys.glwe);
@@ -68,7 +68,7 @@ void serde_shortint_client_key(Ar& ar, T& object) {
   if (version == 0) {
     ar.version("ShortintParameterSet", {0});
     ar.version("ShortintParameterSetInner", {0});
-    only_variant(ar, 0, "WoPBS parameters");
+    ar.only_variant(0, "WoPBS parameters");
   }
   serde_compute_params(ar, object.params.compute);
   if (version == 1) {
@@ -81,7 +81,7 @@ void serde_shortint_client_key(Ar& ar, T& object) {
 template <class Ar, class T>
 void serde_client_key(Ar& ar, T& object) {
   const std::uint32_t outer = ar.version("ClientKey", {1, 0});
-  const std::uint32_t version = ar.version("IntegerClientKey", {8, 7, 6, 5, 4, 3});
+  const std::uint32_t version = ar.version("IntegerClientKey", {8, 7, 6, 5, 4, 3, 2});
   serde_shortint_client_key(ar, object);
   auto& keys = object.keys;
   auto& params = object.params;
@@ -100,7 +100,7 @@ void serde_client_key(Ar& ar, T& object) {
     serde_pke(ar, *params.pke);
     serde_ks_params(ar, *params.cast);
   }
-  /// integer #0 and shortint #0 around a GLWE key and its parameters.
+  // integer #0 (not in version 2) and shortint #0 around a GLWE key and its parameters.
   const auto glwe_part = [&]<class W>(W, auto& key, auto& part, const char* type, auto visit) {
     bool there = key.has_value();
     ar.boolean(there);
@@ -109,7 +109,7 @@ void serde_client_key(Ar& ar, T& object) {
       key.emplace();
       part.emplace();
     }
-    ar.version(type, {0});
+    if (version >= 3) ar.version(type, {0});
     ar.version(type, {0});
     serde_glwe_key<W>(ar, *key);
     visit(*part);
@@ -138,7 +138,7 @@ void serde_client_key(Ar& ar, T& object) {
       ar.version("integer::OprfPrivateKey", {0});
       ar.version("shortint::OprfPrivateKey", {0});
       ar.version("AtomicPatternOprfPrivateKey", {0});
-      only_variant(ar, 0, "KeySwitch32");
+      ar.only_variant(0, "KeySwitch32");
       serde_lwe_key<u64>(ar, *keys.oprf);
     }
   }

@@ -121,7 +121,7 @@ void serde_switch_key(Ar& ar, T& technique) {
 template <class Ar, class T>
 void serde_bootstrap_key(Ar& ar, T& key) {
   const std::uint32_t version = ar.version("ShortintCompressedBootstrappingKey", {3, 2, 1});
-  only_variant(ar, 0, "multi-bit bootstrapping");
+  ar.only_variant(0, "multi-bit bootstrapping");
   serde_bsk<u64>(ar, key.bsk);
   if constexpr (Ar::kReading) {
     if (version == 1) return;
@@ -146,7 +146,7 @@ void serde_cast_key(Ar& ar, T& key, bool with_pattern) {
   serde_key_choice(ar, key.destination);
   if (with_pattern) {
     ar.version("KeySwitchingKeyDestinationAtomicPattern", {0});
-    only_variant(ar, 0, "KeySwitch32");
+    ar.only_variant(0, "KeySwitch32");
   }
 }
 
@@ -156,12 +156,12 @@ void serde_sns_key(Ar& ar, T& key) {
   const std::uint32_t version = ar.version("shortint::CompressedNoiseSquashingKey", {3, 2, 1});
   if (version == 3) {
     ar.version("CompressedAtomicPatternNoiseSquashingKey", {0});
-    only_variant(ar, 0, "KeySwitch32");
+    ar.only_variant(0, "KeySwitch32");
     ar.version("CompressedStandardAtomicPatternNoiseSquashingKey", {0});
   }
   if (version >= 2) {
     ar.version("CompressedShortint128BootstrappingKey", {1, 0});
-    only_variant(ar, 0, "multi-bit bootstrapping");
+    ar.only_variant(0, "multi-bit bootstrapping");
   }
   serde_bsk<u128>(ar, key.bootstrap.bsk);
   serde_switch_key(ar, key.bootstrap.modulus_switch);
@@ -213,7 +213,7 @@ void serde_compute_key(Ar& ar, T& key) {
   ar.version("integer::CompressedServerKey", {2});
   ar.version("shortint::CompressedServerKey", {3});
   ar.version("CompressedAtomicPatternServerKey", {0});
-  only_variant(ar, 0, "KeySwitch32");
+  ar.only_variant(0, "KeySwitch32");
   ar.version("CompressedStandardAtomicPatternServerKey", {0});
   serde_ksk(ar, key.ksk);
   serde_bootstrap_key(ar, key.bootstrap);
@@ -257,7 +257,7 @@ void serde_server_key(Ar& ar, T& key) {
       ar.version("integer::CompressedOprfServerKey", {0});
       ar.version("shortint::CompressedOprfServerKey", {0});
       ar.version("CompressedOprfBootstrappingKey", {0});
-      only_variant(ar, 0, "multi-bit bootstrapping");
+      ar.only_variant(0, "multi-bit bootstrapping");
       serde_bsk<u64>(ar, oprf);
     });
   tag_bytes(ar, key.tag);
