@@ -91,9 +91,14 @@ inline std::string open_envelope(ReadArchive& ar) {
   return name;
 }
 
-/// `old_versions`, if given, gets what ReadArchive::old_versions() says.
+/// What reading told beside the value.
+struct ReadReport {
+  std::vector<std::string> old_versions;  // ReadArchive::old_versions()
+  std::size_t trailing_bytes = 0;
+};
+
 template <class Object>
-Result<Object> read_as(ByteView bytes, Trailing trailing, std::vector<std::string>* old_versions = nullptr) {
+Result<Object> read_as(ByteView bytes, Trailing trailing, ReadReport* report = nullptr) {
   const auto& names = Format<Object>::kNames;
   if (bytes.size() > kMaxObjectBytes && trailing == Trailing::reject)
     return fail(Code::invalid_argument, "the object has {} bytes, at most {} are allowed", bytes.size(),
@@ -109,7 +114,7 @@ Result<Object> read_as(ByteView bytes, Trailing trailing, std::vector<std::strin
   WITAN_TRY(ar.status());
   if (trailing == Trailing::reject && ar.remaining() != 0)
     return fail(Code::invalid_argument, "{} bytes follow the {}, expected none", ar.remaining(), name);
-  if (old_versions) *old_versions = ar.old_versions();
+  if (report) *report = {.old_versions = ar.old_versions(), .trailing_bytes = ar.remaining()};
   return object;
 }
 
