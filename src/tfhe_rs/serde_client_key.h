@@ -8,23 +8,22 @@ namespace witan::tfhe_rs {
 /// Words 0 and 1, one per key bit.
 template <class W, class Ar, class T>
 void secret_bits(Ar& ar, T& bits) {
-  std::vector<W> scratch;
   if constexpr (Ar::kReading) {
-    ar.words(scratch);
-    tfhe::Bits out(scratch.size());
+    Secret<std::vector<W>> words;
+    ar.words(words.reveal_mutable());
+    tfhe::Bits out(words.reveal().size());
     W high = 0;
-    for (std::size_t i = 0; i < scratch.size(); ++i) {
-      out[i] = static_cast<std::uint8_t>(scratch[i] & 1);
-      high |= scratch[i] >> 1;
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      out[i] = static_cast<std::uint8_t>(words.reveal()[i] & 1);
+      high |= words.reveal()[i] >> 1;
     }
     if (high != 0) ar.error("a secret key has an entry that is no bit");
     bits = Secret<tfhe::Bits>(std::move(out));
   } else {
-    scratch.reserve(bits.reveal().size());
-    for (const std::uint8_t bit : bits.reveal()) scratch.push_back(bit);
-    ar.words(scratch);
+    const auto& source = bits.reveal();
+    const Secret<std::vector<W>> words(std::vector<W>(source.begin(), source.end()));
+    ar.words(words.reveal());
   }
-  wipe(scratch.data(), scratch.size() * sizeof(W));
 }
 
 template <class W, class Ar, class T>
