@@ -140,9 +140,9 @@ void serde_cast_key(Ar& ar, T& key, bool with_pattern) {
   ar.version("integer::CompressedKeySwitchingKeyMaterial", {2});
   ar.version("shortint::CompressedKeySwitchingKeyMaterial", {2});
   serde_ksk(ar, key.ksk);
-  auto shift = static_cast<std::int8_t>(key.cast_rshift);
+  auto shift = static_cast<std::uint8_t>(key.cast_rshift);  // an i8
   ar.primitive(shift);
-  if constexpr (Ar::kReading) key.cast_rshift = shift;
+  if constexpr (Ar::kReading) key.cast_rshift = shift < 128 ? shift : shift - 256;
   serde_key_choice(ar, key.destination);
   if (with_pattern) {
     ar.version("KeySwitchingKeyDestinationAtomicPattern", {0});

@@ -53,6 +53,7 @@ tfhe::U256 value_of(const nlohmann::json& value) {
 
 tfhe::U256 Decryptor::big(const std::vector<tfhe::Lwe<u128>>& blocks, tfhe::FheType type, tfhe::KeyName name) const {
   std::vector<std::uint8_t> pairs;
+  pairs.reserve(blocks.size());
   for (const auto& lwe : blocks) pairs.push_back(tfhe::decode_pair(tfhe::phase(lwe, key_.keys.bits(name))));
   return tfhe::recombine(type, pairs).value();
 }
@@ -73,6 +74,7 @@ tfhe::U256 Decryptor::small_list(const tfhe::PackedList<u64>& list, tfhe::FheTyp
 
 std::vector<std::uint8_t> Decryptor::digits(const std::vector<tfhe::Block>& blocks, tfhe::KeyName name) const {
   std::vector<std::uint8_t> out;
+  out.reserve(blocks.size());
   for (const auto& block : blocks)
     out.push_back(static_cast<std::uint8_t>(tfhe::decrypt_block(block, key_.keys.bits(name)) & 3));
   return out;
