@@ -21,12 +21,14 @@ void* operator new(std::size_t size) {
   if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
   throw std::bad_alloc();
 }
+// NOLINTBEGIN(clang-analyzer-cplusplus.NewDelete): this is the release itself
 void operator delete(void* memory) noexcept {
-  std::free(memory);  // NOLINT(clang-analyzer-cplusplus.NewDelete): this is the release itself
+  std::free(memory);
 }
 void operator delete(void* memory, std::size_t) noexcept {
   std::free(memory);
 }
+// NOLINTEND(clang-analyzer-cplusplus.NewDelete)
 
 namespace witan::tfhe_rs {
 namespace {

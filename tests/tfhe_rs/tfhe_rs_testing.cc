@@ -28,7 +28,7 @@ Result<Bytes> rewritten(ByteView bytes, std::uint32_t expansion_tag) {
   if (name == "ClientKey") return again(read_client_key(bytes));
   if (name.starts_with("CompressedFhe")) return again(read_seeded(bytes, kStrict));
   if (name.starts_with("Fhe")) return again(read_radix(bytes, kStrict));
-  return fail(Code::unimplemented, "{}", name);
+  return fail(Code::invalid_argument, "{} is no object of this layer", name);
 }
 
 std::vector<std::filesystem::path> objects_in(std::string_view folder) {
