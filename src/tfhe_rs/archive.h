@@ -2,7 +2,7 @@
 // archives, so that reading, writing and measuring cannot drift apart:
 //
 //   ReadArchive   strict and bounded: every count is checked against what is left before memory is spent; sticks at the
-//                 first error, whose message begins with the type in which it happened
+//                 first error, whose message begins with the type that was entered last
 //   WriteArchive  streams into a Sink; nothing is held twice
 //   SizeArchive   counts
 #pragma once
