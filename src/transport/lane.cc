@@ -2,197 +2,323 @@
 
 #include <algorithm>
 
-namespace witan::transport {
+#include "base/check.h"
 
-std::size_t LaneState::cost(std::size_t payload_bytes) {
-  const std::size_t pieces = std::max<std::size_t>(1, (payload_bytes + kPieceBytes - 1) / kPieceBytes);
-  return payload_bytes + pieces * kPieceOverheadBytes;
+namespace witan::transport {
+namespace {
+
+std::unexpected<Error> outdated() {
+  return fail(Code::cancelled, "the peer has restarted, or a newer connection took over");
 }
 
-Status LaneState::enqueue(const runtime::Frame& frame) {
+}  // namespace
+
+// Reassembler.
+
+Result<MutableByteView> Reassembler::place(const PieceHeader& piece) {
+  if (piece.total_bytes > runtime::kMaxPayloadBytes)
+    return fail(Code::invalid_argument, "frame {} of {} bytes, the limit is {}", piece.frame, piece.total_bytes,
+                runtime::kMaxPayloadBytes);
+  if (piece.frame != next_ || piece.fragment != next_fragment_)
+    return fail(Code::invalid_argument, "piece {} of frame {}, expected was piece {} of frame {}", piece.fragment,
+                piece.frame, next_fragment_, next_);
+  if (begun_ && (piece.kind != begun_->kind || piece.session != begun_->session || piece.step != begun_->step ||
+                 piece.total_bytes != begun_->total_bytes))
+    return fail(Code::invalid_argument, "piece {} of frame {} does not repeat the fields of its first piece",
+                piece.fragment, piece.frame);
+  const std::size_t expected =
+      std::min(kPieceBytes, piece.total_bytes - std::min<std::size_t>(piece.offset(), piece.total_bytes));
+  if (piece.payload_bytes != expected)
+    return fail(Code::invalid_argument, "piece {} of frame {} ({} bytes) has {} bytes, expected were {}",
+                piece.fragment, piece.frame, piece.total_bytes, piece.payload_bytes, expected);
+  if (!begun_) begun_ = piece;
+  const std::size_t end = bytes_.size() + piece.payload_bytes;
+  if (bytes_.capacity() < end)
+    bytes_.reserve(std::min<std::size_t>(piece.total_bytes, std::max(end, 2 * bytes_.size())));
+  bytes_.resize(end);
+  return MutableByteView(bytes_).subspan(end - piece.payload_bytes);
+}
+
+std::optional<runtime::Frame> Reassembler::take(const PieceHeader& piece) {
+  ++next_fragment_;
+  if (bytes_.size() < piece.total_bytes) return std::nullopt;
+  runtime::Frame frame{piece.kind, piece.session, piece.step, nullptr};
+  if (!bytes_.empty()) frame.payload = std::make_shared<const Bytes>(std::move(bytes_));
+  bytes_ = {};
+  begun_.reset();
+  next_fragment_ = 0;
+  ++next_;
+  return frame;
+}
+
+// LaneState: the stream.
+
+LaneState::Opening LaneState::begin() {
   const std::lock_guard lock(mutex_);
+  WITAN_CHECK(state_ == State::idle || state_ == State::stopped);
+  if (state_ == State::idle) state_ = State::greeting;
+  granted_left_ = credit_bytes_ - std::min(credit_bytes_, undelivered_);
+  partial_ = 0;
+  heartbeat_sent_ = {};
+  answer_due_ = 0;
+  return {received_, granted_left_};
+}
+
+Result<std::uint64_t> LaneState::greet(std::uint64_t received, std::uint64_t credit) {
+  const std::lock_guard lock(mutex_);
+  if (state_ != State::greeting) return outdated();
+  // 0 is also what a peer says that took us for another process in between.
+  if (received != 0 && received < acknowledged_)
+    return fail(Code::invalid_argument, "the peer has frames up to {}, it has acknowledged {}", received,
+                acknowledged_);
+  WITAN_TRY(acknowledge(received, highest_sent_));
+  sending_ = 0;
+  next_fragment_ = 0;
+  credit_ = credit;
+  state_ = State::sending;
+  wake_.notify_all();
+  const std::uint64_t first = kept_.empty() ? next_number_ : kept_.front().number;
+  highest_sent_ = std::max(highest_sent_, first - 1);  // what was dropped before it: the peer will count it as received
+  return first;
+}
+
+Result<bool> LaneState::accept_start(std::uint64_t first) {
+  const std::lock_guard lock(mutex_);
+  if (state_ != State::sending) return outdated();
+  if (first <= received_ || first > (std::uint64_t{1} << 62))
+    return fail(Code::invalid_argument, "the peer starts at frame {} after frame {}", first, received_);
+  const bool lost = started_ && first != received_ + 1;
+  received_ = first - 1;
+  started_ = true;
+  state_ = State::open;
+  return lost;
+}
+
+void LaneState::end() {
+  const std::lock_guard lock(mutex_);
+  if (state_ != State::stopped) state_ = State::idle;
+  wake_.notify_all();
+}
+
+void LaneState::forget_process() {
+  const std::lock_guard lock(mutex_);
+  drop_kept();
+  acknowledged_ = 0;
+  received_ = 0;
+  started_ = false;
+  if (running()) state_ = State::stale;
+  wake_.notify_all();
+}
+
+void LaneState::stop() {
+  const std::lock_guard lock(mutex_);
+  state_ = State::stopped;
+  wake_.notify_all();
+}
+
+bool LaneState::connected() const {
+  const std::lock_guard lock(mutex_);
+  return state_ == State::open;
+}
+
+std::optional<std::chrono::microseconds> LaneState::round_trip() const {
+  const std::lock_guard lock(mutex_);
+  return round_trip_;
+}
+
+std::size_t LaneState::queued_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return kept_bytes_;
+}
+
+// LaneState: out.
+
+Status LaneState::enqueue(const runtime::Frame& frame) {
   const std::size_t size = frame.payload ? frame.payload->size() : 0;
+  if (size > runtime::kMaxPayloadBytes)
+    return fail(Code::invalid_argument, "a payload of {} bytes, the limit is {}", size, runtime::kMaxPayloadBytes);
+  const std::lock_guard lock(mutex_);
   if (kept_.size() >= limits_.queue_frames || kept_bytes_ + size > limits_.queue_bytes)
-    return fail(Code::resource_exhausted, "{} frames of {} bytes wait for the peer, the limit", kept_.size(),
-                kept_bytes_);
+    return fail(Code::resource_exhausted, "{} frames of {} bytes wait for the peer; no room for {} bytes more",
+                kept_.size(), kept_bytes_, size);
   kept_.push_back({next_number_++, frame});
   kept_bytes_ += size;
   wake_.notify_all();
   return {};
 }
 
-std::uint64_t LaneState::open_stream(HelloValues& hello) {
-  const std::lock_guard lock(mutex_);
-  ++stream_;
-  open_ = false;
-  partial_.reset();
-  partial_bytes_.clear();
-  granted_left_ = credit_bytes_ - std::min(credit_bytes_, undelivered_ + to_grant_);
-  granted_left_ += to_grant_;
-  to_grant_ = 0;
-  hello = {self_, peer_, received_, granted_left_};
-  wake_.notify_all();
-  return stream_;
-}
-
-void LaneState::close_stream(std::uint64_t stream) {
-  const std::lock_guard lock(mutex_);
-  if (stream == stream_) open_ = false, ++stream_;
-  wake_.notify_all();
-}
-
-void LaneState::close_all() {
-  const std::lock_guard lock(mutex_);
-  closed_ = true;
-  open_ = false;
-  ++stream_;
-  wake_.notify_all();
-}
-
 void LaneState::drop_kept() {
   kept_.clear();
   kept_bytes_ = 0;
-  sending_ = offset_ = 0;
+  sending_ = 0;
+  next_fragment_ = 0;
 }
 
-void LaneState::acknowledge(std::uint64_t received) {
-  while (!kept_.empty() && kept_.front().number <= received && (sending_ > 0 || !open_)) {
+/// Number of the last frame that the peer can have, if it is honest.
+std::uint64_t LaneState::sent_on_this_stream() const {
+  return sending_ < kept_.size() ? kept_[sending_].number - 1 : next_number_ - 1;
+}
+
+Status LaneState::acknowledge(std::uint64_t received, std::uint64_t sent) {
+  if (received > sent)
+    return fail(Code::invalid_argument, "the peer acknowledges frame {}, sent were {}", received, sent);
+  acknowledged_ = std::max(acknowledged_, received);
+  while (!kept_.empty() && kept_.front().number <= received) {
     kept_bytes_ -= kept_.front().size();
     kept_.pop_front();
     if (sending_ > 0) --sending_;
   }
+  return {};
 }
 
-Result<bool> LaneState::take_hello(std::uint64_t stream, const HelloValues& hello) {
-  const std::lock_guard lock(mutex_);
-  if (stream != stream_ || closed_) return fail(Code::cancelled, "a newer connection took over");
-  const bool changed = peer_ && *peer_ != hello.process;
-  const bool first = !peer_;
-  const bool knows_me = hello.peer_process == self_;
-  if (changed) drop_kept();
-  if (changed || first) received_ = 0;
-  // Whoever does not know this process has dropped what it kept for its predecessor, and numbers on from there.
-  any_number_ = changed || first || !knows_me;
-  peer_ = hello.process;
-  if (knows_me) acknowledge(hello.received);
-  sending_ = offset_ = 0;
-  credit_ = hello.credit;
-  open_ = true;
-  wake_.notify_all();
-  return changed;
-}
-
-NextWrite LaneState::next_write(std::uint64_t stream, std::chrono::milliseconds heartbeat) {
+NextWrite LaneState::next_write(std::chrono::milliseconds heartbeat_interval) {
   std::unique_lock lock(mutex_);
-  const auto due = std::chrono::steady_clock::now() + heartbeat;
   for (;;) {
-    NextWrite next;
-    if (stream != stream_ || closed_) return next;
-    if (open_ && grant_due_) {
-      next.kind = NextWrite::Kind::grant;
-      next.credit = to_grant_;
-      next.received = received_;
-      granted_left_ += to_grant_;
-      to_grant_ = 0;
-      grant_due_ = false;
-      return next;
-    }
-    if (open_ && sending_ < kept_.size()) {
-      const Kept& kept = kept_[sending_];
-      const std::size_t size = std::min(kPieceBytes, kept.size() - offset_);
-      if (credit_ >= size + kPieceOverheadBytes) {
-        credit_ -= size + kPieceOverheadBytes;
-        next.kind = NextWrite::Kind::piece;
-        next.piece = {kept.number,
-                      kept.frame.kind,
-                      kept.frame.session,
-                      kept.frame.step,
-                      static_cast<std::uint32_t>(kept.size()),
-                      static_cast<std::uint32_t>(offset_),
-                      kept.frame.payload,
-                      {}};
-        if (kept.frame.payload) next.piece.payload = ByteView(*kept.frame.payload).subspan(offset_, size);
-        offset_ += size;
-        if (offset_ == kept.size()) ++sending_, offset_ = 0;
-        return next;
-      }
-    }
-    if (wake_.wait_until(lock, due) == std::cv_status::timeout) {
-      next.kind = NextWrite::Kind::heartbeat;
-      return next;
-    }
+    if (!running()) return {};
+    if (auto next = try_next(std::chrono::steady_clock::now(), heartbeat_interval)) return *std::move(next);
+    wake_.wait_until(lock, heartbeat_sent_ + heartbeat_interval);
   }
 }
 
-Result<std::optional<runtime::Frame>> LaneState::take_piece(std::uint64_t stream, const IncomingPiece& piece) {
+std::optional<NextWrite> LaneState::poll_write(SteadyTime now, std::chrono::milliseconds heartbeat_interval) {
   const std::lock_guard lock(mutex_);
-  if (stream != stream_ || !open_) return fail(Code::cancelled, "a newer connection took over");
-  const std::size_t piece_cost = piece.payload.size() + kPieceOverheadBytes;
-  if (piece_cost > granted_left_) return fail(Code::resource_exhausted, "the peer sends more than its credit");
-  granted_left_ -= piece_cost;
-  if (piece.total_bytes > runtime::kMaxPayloadBytes || piece.kind > 2 || piece.payload.size() > kPieceBytes ||
-      (piece.payload.empty() && piece.total_bytes != 0))
-    return fail(Code::invalid_argument, "a piece of {} of {} bytes and kind {}", piece.payload.size(),
-                piece.total_bytes, piece.kind);
-
-  if (piece.offset == 0) {
-    const bool in_order = piece.frame == received_ + 1 || (any_number_ && piece.frame > received_);
-    if (partial_ || (!in_order && piece.frame > received_))
-      return fail(Code::invalid_argument, "frame {} begins after frame {}", piece.frame, received_);
-    any_number_ = false;
-    partial_ = runtime::Frame{static_cast<runtime::FrameKind>(piece.kind), piece.session, piece.step, nullptr};
-    partial_number_ = piece.frame;
-    partial_bytes_.clear();
-    partial_bytes_.reserve(std::min<std::size_t>(piece.total_bytes, 4 * kPieceBytes));  // grows with what really comes
-  }
-  if (!partial_ || piece.frame != partial_number_ || piece.offset != partial_bytes_.size() ||
-      piece.offset + piece.payload.size() > piece.total_bytes)
-    return fail(Code::invalid_argument, "piece at {} of frame {} does not continue frame {}", piece.offset, piece.frame,
-                partial_number_);
-  append(partial_bytes_, piece.payload);
-
-  if (partial_bytes_.size() < piece.total_bytes) {  // given back at once: a frame may be larger than the credit
-    to_grant_ += piece_cost;
-    grant_due_ = to_grant_ >= credit_bytes_ / 4;
-    if (grant_due_) wake_.notify_all();
-    return std::optional<runtime::Frame>{};
-  }
-  runtime::Frame frame = *std::move(partial_);
-  partial_.reset();
-  if (!partial_bytes_.empty()) frame.payload = std::make_shared<const Bytes>(std::move(partial_bytes_));
-  partial_bytes_ = {};
-  if (partial_number_ <= received_) {  // known already: a resumed sender did not know that it had arrived
-    to_grant_ += piece_cost;
-    return std::optional<runtime::Frame>{};
-  }
-  received_ = partial_number_;
-  undelivered_ += piece_cost;
-  return std::optional(std::move(frame));
+  if (!running()) return NextWrite{};
+  return try_next(now, heartbeat_interval);
 }
 
-void LaneState::consumed(std::size_t payload_bytes) {
+std::optional<NextWrite> LaneState::try_next(SteadyTime now, std::chrono::milliseconds heartbeat_interval) {
+  NextWrite next;
+  if (now >= heartbeat_sent_ + heartbeat_interval || answer_due_ != 0) {
+    next.kind = NextWrite::Kind::heartbeat;
+    next.heartbeat = {0, std::exchange(answer_due_, 0), received_};
+    if (now >= heartbeat_sent_ + heartbeat_interval) {
+      next.heartbeat.number = ++heartbeat_number_;
+      heartbeat_sent_ = now;
+    }
+    return next;
+  }
+  if (const std::size_t credit = grantable(); credit >= credit_bytes_ / 4) {
+    next.kind = NextWrite::Kind::grant;
+    next.grant = {credit, received_};
+    granted_left_ += credit;
+    return next;
+  }
+  if (sending_ == kept_.size()) return std::nullopt;
+  const std::size_t left = kept_[sending_].size() - std::size_t{next_fragment_} * kPieceBytes;
+  if (credit_ < std::min(left, kPieceBytes) + kPieceOverheadBytes) return std::nullopt;
+  return next_piece();
+}
+
+NextWrite LaneState::next_piece() {
+  const Kept& kept = kept_[sending_];
+  NextWrite next;
+  next.kind = NextWrite::Kind::piece;
+  next.payload = kept.frame.payload;
+  next.piece = {kept.number,
+                kept.frame.kind,
+                kept.frame.session,
+                kept.frame.step,
+                static_cast<std::uint32_t>(kept.size()),
+                next_fragment_,
+                0};
+  const std::size_t left = kept.size() - next.piece.offset();
+  next.piece.payload_bytes = static_cast<std::uint32_t>(std::min(left, kPieceBytes));
+  credit_ -= next.piece.cost();
+  ++next_fragment_;
+  if (left <= kPieceBytes) {
+    highest_sent_ = std::max(highest_sent_, kept.number);
+    ++sending_;
+    next_fragment_ = 0;
+  }
+  return next;
+}
+
+Status LaneState::take_grant(const Grant& grant) {
   const std::lock_guard lock(mutex_);
-  const std::size_t last_piece = payload_bytes == 0 ? 0 : (payload_bytes - 1) % kPieceBytes + 1;
-  const std::size_t piece_cost = last_piece + kPieceOverheadBytes;
-  undelivered_ -= std::min(undelivered_, piece_cost);
-  to_grant_ += piece_cost;
-  if (to_grant_ >= credit_bytes_ / 4) {
-    grant_due_ = true;
+  if (!running()) return outdated();
+  if (grant.credit > (std::uint64_t{1} << 40) || credit_ + grant.credit > (std::uint64_t{1} << 40))
+    return fail(Code::invalid_argument, "a grant of {} bytes on top of {}", grant.credit, credit_);
+  credit_ += grant.credit;
+  wake_.notify_all();
+  return acknowledge(grant.received, sent_on_this_stream());
+}
+
+Status LaneState::take_heartbeat(const Heartbeat& heartbeat) {
+  const std::lock_guard lock(mutex_);
+  if (!running()) return outdated();
+  if (heartbeat.number != 0) {
+    answer_due_ = heartbeat.number;
     wake_.notify_all();
   }
+  if (heartbeat.answers != 0 && heartbeat.answers == heartbeat_number_)
+    round_trip_ =
+        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - heartbeat_sent_);
+  return acknowledge(heartbeat.received, sent_on_this_stream());
 }
 
-void LaneState::take_grant(std::uint64_t stream, std::uint64_t credit, std::uint64_t received) {
+// LaneState: in.
+
+Status LaneState::charge(const PieceHeader& piece) {
   const std::lock_guard lock(mutex_);
-  if (stream != stream_ || !open_) return;
-  credit_ = std::min<std::uint64_t>(credit_ + credit, std::uint64_t{1} << 40);
-  acknowledge(received);
-  wake_.notify_all();
+  if (state_ != State::open) return outdated();
+  if (piece.cost() > granted_left_)
+    return fail(Code::resource_exhausted, "the peer sends {} bytes, its credit is {}", piece.cost(), granted_left_);
+  granted_left_ -= piece.cost();
+  return {};
 }
 
-bool LaneState::connected() const {
+Status LaneState::arrived(const PieceHeader& piece, bool frame_complete) {
   const std::lock_guard lock(mutex_);
-  return open_;
+  if (state_ != State::open) return outdated();
+  partial_ += piece.cost();
+  if (frame_complete) {
+    received_ = piece.frame;
+    undelivered_ += std::exchange(partial_, 0);
+  }
+  if (grantable() >= credit_bytes_ / 4) wake_.notify_all();
+  return {};
+}
+
+void LaneState::consumed(std::size_t cost) {
+  const std::lock_guard lock(mutex_);
+  WITAN_CHECK(undelivered_ >= cost);
+  undelivered_ -= cost;
+  if (grantable() >= credit_bytes_ / 4) wake_.notify_all();
+}
+
+/// What may be given to the peer now. The pieces of an incomplete frame count only while complete ones wait: so a frame may
+/// be larger than the credit, and what is held stays below the credit and one frame.
+std::size_t LaneState::grantable() const {
+  const std::size_t held = granted_left_ + undelivered_ + (undelivered_ > 0 ? partial_ : 0);
+  return credit_bytes_ - std::min(credit_bytes_, held);
+}
+
+// PeerState.
+
+PeerState::PeerState(const Process& self, const Limits& limits)
+    : self_(self), urgent_(limits.urgent_credit_bytes, limits), bulk_(limits.bulk_credit_bytes, limits) {}
+
+Greeting PeerState::begin(runtime::Lane name) {
+  const std::lock_guard lock(mutex_);
+  const LaneState::Opening opening = lane(name).begin();
+  return {self_, process_, opening.received, opening.credit};
+}
+
+Result<PeerState::Met> PeerState::greet(runtime::Lane name, const Greeting& peer) {
+  const std::lock_guard lock(mutex_);
+  if (peer.process == self_) return fail(Code::failed_precondition, "the peer is this very process");
+  Met met;
+  met.another_process = process_ && *process_ != peer.process;
+  if (met.another_process) {
+    ++incarnation_;
+    urgent_.forget_process();
+    bulk_.forget_process();
+  }
+  process_ = peer.process;
+  met.incarnation = incarnation_;
+  // What it has from a process before this one says nothing about our frames.
+  WITAN_ASSIGN(met.first, lane(name).greet(peer.peer_process == self_ ? peer.received : 0, peer.credit));
+  return met;
 }
 
 }  // namespace witan::transport
