@@ -17,6 +17,8 @@ namespace {
 
 constexpr std::size_t kMaxNotes = 10000;
 constexpr auto kWatchLate = std::chrono::seconds(30);
+/// Peers drop what they could not deliver to a process that died. For so long after a start they are asked at once.
+constexpr auto kCatchUp = std::chrono::minutes(2);
 constexpr std::uint64_t kAlarmBlocks = std::uint64_t{1} << 40;  // security.md 5, S40
 constexpr const char* kCounters = "counters";
 
@@ -147,13 +149,14 @@ Task<Result<Bytes>> PublicDecryptor::decrypt(const Checked& checked,
   for (const ParsedCiphertext& parsed : checked.ciphertexts)
     job.ciphertexts.push_back(co_await ok(co_await squash(parsed, record)));
   const auto shares = co_await ok(core_.keys.shares(record));
+  const bool catching_up = resumed || core_.loop.now() < started_ + kCatchUp;
   protocols::DecryptionParty party{
       core_.router,
       core_.journal,
       core_.compute,
       shares,
       core_.epochs.find(fields.epoch)->masks,
-      resumed ? runtime::Duration{} : runtime::Duration(core_.config.threshold.resend_after)};
+      catching_up ? runtime::Duration{} : runtime::Duration(core_.config.threshold.resend_after)};
   running = std::make_unique<protocols::PublicDecryption>(std::move(party), std::move(job));
   const auto decrypted = co_await ok(co_await running->run(core_.loop.after(core_.config.threshold.decrypt_timeout)));
 

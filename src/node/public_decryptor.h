@@ -16,7 +16,7 @@ struct DecryptionNotes {
 
 class PublicDecryptor {
  public:
-  explicit PublicDecryptor(Core& core) : core_(core) {}
+  explicit PublicDecryptor(Core& core) : core_(core), started_(core.loop.now()) {}
 
   /// PublicDecrypt: returns once the request is durably recorded, then works on in the background.
   runtime::Task<Status> accept(api::PublicDecryptionRequest request);
@@ -46,6 +46,7 @@ class PublicDecryptor {
   void keep_notes(const RequestId& id, const mpc::OpeningReport& report);
 
   Core& core_;
+  const runtime::Instant started_;
   std::map<RequestId, DecryptionNotes> notes_;
   std::vector<RequestId> notes_order_;
   std::map<Bytes, std::uint64_t> blocks_by_key_;  // totals as last written to the journal
