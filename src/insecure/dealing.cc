@@ -173,21 +173,7 @@ Result<Dealt> make_and_deal(const KeygenFields& fields, CommitteeSize committee,
   }
 
   Dealt out;
-  out.shares.resize(static_cast<std::size_t>(committee.parties()));
-  for (std::size_t name = 0; name < tfhe::kKeyNames; ++name) {
-    const auto bits = keys.bits(static_cast<tfhe::KeyName>(name));
-    std::vector<Secret<std::vector<algebra::Share<u128>>>> by_party;
-    for (std::size_t i = 0; i < out.shares.size(); ++i)
-      by_party.emplace_back(std::vector<algebra::Share<u128>>(bits.size()));
-    for (std::size_t b = 0; b < bits.size(); ++b) {
-      auto dealt =
-          algebra::deal<u128>(algebra::Gr<u128>::from_base(bits[b]), committee.threshold(), committee.parties(), rng);
-      for (std::size_t i = 0; i < dealt.size(); ++i) by_party[i].reveal_mutable()[b] = dealt[i];
-      wipe(dealt.data(), dealt.size() * sizeof dealt[0]);
-    }
-    for (std::size_t i = 0; i < out.shares.size(); ++i)
-      out.shares[i].keys[name] = protocols::SharedKey(by_party[i].reveal());
-  }
+  out.shares = deal_shares(keys, committee, rng);
   tfhe::RngNoise noise(rng);
   const Bytes tag(fields.key.bytes().begin(), fields.key.bytes().end());
   const auto set = tfhe::generate_key_set(params, keys, rng.next<u128>(), noise, {.tag = tag, .progress = {}});
@@ -372,6 +358,23 @@ Task<Result<api::Empty>> key_gen(Core& core, api::KeyGenRequest request, std::fi
 }
 
 }  // namespace
+
+std::vector<protocols::KeyShares> deal_shares(const tfhe::SecretKeySet& keys, CommitteeSize committee, Rng& rng) {
+  std::vector<protocols::KeyShares> out(static_cast<std::size_t>(committee.parties()));
+  for (std::size_t name = 0; name < tfhe::kKeyNames; ++name) {
+    const auto bits = keys.bits(static_cast<tfhe::KeyName>(name));
+    std::vector<Secret<std::vector<algebra::Share<u128>>>> by_party;
+    for (std::size_t i = 0; i < out.size(); ++i) by_party.emplace_back(std::vector<algebra::Share<u128>>(bits.size()));
+    for (std::size_t b = 0; b < bits.size(); ++b) {
+      auto dealt =
+          algebra::deal<u128>(algebra::Gr<u128>::from_base(bits[b]), committee.threshold(), committee.parties(), rng);
+      for (std::size_t i = 0; i < dealt.size(); ++i) by_party[i].reveal_mutable()[b] = dealt[i];
+      wipe(dealt.data(), dealt.size() * sizeof dealt[0]);
+    }
+    for (std::size_t i = 0; i < out.size(); ++i) out[i].keys[name] = protocols::SharedKey(by_party[i].reveal());
+  }
+  return out;
+}
 
 Task<void> abort_interrupted(Core& core, node::InterruptedRequest request) {
   if (request.kind == RequestKind::keygen && core.keys.find_in_any_epoch(KeyId(request.id)) == nullptr) {

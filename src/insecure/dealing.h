@@ -6,13 +6,19 @@
 #pragma once
 
 #include <filesystem>
+#include <vector>
 
 #include "node/core.h"
+#include "protocols/key_shares.h"
+#include "tfhe/secret_key.h"
 
 namespace witan::insecure {
 
 /// InsecureKeyGenPreproc, GetInsecureKeyGenPreprocResult, InsecureKeyGen, GetInsecureKeyGenResult (service.md 5.8).
 api::ExtraMethods dealing_methods(node::Core& core, const std::filesystem::path& import_dir);
+
+/// Shamir shares of every key bit, by role.
+std::vector<protocols::KeyShares> deal_shares(const tfhe::SecretKeySet& keys, CommitteeSize committee, Rng& rng);
 
 /// A preprocessing or dealing that the node's end interrupted: ends as aborted, and what it wrote is removed.
 runtime::Task<void> abort_interrupted(node::Core& core, node::InterruptedRequest request);
