@@ -22,7 +22,7 @@ def check():
             path = ROOT / "tests" / f"{file}_test.cc"
             if not path.exists():
                 problems.append(f"docs/rules.md: {rule} names the file {path.relative_to(ROOT)}, which is not there")
-            elif not re.search(rf"TEST(_F|_P)?\(\s*{suite},\s*{name}\)", path.read_text()):
+            elif not re.search(rf"\b(TYPED_)?TEST(_F|_P)?\(\s*{suite},\s*{name}\)", path.read_text()):
                 problems.append(f"docs/rules.md: {rule} names {suite}.{name}, which is not in {path.relative_to(ROOT)}")
         if not tests and not enforced.strip().startswith("comes with:"):
             problems.append(f"docs/rules.md: {rule} has neither a test nor 'comes with: <feature>'")

@@ -27,4 +27,10 @@ crypto::Digest commitment(Role role, SessionId session, std::uint64_t round, Byt
 /// opening, different keys); cancelled. A session serves one attempt: the caller takes a new one for the next.
 runtime::Task<Result<SetKeys>> agree_set_keys(runtime::Session& session, Rng& rng, runtime::Duration round_timeout);
 
+/// What defends the agreement; tests replace single rules and must then see a violation (see OpeningRules).
+struct AgreementRules {
+  static constexpr bool check_openings = true;
+  static constexpr bool compare_keys = true;
+};
+
 }  // namespace witan::mpc

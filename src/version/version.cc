@@ -4,6 +4,8 @@
 
 namespace witan {
 
-std::string version_text() { return std::string(kVersion) + " (" + kCommit + ", " + kBuildKind + ")"; }
+std::string version_text() {
+  return std::string(kVersion) + " (" + kCommit + ", " + kBuildKind + ")";
+}
 
 }  // namespace witan

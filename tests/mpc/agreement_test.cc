@@ -1,4 +1,4 @@
-#include "mpc/agreement.h"
+#include "mpc/agreement_impl.h"
 
 #include <gtest/gtest.h>
 
@@ -32,11 +32,12 @@ TEST(Commitment, VectorOfTheSpec) {
 
 using Outcomes = std::map<int, Result<SetKeys>>;
 
+template <class Rules = AgreementRules>
 runtime::sim::Program agreeing(Outcomes& outcomes) {
   return [&outcomes](Node& node) -> runtime::Task<void> {
     auto session = node.router().open({u128{99}});
     if (!session) co_return;
-    auto keys = co_await agree_set_keys(*session, node.rng(), 10s);
+    auto keys = co_await agree_set_keys_with<Rules>(*session, node.rng(), 10s);
     outcomes.insert_or_assign(node.role().number(), std::move(keys));
     co_await node.loop().sleep_for(30s);  // stay to answer
   };
@@ -164,6 +165,117 @@ TEST(Agreement, MessagesHoldOnlySetsThatTheReceiverIsIn) {
   EXPECT_EQ(bytes.at(kAgreementCommit), 32 * common);
   EXPECT_EQ(bytes.at(kAgreementOpen), 32 * common);
   EXPECT_EQ(bytes.at(kAgreementCompare), 32 * common);
+}
+
+/// Party 4 of four, which lies in one way and says the rest as it should be.
+class Attacker {
+ public:
+  /// Opens last, to what makes every key zero.
+  bool choose_keys = false;
+  /// Commits and opens to another share for each receiver.
+  bool equivocate = false;
+
+  runtime::sim::Program program() const {
+    return [*this](Node& node) -> runtime::Task<void> {
+      const CommitteeSize committee = node.committee();
+      auto session = node.router().open({u128{99}});
+      if (!session) co_return;
+      std::vector<PartySet> mine;
+      for (const PartySet set : key_sets(committee))
+        if (set.contains(node.role())) mine.push_back(set);
+      const auto others = runtime::RoleSet::others(committee, node.role());
+      const auto share_for = [&](Role receiver) {
+        SetKey share{};
+        if (equivocate) share[0] = static_cast<std::uint8_t>(receiver.number());
+        return share;
+      };
+      for (const Role peer : others) {
+        Bytes message;
+        for (const PartySet set : mine)
+          if (set.contains(peer))
+            append(message, commitment(node.role(), session->id(), kAgreementCommit,
+                                       agreement::committed_message(set, share_for(peer)), {}));
+        (void)session->send(peer, kAgreementCommit, runtime::make_payload(std::move(message)));
+      }
+      std::map<PartySet, SetKey> sums;
+      for (const Role peer : others) {
+        const auto opened = co_await session->receive(peer, kAgreementOpen, node.loop().after(5s));
+        if (!opened) co_return;
+        std::size_t at = 0;
+        for (const PartySet set : mine) {
+          if (!set.contains(peer)) continue;
+          for (std::size_t b = 0; b < 16; ++b) sums[set][b] ^= opened->bytes()[at + b];
+          at += agreement::kOpeningBytes;
+        }
+      }
+      for (const Role peer : others) {
+        Bytes opening, comparison;
+        for (const PartySet set : mine) {
+          if (!set.contains(peer)) continue;
+          const SetKey share = choose_keys ? sums[set] : share_for(peer);
+          SetKey key = sums[set];
+          for (std::size_t b = 0; b < key.size(); ++b) key[b] ^= share[b];
+          append(opening, share);
+          append(opening, ByteArray<16>{});
+          append(comparison, agreement::compare_value(session->id(), set, key));
+        }
+        (void)session->send(peer, kAgreementOpen, runtime::make_payload(std::move(opening)));
+        (void)session->send(peer, kAgreementCompare, runtime::make_payload(std::move(comparison)));
+      }
+      co_await node.loop().sleep_for(30s);
+    };
+  }
+};
+
+/// The set keys that honest parties end with.
+template <class Rules>
+Outcomes attacked(const Attacker& attacker) {
+  Outcomes outcomes;
+  World world(options(9, CommitteeSize::make(4, 1).value()), agreeing<Rules>(outcomes));
+  world.set_program(Role(4), attacker.program());
+  world.faults(Role(4)).byzantine = true;
+  world.run(60s);
+  EXPECT_EQ(outcomes.size(), 3u);
+  return outcomes;
+}
+
+struct NoOpeningCheck : AgreementRules {
+  static constexpr bool check_openings = false;
+};
+struct NoComparison : AgreementRules {
+  static constexpr bool compare_keys = false;
+};
+
+TEST(AgreementRemovedDefence, WithoutTheCommitmentTheLastToOpenChoosesTheKeys) {
+  Attacker attacker;
+  attacker.choose_keys = true;
+  for (auto& [party, keys] : attacked<NoOpeningCheck>(attacker)) {
+    ASSERT_TRUE(keys) << keys.error().message;
+    for (std::size_t i = 0; i < keys->size(); ++i)
+      if (keys->sets()[i].contains(Role(4))) EXPECT_EQ(keys->key(i), SetKey{});
+  }
+  for (auto& [party, keys] : attacked<AgreementRules>(attacker)) {
+    ASSERT_FALSE(keys);
+    EXPECT_NE(keys.error().message.find("party 4 opened"), std::string::npos) << keys.error().message;
+  }
+}
+
+TEST(AgreementRemovedDefence, WithoutTheComparisonMembersEndWithDifferentKeys) {
+  Attacker attacker;
+  attacker.equivocate = true;
+  std::map<PartySet, SetKey> first;
+  int different = 0;
+  for (auto& [party, keys] : attacked<NoComparison>(attacker)) {
+    ASSERT_TRUE(keys) << keys.error().message;
+    for (std::size_t i = 0; i < keys->size(); ++i)
+      different += first.emplace(keys->sets()[i], keys->key(i)).first->second != keys->key(i);
+  }
+  EXPECT_GT(different, 0);
+  for (auto& [party, keys] : attacked<AgreementRules>(attacker)) {
+    ASSERT_FALSE(keys);
+    EXPECT_EQ(keys.error().code, Code::aborted);
+    EXPECT_NE(keys.error().message.find("another key of set"), std::string::npos) << keys.error().message;
+  }
 }
 
 }  // namespace

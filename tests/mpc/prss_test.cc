@@ -399,6 +399,24 @@ TEST(Prss, CountersEndWhereAKeyHasGivenItsBlocks) {
 }
 
 // security.md S6
+// S37: a message plus its noise plus all masks never wraps into another box, for any committee that can be made.
+TEST(MaskGenerator, MasksOfNoCommitteeWrap) {
+  int committees = 0;
+  for (int n = 1; n <= 40; ++n)
+    for (int t = 0; t <= n; ++t) {
+      const auto committee = CommitteeSize::make(n, t);
+      u128 sets = 1;  // C(n, t)
+      for (int i = 1; i <= t; ++i) sets = sets * static_cast<u128>(n - t + i) / static_cast<u128>(i);
+      const bool wraps = 2 * sets * (u128{1} << kMaskBoundLog2) + (u128{1} << 70) >= u128{1} << 122;
+      if (wraps) EXPECT_FALSE(committee) << n << " " << t;
+      if (committee) {
+        ++committees;
+        EXPECT_EQ(u128{key_sets(*committee).size()}, sets);
+      }
+    }
+  EXPECT_GT(committees, 10);
+}
+
 TEST(MaskGenerator, RefusesMoreBlocksThanAKeyServes) {
   const auto keys = make_set_keys(CommitteeSize::make(4, 1).value(), std::string("limit"));
   const MaskGenerator generator(keys[0]);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "crypto/ids.h"
+#include "mpc/faults_for_test.h"
 #include "protocols/decrypt_world.h"
 #include "support/support.h"
 
@@ -83,59 +84,6 @@ Status verdict(World& world, const Jobs& jobs, const std::vector<PartyOutcome>& 
   return {};
 }
 
-/// Faults of at most t parties, drawn from the seed.
-void draw_faults(World& world, SimRng& rng) {
-  const int n = world.committee().parties(), t = world.committee().threshold();
-  std::vector<int> parties;
-  for (int i = 1; i <= n; ++i) parties.push_back(i);
-  for (int k = 0; k < t; ++k) {
-    const auto pick = rng.below(parties.size());
-    auto& faults = world.faults(Role(parties[pick]));
-    parties.erase(parties.begin() + static_cast<std::ptrdiff_t>(pick));
-    const std::uint64_t seed = rng.next64();
-    using namespace runtime::sim;
-    switch (rng.below(10)) {
-      case 0:
-        faults.silent = true;
-        break;
-      case 1:
-        faults.slow = std::chrono::seconds(1 + rng.below(15));
-        break;
-      case 2:
-        faults.corrupt = lie_randomly(seed), faults.rushing = true;
-        break;
-      case 3:
-        faults.corrupt = lie_equally(seed);
-        break;
-      case 4:
-        faults.corrupt = equivocate(seed), faults.rushing = true;
-        break;
-      case 5:
-        faults.corrupt = contradict_itself(seed);
-        break;
-      case 6:
-        faults.corrupt = mangle(seed), faults.rushing = true;
-        break;
-      case 7:
-        faults.corrupt = misplace(seed);
-        break;
-      case 8:
-        faults.corrupt = lie_randomly(seed), faults.slow = std::chrono::seconds(3);
-        break;
-      default:
-        faults.corrupt = sometimes(0.5, seed, lie_randomly(seed + 1)), faults.duplicate = 0.5;
-        break;
-    }
-  }
-  // Honest parties may crash and come back as often as they like: a restart is no fault of theirs.
-  for (const int party : parties)
-    if (rng.chance(0.3))
-      world.faults(Role(party)).crashes = {{rng.below(60) + 1, std::chrono::milliseconds(rng.below(3000))},
-                                           {rng.below(60) + 70, std::chrono::milliseconds(rng.below(3000))}};
-  for (int i = 1; i <= n; ++i)
-    if (rng.chance(0.1)) world.faults(Role(i)).duplicate = 0.3;
-}
-
 TEST(DecryptCampaign, HonestPartiesAlwaysGetTheRightPlaintext) {
   for (const auto [n, t] : kCommittees) {
     const Material& material = Material::of(n, t);
@@ -148,7 +96,7 @@ TEST(DecryptCampaign, HonestPartiesAlwaysGetTheRightPlaintext) {
           World world(options(seed, material, rng.chance(0.3) ? 0.2 : 0),
                       test::decrypting_program<DecryptionRules>(material, static_cast<int>(jobs.jobs.size()),
                                                                 jobs.of_all(), 50s, outcomes));
-          draw_faults(world, rng);
+          mpc::test::draw_faults(world, rng);
           if (rng.chance(0.2)) {
             runtime::sim::Partition partition{.side = {Role(1), Role(2)}, .from = {}, .until = runtime::Instant(8s)};
             world.add_partition(partition);
@@ -391,6 +339,32 @@ bool masks_cancel() {
 TEST(RemovedDefence, UnboundMasksCancelBetweenTwoContents) {
   EXPECT_TRUE(masks_cancel<UnboundMasks>());
   EXPECT_FALSE(masks_cancel<DecryptionRules>());
+}
+
+// S34: all that a decryption says is one message per peer, with shares of degree t in GR(2^128,4): no zero sharing, nothing at
+// degree 2t.
+TEST(DecryptRules, AllTrafficIsOneMessageOfSharesPerPeer) {
+  for (const auto [n, t] : kCommittees) {
+    const Material& material = Material::of(n, t);
+    const Jobs jobs(material, 21, 1);
+    std::size_t blocks = 0;
+    for (const auto& ciphertext : jobs.jobs[0].ciphertexts) blocks += ciphertext.blocks.size();
+    std::vector<PartyOutcome> outcomes(static_cast<std::size_t>(n));
+    World world(options(21, material),
+                test::decrypting_program<DecryptionRules>(material, 1, jobs.of_all(), 20s, outcomes));
+    std::vector<runtime::Frame> sent;
+    world.faults(Role(1)).corrupt = [&](Role, const runtime::Frame& frame) {
+      sent.push_back(frame);
+      return std::vector{frame};
+    };
+    world.run(200s);
+    EXPECT_TRUE(verdict(world, jobs, outcomes, true));
+    ASSERT_EQ(sent.size(), static_cast<std::size_t>(n - 1));
+    for (const runtime::Frame& frame : sent) {
+      EXPECT_EQ(frame.step, kDecryptShares);
+      EXPECT_EQ(frame.payload->size(), 32 * jobs.jobs[0].ciphertexts.size() + 64 * blocks);
+    }
+  }
 }
 
 // One honest party with other bytes counts as one wrong share.

@@ -1,0 +1,62 @@
+// Adversaries of campaigns: who lies, is silent, slow or crashes in one run.
+#pragma once
+
+#include "runtime/sim.h"
+#include "runtime/sim_adversary.h"
+
+namespace witan::mpc::test {
+
+/// Faults of at most t parties, drawn from the seed.
+inline void draw_faults(runtime::sim::World& world, runtime::sim::SimRng& rng) {
+  const int n = world.committee().parties(), t = world.committee().threshold();
+  std::vector<int> parties;
+  for (int i = 1; i <= n; ++i) parties.push_back(i);
+  for (int k = 0; k < t; ++k) {
+    const auto pick = rng.below(parties.size());
+    auto& faults = world.faults(Role(parties[pick]));
+    parties.erase(parties.begin() + static_cast<std::ptrdiff_t>(pick));
+    const std::uint64_t seed = rng.next64();
+    using namespace runtime::sim;
+    switch (rng.below(10)) {
+      case 0:
+        faults.silent = true;
+        break;
+      case 1:
+        faults.slow = std::chrono::seconds(1 + rng.below(15));
+        break;
+      case 2:
+        faults.corrupt = lie_randomly(seed), faults.rushing = true;
+        break;
+      case 3:
+        faults.corrupt = lie_equally(seed);
+        break;
+      case 4:
+        faults.corrupt = equivocate(seed), faults.rushing = true;
+        break;
+      case 5:
+        faults.corrupt = contradict_itself(seed);
+        break;
+      case 6:
+        faults.corrupt = mangle(seed), faults.rushing = true;
+        break;
+      case 7:
+        faults.corrupt = misplace(seed);
+        break;
+      case 8:
+        faults.corrupt = lie_randomly(seed), faults.slow = std::chrono::seconds(3);
+        break;
+      default:
+        faults.corrupt = sometimes(0.5, seed, lie_randomly(seed + 1)), faults.duplicate = 0.5;
+        break;
+    }
+  }
+  // Honest parties may crash and come back as often as they like: a restart is no fault of theirs.
+  for (const int party : parties)
+    if (rng.chance(0.3))
+      world.faults(Role(party)).crashes = {{rng.below(60) + 1, std::chrono::milliseconds(rng.below(3000))},
+                                           {rng.below(60) + 70, std::chrono::milliseconds(rng.below(3000))}};
+  for (int i = 1; i <= n; ++i)
+    if (rng.chance(0.1)) world.faults(Role(i)).duplicate = 0.3;
+}
+
+}  // namespace witan::mpc::test
