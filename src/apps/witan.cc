@@ -118,13 +118,13 @@ class Commands {
     current_->add_option("--key", o.key, "key id")->required();
     current_->add_option("--type", o.types, "type of the value; repeat for several files of different types")
         ->required()
-        ->take_all();
+        ->allow_extra_args(false);
     current_->add_option("--format", o.format, "ciphertext format")
         ->check(CLI::IsMember(kFormats))
         ->capture_default_str();
     current_->add_option("files", o.files, "ciphertext files")->required()->check(CLI::ExistingFile);
     current_->add_option("--handle", o.handles, "handle per file, hexadecimal (default: SHA-256 of the file)")
-        ->take_all();
+        ->allow_extra_args(false);
     current_->add_option("--domain", o.domain, "JSON file: name, version, chain_id, verifying_contract[, salt]")
         ->check(CLI::ExistingFile);
     current_->add_option("--extra-data", o.extra_data, "hexadecimal, signed and echoed by the nodes");

@@ -200,6 +200,18 @@ TEST_F(OneCommittee, TheCommandLineDoesWhatItsHelpSays) {
     EXPECT_NE(inspected.text.find(format == std::string("big-compressed") ? "BigCompressed" : "high_level_api"),
               std::string::npos);
   }
+  // Files may stand anywhere; several of them, of one type or of several.
+  const std::vector<std::string> start = {witan,   "decrypt",     "--dir",    dir,
+                                          "--key", key.key.hex(), "--format", "small-expanded"};
+  const auto decrypts = [&](const std::vector<std::string>& rest, std::size_t results) {
+    auto all = start;
+    all.insert(all.end(), rest.begin(), rest.end());
+    const auto done = run(all);
+    ASSERT_EQ(done.exit_code, 0) << done.text;
+    EXPECT_EQ(nlohmann::json::parse(done.text).at("results").size(), results);
+  };
+  decrypts({"--type", "u16", file, "--handle", "01", file, "--handle", "02", "--json"}, 2);
+  decrypts({file, "--type", "u16", "--type", "u16", "--json", file}, 2);
   const auto status = nlohmann::json::parse(run({witan, "committee", "status", "--dir", dir, "--json"}).text);
   EXPECT_EQ(status.at("parties").size(), 4u);
   EXPECT_EQ(status.at("parties").at(0).at("keys").at(0).at("origin"), "dealt");
