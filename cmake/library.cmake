@@ -48,6 +48,7 @@ function(witan_layer folder)
   if(benches)
     add_executable(${target}_bench ${benches})
     target_link_libraries(${target}_bench PRIVATE ${target} benchmark::benchmark benchmark::benchmark_main)
+    set_property(GLOBAL APPEND PROPERTY WITAN_BENCHMARKS ${target}_bench)
   endif()
 endfunction()
 
