@@ -56,11 +56,12 @@ def gtest(program, timeout, env=None):
     return Outcome(program.name, passed, failed, skipped, seconds, text)
 
 
-def step(name, command, timeout=STEP_TIMEOUT_S, expect=None, env=None):
-    code, text, seconds = run(command, timeout, env)
-    good = code == 0 and (expect is None or expect in text)
-    if code == 0 and not good:
-        text += f"\nexpected the line: {expect}"
+def step(name, command, timeout=STEP_TIMEOUT_S, expect=(), refuse=(), exit_code=0):
+    code, text, seconds = run(command, timeout)
+    missing = [line for line in expect if line not in text] + [f"not: {line}" for line in refuse if line in text]
+    good = code == exit_code and not missing
+    if not good:
+        text += f"\nexit code {code}, expected {exit_code}; expected: {missing}"
     return Outcome(name, int(good), int(not good), 0, seconds, text)
 
 
@@ -108,10 +109,16 @@ def main():
         for program in sorted(tree.glob("witan_*e2e*_tests")):
             if wanted(program.name):
                 note(gtest(program, 900, dict(os.environ, WITAN_BIN=str(tree / "bin"))))
-        for name, extra, expect in (("demo", [], "demo: ok"), ("demo_silent", ["--silent", "1"], "demo: ok"),
-                                    ("demo_liar", ["--liar", "1"], "demo: ok")):
+        too_many = {"exit_code": 1, "expect": ["error: no 3 parties give the same answer", "demo: failed"],
+                    "refuse": ["both signatures verified", "equal to what the client encrypted"]}
+        for name, extra, wanted_outcome in (
+                ("demo", [], {"expect": ["\ndemo: ok"]}),
+                ("demo_silent", ["--silent", "1"], {"expect": ["party 4 was SILENT", "\ndemo: ok"]}),
+                ("demo_liar", ["--liar", "1"], {"expect": ["party 4 LIED", "\ndemo: ok"]}),
+                ("demo_silent_2", ["--silent", "2", "--timeout", "10"], too_many),
+                ("demo_liar_2", ["--liar", "2", "--timeout", "10"], too_many)):
             if wanted(name):
-                note(step(name, ["./dev", "demo", *extra], expect=expect))
+                note(step(name, ["./dev", "demo", *extra], **wanted_outcome))
 
     failed = sum(o.failed for o in outcomes)
     print(f"{time.monotonic() - start:.0f} s in all")
