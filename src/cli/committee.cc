@@ -1,5 +1,6 @@
 #include "cli/committee.h"
 
+#include <charconv>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
@@ -217,7 +218,9 @@ Result<Committee> set_up_committee(const SetUpOptions& options, const Progress& 
 
 int party_pid(const PartyInfo& party) {
   const auto text = read_text(party.folder / "pid");
-  return text ? std::atoi(text->c_str()) : 0;
+  int pid = 0;
+  if (text) std::from_chars(text->data(), text->data() + text->size(), pid);
+  return pid;
 }
 
 bool party_runs(const PartyInfo& party) {

@@ -91,6 +91,7 @@ Task<Result<api::Empty>> key_gen_preproc(Core& core, api::KeyGenPreprocRequest r
   const ContextId context = co_await ok(node::id_or(request.context_id, default_context_id(), "context_id"));
   const EpochId epoch = co_await ok(node::id_or(request.epoch_id, default_epoch_id(), "epoch_id"));
   co_await ok(check_place(core, context, epoch));
+  node::warn_about_extra_data(request.extra_data, id.as<RequestTag>(), context, epoch);
 
   Bytes body = api::encode(request);
   const auto digest = crypto::tagged_hash(crypto::separators::kRequestContent, body);
@@ -142,6 +143,7 @@ Result<KeygenFields> validate_keygen(const Core& core, const api::KeyGenRequest&
   WITAN_ASSIGN(out.context, node::id_or(request.context_id, default_context_id(), "context_id"));
   WITAN_ASSIGN(out.epoch, node::id_or(request.epoch_id, default_epoch_id(), "epoch_id"));
   WITAN_TRY(check_place(core, out.context, out.epoch));
+  node::warn_about_extra_data(request.extra_data, out.key.as<RequestTag>(), out.context, out.epoch);
   WITAN_ASSIGN(const auto stored, core.journal.get(kPreprocTable, out.preprocessing.view()));
   if (!stored) return fail(Code::not_found, "no unused preprocessing {} is here", out.preprocessing.hex());
   out.params = Reader(*stored).text(64);

@@ -62,6 +62,7 @@ Task<Status> PublicDecryptor::accept(api::PublicDecryptionRequest message) {
   auto permit = co_await ok(core_.limiter.take(core_.config.rate_limits.pub_decrypt));
   const auto request = std::make_shared<const api::PublicDecryptionRequest>(std::move(message));
   Checked checked = co_await ok(co_await check(request));
+  warn_about_extra_data(request->extra_data, checked.fields.request, checked.fields.context, checked.fields.epoch);
   Bytes body = api::encode(*request);
   const auto digest = crypto::tagged_hash(crypto::separators::kRequestContent, body);
   co_await ok(co_await core_.requests.insert(RequestKind::public_decryption, checked.fields.request.bytes(), digest,

@@ -108,6 +108,7 @@ Task<Result<api::Empty>> Service::new_epoch(api::NewMpcEpochRequest request) {
   co_await ok(validate_extra_data(request.extra_data));
   if (core_.epochs.find(epoch) != nullptr) co_return fail(Code::already_exists, "epoch {} exists", epoch.hex());
   if (context != default_context_id()) co_return fail(Code::not_found, "context {} is not known here", context.hex());
+  warn_about_extra_data(request.extra_data, epoch.as<RequestTag>(), context, epoch);
   if (core_.extension == nullptr)
     co_return fail(Code::unimplemented,
                    "the robust set-up of an epoch is not available in this version, and provisional epochs are not for "

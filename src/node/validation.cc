@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "crypto/ed25519.h"
+#include "crypto/extra_data.h"
 #include "tfhe_rs/ciphertexts.h"
 
 namespace witan::node {
@@ -39,6 +41,18 @@ Result<std::vector<api::SigningScheme>> validate_schemes(const std::vector<api::
     if (std::ranges::find(out, scheme.value()) == out.end()) out.push_back(scheme.value());
   }
   return out;
+}
+
+void warn_about_extra_data(const Bytes& extra_data, const RequestId& request, const ContextId& context,
+                           const EpochId& epoch) {
+  const auto parsed = crypto::ExtraData::parse(extra_data);
+  if (!parsed) return;
+  if (parsed->context && *parsed->context != context)
+    log::warn("request {}: its extra data names context {}, the request context {}", request.hex(),
+              parsed->context->hex(), context.hex());
+  if (parsed->epoch && *parsed->epoch != epoch)
+    log::warn("request {}: its extra data names epoch {}, the request epoch {}", request.hex(), parsed->epoch->hex(),
+              epoch.hex());
 }
 
 Status validate_extra_data(ByteView extra_data) {

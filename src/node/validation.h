@@ -35,6 +35,9 @@ Result<crypto::Eip712Domain> validate_domain(const std::optional<api::Eip712Doma
 Result<std::vector<api::SigningScheme>> validate_schemes(const std::vector<api::Open<api::SigningScheme>>& schemes);
 
 Status validate_extra_data(ByteView extra_data);
+/// Bytes that name another context or epoch than the request are signed all the same (service.md 3.3); they are logged.
+void warn_about_extra_data(const Bytes& extra_data, const RequestId& request, const ContextId& context,
+                           const EpochId& epoch);
 
 /// One ciphertext of a request before its bytes are looked at.
 struct CiphertextRef {
