@@ -33,6 +33,14 @@ const Role kDealer(1);
 
 struct PublicObjects {
   Bytes key_set, public_key;
+  ByteArray<32> key_set_digest{}, public_key_digest{};
+
+  std::size_t size() const { return key_set.size() + public_key.size(); }
+  /// Seconds for a large key set: on the pool.
+  void hash() {
+    key_set_digest = crypto::tagged_hash(crypto::separators::kKeyObject, key_set);
+    public_key_digest = crypto::tagged_hash(crypto::separators::kKeyObject, public_key);
+  }
 };
 
 struct Dealt {
@@ -181,42 +189,45 @@ Result<Dealt> make_and_deal(const KeygenFields& fields, CommitteeSize committee,
   const auto set = tfhe::generate_key_set(params, keys, rng.next<u128>(), noise, {.tag = tag, .progress = {}});
   out.objects.public_key = tfhe_rs::to_bytes(tfhe::public_key_of(set), 0u);
   out.objects.key_set = tfhe_rs::to_bytes(set);
+  out.objects.hash();
   return out;
 }
 
-ByteArray<32> object_digest(ByteView bytes) {
-  return crypto::tagged_hash(crypto::separators::kKeyObject, bytes);
+/// Bytes [k * kChunkBytes, ...) of key set || public key.
+Bytes chunk_of(const PublicObjects& objects, std::size_t k) {
+  const std::size_t total = objects.size();
+  const std::size_t end = std::min(total, (k + 1) * kChunkBytes);
+  Bytes chunk;
+  chunk.reserve(end - k * kChunkBytes);
+  for (std::size_t at = k * kChunkBytes; at < end;) {
+    const bool first = at < objects.key_set.size();
+    const Bytes& source = first ? objects.key_set : objects.public_key;
+    const std::size_t offset = first ? at : at - objects.key_set.size();
+    const std::size_t size = std::min(source.size() - offset, end - at);
+    append(chunk, ByteView(source).subspan(offset, size));
+    at += size;
+  }
+  return chunk;
 }
 
-/// Answers one peer's requests for chunks until it has all.
-Task<Status> serve_chunks(Session& session, Role peer, std::shared_ptr<const PublicObjects> objects,
-                          runtime::Instant deadline) {
-  const std::size_t total = objects->key_set.size() + objects->public_key.size();
-  for (std::size_t k = 0; k * kChunkBytes < total; ++k) {
+/// Hands out shares, then the public objects, a chunk when everybody has asked for it.
+Task<Status> deal(Session& session, const std::vector<protocols::KeyShares>& shares, const PublicObjects& objects,
+                  runtime::Instant deadline) {
+  const auto peers = runtime::RoleSet::others(session.committee(), session.self());
+  for (const Role peer : peers) {
+    Writer message;
+    message.u64(objects.key_set.size()).raw(objects.key_set_digest);
+    message.u64(objects.public_key.size()).raw(objects.public_key_digest);
+    message.raw(shares[peer.index()].encode().reveal());
+    co_await ok(session.send(peer, kShares, runtime::make_payload(message.take())));
+  }
+  for (std::size_t k = 0; k * kChunkBytes < objects.size(); ++k) {
     const auto step = static_cast<runtime::Step>(kChunks + 2 * k);
-    co_await ok(co_await session.receive(peer, step, deadline));
-    Bytes chunk;
-    for (std::size_t at = k * kChunkBytes; at < std::min(total, (k + 1) * kChunkBytes);) {
-      const bool first = at < objects->key_set.size();
-      const Bytes& source = first ? objects->key_set : objects->public_key;
-      const std::size_t offset = first ? at : at - objects->key_set.size();
-      const std::size_t size = std::min(source.size() - offset, (k + 1) * kChunkBytes - at);
-      append(chunk, ByteView(source).subspan(offset, size));
-      at += size;
-    }
-    co_await ok(session.send(peer, step + 1, runtime::make_payload(std::move(chunk))));
+    for (const Role peer : peers) co_await ok(co_await session.receive(peer, step, deadline));
+    if (k > 0) session.release_sent(step - 1);  // they have the chunk before
+    co_await ok(session.send_all(step + 1, runtime::make_payload(chunk_of(objects, k))));
   }
   co_return Status{};
-}
-
-Task<Status> deal_to(Session& session, Role peer, const protocols::KeyShares& shares,
-                     std::shared_ptr<const PublicObjects> objects, runtime::Instant deadline) {
-  Writer message;
-  message.u64(objects->key_set.size()).raw(object_digest(objects->key_set));
-  message.u64(objects->public_key.size()).raw(object_digest(objects->public_key));
-  message.raw(shares.encode().reveal());
-  co_await ok(session.send(peer, kShares, runtime::make_payload(message.take())));
-  co_return co_await serve_chunks(session, peer, std::move(objects), deadline);
 }
 
 struct Received {
@@ -224,7 +235,8 @@ struct Received {
   protocols::KeyShares shares;
 };
 
-Task<Result<Received>> receive_dealt(Session& session, const KeygenFields& fields, runtime::Instant deadline) {
+Task<Result<Received>> receive_dealt(Core& core, Session& session, const KeygenFields& fields,
+                                     runtime::Instant deadline) {
   const auto message = co_await ok(co_await session.receive(kDealer, kShares, deadline));
   Reader reader(message.bytes());
   const std::uint64_t key_set_size = reader.u64();
@@ -239,6 +251,7 @@ Task<Result<Received>> receive_dealt(Session& session, const KeygenFields& field
   out.shares = co_await ok(protocols::KeyShares::decode(reader.raw(reader.remaining()), params));
   const std::uint64_t total = key_set_size + public_key_size;
   Bytes all;
+  all.reserve(total);
   for (std::size_t k = 0; k * kChunkBytes < total; ++k) {
     const auto step = static_cast<runtime::Step>(kChunks + 2 * k);
     co_await ok(session.send(kDealer, step, runtime::make_payload({})));
@@ -253,8 +266,11 @@ Task<Result<Received>> receive_dealt(Session& session, const KeygenFields& field
   out.objects.public_key.assign(all.begin() + static_cast<std::ptrdiff_t>(key_set_size), all.end());
   all.resize(key_set_size);
   out.objects.key_set = std::move(all);
-  if (object_digest(out.objects.key_set) != key_set_digest ||
-      object_digest(out.objects.public_key) != public_key_digest)
+  out.objects = co_await core.compute(Work::preprocessing, [objects = std::move(out.objects)]() mutable {
+    objects.hash();
+    return std::move(objects);
+  });
+  if (out.objects.key_set_digest != key_set_digest || out.objects.public_key_digest != public_key_digest)
     co_return fail(Code::aborted, "aborted: the dealer's objects do not have the digests that it announced");
   co_return out;
 }
@@ -265,9 +281,9 @@ Status remove_key(Core& core, const KeyId& key, const EpochId& epoch) {
   return core.private_vault.erase({"FheKeyInfo", epoch, key.bytes()});
 }
 
-Result<Bytes> store_and_sign(Core& core, const KeygenFields& fields, node::KeyOrigin origin,
-                             const PublicObjects& objects, const protocols::KeyShares& shares) {
-  const auto public_key_digest = object_digest(objects.public_key), key_set_digest = object_digest(objects.key_set);
+Task<Result<Bytes>> store_and_sign(Core& core, KeygenFields fields, node::KeyOrigin origin,
+                                   std::shared_ptr<const PublicObjects> objects, const protocols::KeyShares& shares) {
+  const auto &public_key_digest = objects->public_key_digest, &key_set_digest = objects->key_set_digest;
   const std::vector<crypto::TypedKeyDigest> digests = {{crypto::KeyDigestType::public_key, public_key_digest},
                                                        {crypto::KeyDigestType::compressed_key_set, key_set_digest}};
   const auto external = core.signing_key.sign_digest(crypto::eip712_digest(
@@ -296,10 +312,13 @@ Result<Bytes> store_and_sign(Core& core, const KeygenFields& fields, node::KeyOr
       crypto::keygen_signed_payload(fields.preprocessing.bytes(), fields.key.bytes(), digests, fields.extra_data));
   for (const auto& entry : result.signatures) record.signatures.push_back({entry.scheme.number, entry.signature});
 
-  WITAN_TRY(core.public_vault.put(public_name("CompressedXofKeySet", fields.key), objects.key_set));
-  WITAN_TRY(core.public_vault.put(public_name("PublicKey", fields.key), objects.public_key));
-  WITAN_TRY(core.keys.add(record, shares));
-  return api::encode(result);
+  co_await ok(
+      co_await core.compute(Work::preprocessing, [&vault = core.public_vault, key = fields.key, objects]() -> Status {
+        WITAN_TRY(vault.put(public_name("CompressedXofKeySet", key), objects->key_set));
+        return vault.put(public_name("PublicKey", key), objects->public_key);
+      }));
+  co_await ok(core.keys.add(record, shares));
+  co_return api::encode(result);
 }
 
 Task<Result<Bytes>> deal_or_receive(Core& core, KeygenFields fields, std::filesystem::path import_dir) {
@@ -307,9 +326,10 @@ Task<Result<Bytes>> deal_or_receive(Core& core, KeygenFields fields, std::filesy
   Session session = co_await ok(core.router.open(id, {.lane = runtime::Lane::bulk}));
   const runtime::Instant deadline = core.loop.after(kDealTimeout);
   if (core.router.self() != kDealer) {
-    const Received received = co_await ok(co_await receive_dealt(session, fields, deadline));
+    Received received = co_await ok(co_await receive_dealt(core, session, fields, deadline));
     // Whether the dealer made or imported the key cannot be told from here; both are refused alike.
-    co_return store_and_sign(core, fields, node::KeyOrigin::dealt, received.objects, received.shares);
+    auto objects = std::make_shared<const PublicObjects>(std::move(received.objects));
+    co_return co_await store_and_sign(core, fields, node::KeyOrigin::dealt, std::move(objects), received.shares);
   }
   std::filesystem::path import_file;
   if (!import_dir.empty() && std::filesystem::exists(import_dir / (fields.key.hex() + ".bin")))
@@ -319,11 +339,8 @@ Task<Result<Bytes>> deal_or_receive(Core& core, KeygenFields fields, std::filesy
         return make_and_deal(fields, committee, import_file);
       }));
   const auto objects = std::make_shared<const PublicObjects>(std::move(dealt.objects));
-  std::vector<Task<Status>> peers;
-  for (const Role peer : runtime::RoleSet::others(core.router.committee(), kDealer))
-    peers.push_back(deal_to(session, peer, dealt.shares[peer.index()], objects, deadline));
-  co_await ok(runtime::all_ok(co_await runtime::when_all(std::move(peers))));
-  co_return store_and_sign(core, fields, node::KeyOrigin::dealt, *objects, dealt.shares[kDealer.index()]);
+  co_await ok(co_await deal(session, dealt.shares, *objects, deadline));
+  co_return co_await store_and_sign(core, fields, node::KeyOrigin::dealt, objects, dealt.shares[kDealer.index()]);
 }
 
 Task<void> run_keygen(Core& core, KeygenFields fields, std::filesystem::path import_dir,

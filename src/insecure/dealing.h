@@ -2,7 +2,8 @@
 // key bit and hands out the public objects. That party has seen the key; its record says so.
 //
 //   dealer -> P_i    1: shares of P_i, digests and sizes of the public objects
-//   P_i -> dealer    100 + 2k: "chunk k please"        dealer -> P_i   101 + 2k: chunk k of key set || public key
+//   P_i -> dealer    100 + 2k: "chunk k please"
+//   dealer -> all    101 + 2k: chunk k of key set || public key, once all have asked for it
 #pragma once
 
 #include <filesystem>
