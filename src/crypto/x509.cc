@@ -172,7 +172,7 @@ std::vector<std::string> dns_names(X509* certificate) {
 Result<std::string> identity_of(X509* certificate) {
   const auto names = dns_names(certificate);
   if (names.empty()) return refuse("the certificate has no dNSName in its subjectAltName");
-  const std::string subject = common_name(X509_get_subject_name(certificate));
+  std::string subject = common_name(X509_get_subject_name(certificate));
   const std::string issuer = common_name(X509_get_issuer_name(certificate));
   if (subject.empty()) return refuse("the certificate's subject has no common name");
   if (issuer.empty()) return refuse("the certificate's issuer has no common name");

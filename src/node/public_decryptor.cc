@@ -194,8 +194,9 @@ Task<void> PublicDecryptor::work(Checked checked, RateLimiter::Permit permit, bo
   std::unique_ptr<protocols::PublicDecryption> running;
   std::vector<runtime::Change> counters;
   auto response = co_await decrypt(checked, running, resumed, counters);
+  const bool decrypted = response.has_value();
   Status stored;
-  if (response)
+  if (decrypted)
     stored = co_await core_.requests.finish(RequestKind::public_decryption, id.bytes(), *std::move(response),
                                             std::move(counters));
   else
@@ -205,7 +206,7 @@ Task<void> PublicDecryptor::work(Checked checked, RateLimiter::Permit permit, bo
   permit = {};
   checked.ciphertexts.clear();
   if (running) keep_notes(id, running->report());
-  if (!response) co_return;
+  if (!decrypted) co_return;
 
   const auto report = running->report();
   log::info("public decryption {}: {} ciphertexts in {} ms; agreed {}; lied {}; not heard yet {}", id.hex(),

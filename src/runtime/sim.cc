@@ -165,7 +165,7 @@ void World::Impl::trace(std::uint64_t what, std::uint64_t a, std::uint64_t b) {
 void World::Impl::trace_frame(std::uint64_t what, Role from, Role to, const Frame& frame) {
   const u128 content = frame.payload ? fingerprint(*frame.payload, frame.session.value) : frame.session.value;
   trace(
-      what, static_cast<std::uint64_t>(from.number() * 16 + to.number()),
+      what, static_cast<std::uint64_t>(from.number()) * 16 + static_cast<std::uint64_t>(to.number()),
       static_cast<std::uint64_t>(content) ^ (std::uint64_t{frame.step} << 8) ^ static_cast<std::uint64_t>(frame.kind));
 }
 

@@ -192,9 +192,9 @@ Transport::Impl::StreamEnd Transport::Impl::run(PeerEntry& peer, Lane lane, Stre
     LaneState& state;
     ~End() { state.end(); }
   } end{state};
-  const StreamEnd broken{"the connection ended during the greeting"};
+  constexpr const char* kBroken = "the connection ended during the greeting";
 
-  if (!stream.write(encode(mine))) return broken;
+  if (!stream.write(encode(mine))) return {kBroken};
   if (!first) {
     auto hello = read_hello(stream, running);
     if (!hello) return {hello.error().message, false, hello.error().code != Code::unavailable};
@@ -204,7 +204,7 @@ Transport::Impl::StreamEnd Transport::Impl::run(PeerEntry& peer, Lane lane, Stre
   const auto met = peer.state.greet(lane, first->greeting);
   if (!met) return {met.error().message, false, met.error().code != Code::cancelled};
   if (met->another_process) announce(peer, met->incarnation, false);
-  if (!stream.write(encode(Start{met->first}))) return broken;
+  if (!stream.write(encode(Start{met->first}))) return {kBroken};
   return carry(peer, lane, stream, running, met->incarnation);
 }
 

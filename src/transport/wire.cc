@@ -120,8 +120,7 @@ struct Incoming::Reader {
   CodedInputStream coded;
 };
 
-Incoming::Incoming(Content content, std::unique_ptr<Reader> reader)
-    : content_(std::move(content)), reader_(std::move(reader)) {}
+Incoming::Incoming(Content content, std::unique_ptr<Reader> reader) : content_(content), reader_(std::move(reader)) {}
 Incoming::Incoming(Incoming&&) noexcept = default;
 Incoming& Incoming::operator=(Incoming&&) noexcept = default;
 Incoming::~Incoming() = default;
@@ -262,7 +261,7 @@ Result<Incoming> Incoming::parse(grpc::ByteBuffer& buffer) {
   grpc::ProtoBufferReader whole(&buffer);
   if (!packet.ParseFromZeroCopyStream(&whole)) return malformed("not a Packet");
   WITAN_ASSIGN(Content content, content_of(packet));
-  return Incoming(std::move(content), nullptr);
+  return Incoming(content, nullptr);
 }
 
 }  // namespace witan::transport
