@@ -111,6 +111,15 @@ Corrupt sometimes(double probability, std::uint64_t seed, Corrupt lie_then) {
   };
 }
 
+Corrupt both(Corrupt first, Corrupt second) {
+  return [=](Role receiver, const Frame& frame) {
+    std::vector<Frame> out;
+    for (const Frame& changed : first(receiver, frame))
+      std::ranges::move(second(receiver, changed), std::back_inserter(out));
+    return out;
+  };
+}
+
 Corrupt flood(std::size_t count, std::uint64_t seed) {
   return on_data([=](Role receiver, const Frame& frame) {
     SimRng rng = rng_for(seed, frame, receiver);

@@ -19,6 +19,8 @@ Corrupt mangle(std::uint64_t seed);
 Corrupt misplace(std::uint64_t seed);
 /// `lie` with the probability, the truth otherwise.
 Corrupt sometimes(double probability, std::uint64_t seed, Corrupt lie);
+/// `first`, and then `second` on what came of it: two lies at once.
+Corrupt both(Corrupt first, Corrupt second);
 /// Floods each receiver with `count` frames of invented sessions per frame of its own.
 Corrupt flood(std::size_t count, std::uint64_t seed);
 

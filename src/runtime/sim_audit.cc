@@ -79,7 +79,8 @@ std::optional<std::uint64_t> number_from_environment(const char* name) {
 CampaignReport campaign(std::string_view name, std::uint64_t first, std::uint64_t count,
                         const std::function<Status(std::uint64_t seed, Coverage& coverage)>& run) {
   constexpr std::size_t kMaxFailures = 10;
-  if (const auto seeds = number_from_environment("WITAN_SIM_SEEDS")) count = *seeds;
+  if (const auto percent = number_from_environment("WITAN_SIM_PERCENT"))
+    count = std::max<std::uint64_t>(1, count * *percent / 100);
   if (const auto seed = number_from_environment("WITAN_SIM_SEED")) first = *seed, count = 1;
   CampaignReport report;
   for (std::uint64_t seed = first; seed < first + count && report.failures.size() < kMaxFailures; ++seed) {
@@ -90,6 +91,9 @@ CampaignReport campaign(std::string_view name, std::uint64_t first, std::uint64_
     fmt::print(stderr, "campaign {}: seed {} failed: {}; repeat it with WITAN_SIM_SEED={}\n", name, seed,
                status.error().message, seed);
   }
+  if (number_from_environment("WITAN_SIM_REPORT"))
+    fmt::print("campaign {}: {} runs, {} failed\n{}", name, report.runs, report.failures.size(),
+               report.coverage.report());
   return report;
 }
 

@@ -54,7 +54,8 @@ struct CampaignReport {
 };
 
 /// Runs `run` for the seeds first, first+1, ..., prints each failing seed on standard error with the command to repeat it,
-/// and stops after ten failures. WITAN_SIM_SEED=<seed> runs that seed only; WITAN_SIM_SEEDS=<count> replaces the count.
+/// and stops after ten failures. WITAN_SIM_SEED=<seed> runs that seed only; WITAN_SIM_PERCENT=<p> runs p percent of the count;
+/// WITAN_SIM_REPORT=1 prints what was covered.
 CampaignReport campaign(std::string_view name, std::uint64_t first, std::uint64_t count,
                         const std::function<Status(std::uint64_t seed, Coverage& coverage)>& run);
 

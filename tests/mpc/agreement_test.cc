@@ -75,7 +75,8 @@ TEST(AgreementCampaign, HonestMembersNeverEndWithDifferentKeys) {
   for (const auto [n, t] : {std::pair{4, 1}, {7, 2}, {13, 4}}) {
     const auto committee = CommitteeSize::make(n, t).value();
     const auto report = runtime::sim::campaign(
-        fmt::format("agreement n={}", n), 1, n == 13 ? 20 : 100, [&](std::uint64_t seed, Coverage& coverage) -> Status {
+        fmt::format("agreement n={}", n), 1, n == 13 ? 100 : 1000,
+        [&](std::uint64_t seed, Coverage& coverage) -> Status {
           SimRng rng(seed, 3);
           Outcomes outcomes;
           World world(options(seed, committee), agreeing(outcomes));

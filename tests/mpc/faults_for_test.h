@@ -17,7 +17,7 @@ inline void draw_faults(runtime::sim::World& world, runtime::sim::SimRng& rng) {
     parties.erase(parties.begin() + static_cast<std::ptrdiff_t>(pick));
     const std::uint64_t seed = rng.next64();
     using namespace runtime::sim;
-    switch (rng.below(10)) {
+    switch (rng.below(12)) {
       case 0:
         faults.silent = true;
         break;
@@ -45,6 +45,12 @@ inline void draw_faults(runtime::sim::World& world, runtime::sim::SimRng& rng) {
       case 8:
         faults.corrupt = lie_randomly(seed), faults.slow = std::chrono::seconds(3);
         break;
+      case 9:
+        faults.corrupt = both(equivocate(seed), mangle(seed + 1)), faults.rushing = rng.chance(0.5);
+        break;
+      case 10:
+        faults.corrupt = both(contradict_itself(seed), misplace(seed + 1)), faults.slow = std::chrono::seconds(2);
+        break;
       default:
         faults.corrupt = sometimes(0.5, seed, lie_randomly(seed + 1)), faults.duplicate = 0.5;
         break;
@@ -57,6 +63,17 @@ inline void draw_faults(runtime::sim::World& world, runtime::sim::SimRng& rng) {
                                            {rng.below(60) + 70, std::chrono::milliseconds(rng.below(3000))}};
   for (int i = 1; i <= n; ++i)
     if (rng.chance(0.1)) world.faults(Role(i)).duplicate = 0.3;
+}
+
+/// With some probability a cut through the committee that heals.
+inline void draw_partition(runtime::sim::World& world, runtime::sim::SimRng& rng) {
+  if (!rng.chance(0.2)) return;
+  runtime::sim::Partition partition;
+  for (int i = 1; i <= world.committee().parties(); ++i)
+    if (rng.chance(0.5)) partition.side.insert(Role(i));
+  partition.from = runtime::Instant(std::chrono::milliseconds(rng.below(500)));
+  partition.until = runtime::Instant(std::chrono::milliseconds(1000 + rng.below(7000)));
+  world.add_partition(std::move(partition));
 }
 
 }  // namespace witan::mpc::test

@@ -92,13 +92,14 @@ TYPED_TEST(OpeningCampaign, EverybodyOpensTheRightValues) {
   for (const auto [n, t] : kCommittees) {
     const auto committee = CommitteeSize::make(n, t).value();
     const auto report = runtime::sim::campaign(
-        fmt::format("opening k={} n={}", 8 * sizeof(Z), n), 1, n == 13 ? 60 : 150,
+        fmt::format("opening k={} n={}", 8 * sizeof(Z), n), 1, n == 13 ? 300 : 1000,
         [&](std::uint64_t seed, Coverage& coverage) -> Status {
           SimRng rng(seed, 11);
           const Sharings<Z> sharings(committee, 1 + rng.below(40), rng);
           Outcomes<Z> outcomes;
           World world({.seed = seed, .committee = committee, .router = {}}, opening<Z>(sharings, outcomes));
           test::draw_faults(world, rng);
+          test::draw_partition(world, rng);
           world.run(400s);
           coverage.merge(world.coverage());
           for (const auto& [party, outcome] : outcomes)
@@ -106,7 +107,8 @@ TYPED_TEST(OpeningCampaign, EverybodyOpensTheRightValues) {
           return judge(world, sharings, outcomes);
         });
     EXPECT_EQ(report.failures.size(), 0u);
-    for (const char* name : {"opening.liars_named", "router.equivocations", "router.duplicates", "sim.crashes"})
+    for (const char* name : {"opening.liars_named", "router.equivocations", "router.duplicates", "router.malformed",
+                             "router.resent", "sim.crashes"})
       EXPECT_GT(report.coverage.count(name), 0u) << name << " never happened at n = " << n;
   }
 }

@@ -87,7 +87,7 @@ Status verdict(World& world, const Jobs& jobs, const std::vector<PartyOutcome>& 
 TEST(DecryptCampaign, HonestPartiesAlwaysGetTheRightPlaintext) {
   for (const auto [n, t] : kCommittees) {
     const Material& material = Material::of(n, t);
-    const std::uint64_t seeds = n == 13 ? 60 : 150;
+    const std::uint64_t seeds = n == 13 ? 300 : 1000;
     const auto report = runtime::sim::campaign(
         fmt::format("decrypt n={}", n), 1, seeds, [&](std::uint64_t seed, Coverage& coverage) -> Status {
           SimRng rng(seed, 5);
@@ -97,10 +97,7 @@ TEST(DecryptCampaign, HonestPartiesAlwaysGetTheRightPlaintext) {
                       test::decrypting_program<DecryptionRules>(material, static_cast<int>(jobs.jobs.size()),
                                                                 jobs.of_all(), 50s, outcomes));
           mpc::test::draw_faults(world, rng);
-          if (rng.chance(0.2)) {
-            runtime::sim::Partition partition{.side = {Role(1), Role(2)}, .from = {}, .until = runtime::Instant(8s)};
-            world.add_partition(partition);
-          }
+          mpc::test::draw_partition(world, rng);
           const End end = world.run(300s);
           coverage.merge(world.coverage());
           for (const auto& outcome : outcomes) {
