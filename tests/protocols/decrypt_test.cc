@@ -62,8 +62,10 @@ Status check(bool good, const std::string& what) {
   return good ? Status{} : fail(Code::internal, "{}", what);
 }
 
-/// What every run must show: nobody that is not Byzantine has another plaintext, nothing was used twice.
-Status verdict(World& world, const Jobs& jobs, const std::vector<PartyOutcome>& outcomes, bool must_answer) {
+/// What every run must show: nobody that is not Byzantine has another plaintext, nothing was used twice. With `lossy` links a
+/// party whose frames take many seconds may run out of time: each loss costs it that long.
+Status verdict(World& world, const Jobs& jobs, const std::vector<PartyOutcome>& outcomes, bool must_answer,
+               bool lossy = false) {
   WITAN_TRY(world.audit().verdict());
   for (int i = 1; i <= world.committee().parties(); ++i) {
     if (world.byzantine().contains(Role(i))) continue;
@@ -71,7 +73,7 @@ Status verdict(World& world, const Jobs& jobs, const std::vector<PartyOutcome>& 
     for (const auto& [number, plaintexts] : outcome.plaintexts)
       WITAN_TRY(check(plaintexts == jobs.plaintexts.at(number),
                       fmt::format("party {} has a wrong plaintext of job {}", i, number)));
-    if (must_answer)
+    if (must_answer && !(lossy && world.faults(Role(i)).slow > runtime::Duration{}))
       for (const auto& [number, expected] : jobs.plaintexts)
         WITAN_TRY(check(
             outcome.plaintexts.contains(number),
@@ -93,7 +95,8 @@ TEST(DecryptCampaign, HonestPartiesAlwaysGetTheRightPlaintext) {
           SimRng rng(seed, 5);
           const Jobs jobs(material, seed, 1 + static_cast<int>(rng.below(3)));
           std::vector<PartyOutcome> outcomes(static_cast<std::size_t>(n));
-          World world(options(seed, material, rng.chance(0.3) ? 0.2 : 0),
+          const bool lossy = rng.chance(0.3);
+          World world(options(seed, material, lossy ? 0.2 : 0),
                       test::decrypting_program<DecryptionRules>(material, static_cast<int>(jobs.jobs.size()),
                                                                 jobs.of_all(), 50s, outcomes));
           mpc::test::draw_faults(world, rng);
@@ -106,7 +109,7 @@ TEST(DecryptCampaign, HonestPartiesAlwaysGetTheRightPlaintext) {
             coverage.add("decrypt.plaintexts", outcome.plaintexts.size());
           }
           WITAN_TRY(check(end == End::finished, "the programs did not end"));
-          return verdict(world, jobs, outcomes, true);
+          return verdict(world, jobs, outcomes, true, lossy);
         });
     EXPECT_EQ(report.failures.size(), 0u);
     for (const char* name :
