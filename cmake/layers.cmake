@@ -54,6 +54,13 @@ if(e2e_sources)
   set_property(GLOBAL APPEND PROPERTY WITAN_TEST_PROGRAMS witan_e2e_tests)
 endif()
 
+# Secrets under valgrind (scripts/test.py runs it).
+add_executable(witan_ct tests/ct/ct.cc)
+target_include_directories(witan_ct PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+target_link_libraries(witan_ct PRIVATE witan_protocols witan_test_support)
+target_link_options(witan_ct PRIVATE -Wl,--strip-debug)  # valgrind of Debian 12 does not read what clang 19 writes
+set_property(GLOBAL APPEND PROPERTY WITAN_TEST_PROGRAMS witan_ct)
+
 witan_program(witan-node DEPS node version SOURCES src/apps/node_main.cc)
 witan_program(witan-node-test DEPS insecure node version SOURCES src/apps/node_main.cc)
 witan_program(witan DEPS cli version)

@@ -136,6 +136,10 @@ def main():
 
     if wanted("rules_table"):
         note(step("rules_table", [sys.executable, "scripts/check_rules.py"]))
+    if wanted("constant_time"):
+        under_valgrind = ["valgrind", "--quiet", "--error-limit=no", str(tree / "witan_ct")]
+        note(step("constant_time", under_valgrind))
+        note(step("constant_time_twins_leak", [*under_valgrind, "--leaky"]))
     units = [p for p in units_of(tree) if wanted(p.name)]
     with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
         for job in concurrent.futures.as_completed([pool.submit(gtest, p, UNIT_TIMEOUT_S) for p in units]):

@@ -1,0 +1,325 @@
+// Constant time (CONTRIBUTING.md): secrets are marked as undefined for valgrind's memcheck, which then reports every branch and
+// every address that depends on them. Run as `valgrind witan_ct`; what is public again is said so by release().
+//
+//   witan_ct           every kernel that touches secrets: exit 0 if nothing was reported
+//   witan_ct --leaky   twins of two of them that leak on purpose: exit 0 if each of them was reported
+#include <fmt/core.h>
+#include <valgrind/memcheck.h>
+
+#include <cstring>
+#include <functional>
+#include <numeric>
+
+#include "algebra/shamir.h"
+#include "crypto/aes.h"
+#include "crypto/ecdsa.h"
+#include "crypto/ed25519.h"
+#include "crypto/separators.h"
+#include "mpc/agreement.h"
+#include "mpc/prss.h"
+#include "protocols/key_shares.h"
+#include "support/support.h"
+#include "tfhe/encrypt.h"
+#include "tfhe/keygen.h"
+#include "tfhe/poly.h"
+
+namespace witan {
+namespace {
+
+using algebra::Gr;
+using algebra::Share;
+using algebra::Z128;
+using algebra::Z64;
+
+template <class T>
+void poison(T* data, std::size_t count = 1) {
+  static_cast<void>(VALGRIND_MAKE_MEM_UNDEFINED(data, count * sizeof(T)));
+}
+template <class T>
+void release(const T* data, std::size_t count = 1) {
+  static_cast<void>(VALGRIND_MAKE_MEM_DEFINED(data, count * sizeof(T)));
+}
+
+/// Random bytes that nobody may look at.
+class SecretRng final : public Rng {
+ public:
+  void fill(MutableByteView out) override {
+    rng_.fill(out);
+    poison(out.data(), out.size());
+  }
+
+ private:
+  test::SeededRng rng_{"ct"};
+};
+
+SecretRng rng;
+volatile std::uint8_t sink;
+
+/// Uses a value, so that the compiler must compute it.
+template <class T>
+void use(const T& value) {
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(&value);
+  std::uint8_t sum = 0;
+  for (std::size_t i = 0; i < sizeof value; ++i) sum ^= bytes[i];
+  sink = sum;
+}
+
+template <algebra::Word Z>
+Gr<Z> secret_element() {
+  return algebra::random_element<Z>(rng);
+}
+
+template <algebra::Word Z>
+void ring() {
+  Gr<Z> a = secret_element<Z>();
+  const Gr<Z> b = secret_element<Z>();
+  use(a * b);
+  use(a += b);
+  use(a -= b);
+  ByteArray<Gr<Z>::kSizeBytes> bytes;
+  a.encode(bytes.data());
+  use(bytes);
+}
+
+template <algebra::Word Z>
+void dealing() {
+  for (const auto& share : algebra::deal<Z>(secret_element<Z>(), 4, 13, rng)) use(share.value);
+}
+
+void reduction() {
+  use(reduce_mod_2_64(Share<Z128>{secret_element<Z128>()}).value);
+}
+
+const CommitteeSize kCommittee = CommitteeSize::make(4, 1).value();
+
+mpc::SetKeys set_keys() {
+  std::size_t count = 0;
+  for (const auto set : mpc::key_sets(kCommittee)) count += set.contains(Role(2));
+  std::vector<mpc::SetKey> keys(count);
+  for (auto& key : keys) rng.fill(key);
+  return {kCommittee, Role(2), Secret<std::vector<mpc::SetKey>>(std::move(keys))};
+}
+
+template <algebra::Word Z>
+void prss() {
+  const mpc::SetKeys keys = set_keys();
+  const mpc::Prss<Z> prss(keys, SessionId{u128{5}});
+  use(prss.random(3).value);
+  use(prss.zero(3).value);
+}
+
+void set_key_records() {
+  const mpc::SetKeys keys = set_keys();
+  use(keys.encode().reveal()[40]);
+}
+
+void commitments() {
+  mpc::SetKey key;
+  rng.fill(key);
+  use(mpc::commitment(Role(1), SessionId{u128{5}}, 1, key, key));
+}
+
+void masks() {
+  const mpc::MaskGenerator generator(set_keys());
+  const auto shares = generator.masks(SessionId{u128{5}}, crypto::Digest{1}, 0, 70).value();
+  for (const auto& share : shares.reveal()) use(share.value);
+}
+
+protocols::KeyShares key_shares() {
+  const auto params = tfhe::params_by_name("test").value();
+  protocols::KeyShares out;
+  for (std::size_t name = 0; name < tfhe::kKeyNames; ++name) {
+    std::vector<Share<Z128>> shares(tfhe::key_bits(params, static_cast<tfhe::KeyName>(name)));
+    for (auto& share : shares) share.value = secret_element<Z128>();
+    out.keys[name] = protocols::SharedKey(shares);
+  }
+  return out;
+}
+
+void partial_decryption() {
+  const auto keys = key_shares();
+  const auto& key = keys.of(tfhe::KeyName::sns);
+  tfhe::Lwe<u128> ciphertext(key.size());
+  test::SeededRng open("ciphertext");
+  for (auto& word : ciphertext.mask()) word = open.next<u128>();
+  use(partial_decrypt(key, ciphertext).value);
+}
+
+void key_share_records() {
+  const auto record = key_shares().encode();
+  const auto again = protocols::KeyShares::decode(record.reveal(), tfhe::params_by_name("test").value()).value();
+  use(again.of(tfhe::KeyName::sns).at(7).value);
+}
+
+void comparison() {
+  ByteArray<32> a, b;
+  rng.fill(a);
+  rng.fill(b);
+  bool equal = equal_constant_time(a, b);
+  use(equal);
+  release(&equal);
+}
+
+/// A key whose scalar is secret from now on.
+crypto::SigningKey signing_key() {
+  test::SeededRng open("signing key");
+  auto key = crypto::SigningKey::generate(open);
+  poison(const_cast<std::uint8_t*>(key.reveal().data()), key.reveal().size());
+  return key;
+}
+
+void signing() {
+  const auto key = signing_key();
+  use(key.sign_internal(crypto::separators::kPublicDecryption, ByteArray<5>{1, 2, 3}));
+  use(key.sign_digest(crypto::Digest{9}));
+}
+
+void stored_signing_key() {
+  const auto key = signing_key();
+  use(key.stored().reveal()[20]);
+}
+
+void derived_keys() {
+  const auto key = signing_key();
+  const auto seed = crypto::derived_seed(key, crypto::Scheme::ed25519);
+  use(seed.reveal());
+}
+
+void aes() {
+  ByteArray<16> key;
+  rng.fill(key);
+  const crypto::Aes128 aes(key);
+  ByteArray<64> blocks{};
+  aes.encrypt(blocks);
+  use(blocks);
+}
+
+template <class W>
+void products() {
+  constexpr std::size_t kSize = 128;
+  std::vector<W> accumulator(kSize), public_words(kSize), secret_words(kSize);
+  test::SeededRng open("words");
+  for (auto& word : public_words) word = open.next<W>();
+  for (auto& word : secret_words) word = rng.next<W>();
+  std::vector<std::uint8_t> bits(kSize);
+  rng.fill(bits);
+  for (auto& bit : bits) bit &= 1;
+  tfhe::add_binary_product<W>(accumulator, public_words, bits);
+  tfhe::add_product<W>(accumulator, public_words, secret_words);
+  use(std::accumulate(accumulator.begin(), accumulator.end(), W{0}));
+}
+
+void noise() {
+  tfhe::RngNoise source(rng);
+  std::vector<tfhe::i64> samples(50);
+  for (const int bound : {0, 17, 42}) {
+    source.fill(tfhe::TUniform{static_cast<std::uint32_t>(bound)}, samples);
+    use(std::accumulate(samples.begin(), samples.end(), tfhe::i64{0}));
+  }
+}
+
+/// Secret keys and one row of every component of a key set.
+void key_rows() {
+  const auto params = tfhe::params_by_name("test").value();
+  const auto keys = tfhe::generate_secret_keys(params, rng);
+  tfhe::RngNoise source(rng);
+  for (const auto& component : tfhe::key_components(params)) {
+    const tfhe::MaskReader mask(
+        {tfhe::key_set_seed(u128{5}), tfhe::StreamPosition::from_bytes(component.stream_offset_bytes)});
+    const auto one_row = [&]<class W>(W) {
+      std::vector<W> body(component.body_words());
+      tfhe::generate_bodies<W>(component, keys, mask, source, 0, 1, body);
+      use(body[0]);
+    };
+    if (component.word_bits == 64)
+      one_row(tfhe::u64{});
+    else
+      one_row(u128{});
+  }
+}
+
+// Twins that leak.
+
+void leaky_comparison() {
+  ByteArray<32> a, b;
+  rng.fill(a);
+  rng.fill(b);
+  std::size_t i = 0;
+  while (i < a.size() && a[i] == b[i]) ++i;
+  use(i);
+}
+
+void leaky_table() {
+  static const auto table = [] {
+    ByteArray<256> out;
+    std::iota(out.begin(), out.end(), std::uint8_t{0});
+    return out;
+  }();
+  ByteArray<1> secret;
+  rng.fill(secret);
+  use(table[secret[0]]);
+}
+
+struct Case {
+  const char* name;
+  std::function<void()> run;
+  unsigned public_branches = 0;  // reports that are expected: they depend on what is public
+};
+
+/// libsecp256k1 branches on whether nonce and signature came out valid, and our code on its result and on the finished
+/// signature; the library is built without the marks that would say so. Two signatures.
+constexpr unsigned kSigningBranches = 7;
+
+/// Reports of memcheck while it runs.
+unsigned reports_of(const Case& each) {
+  const auto before = VALGRIND_COUNT_ERRORS;
+  each.run();
+  return static_cast<unsigned>(VALGRIND_COUNT_ERRORS - before);
+}
+
+int run(bool leaky) {
+  if (RUNNING_ON_VALGRIND == 0) {
+    fmt::print(stderr, "run this under valgrind: valgrind witan_ct\n");
+    return 2;
+  }
+  const std::vector<Case> kernels = {
+      {"ring 64", ring<Z64>},
+      {"ring 128", ring<Z128>},
+      {"dealing 64", dealing<Z64>},
+      {"dealing 128", dealing<Z128>},
+      {"reduction of shares", reduction},
+      {"prss 64", prss<Z64>},
+      {"prss 128", prss<Z128>},
+      {"records of set keys", set_key_records},
+      {"commitments", commitments},
+      {"mask keys and masks", masks},
+      {"partial decryption", partial_decryption},
+      {"records of key shares", key_share_records},
+      {"comparison", comparison},
+      {"ECDSA, both forms", signing, kSigningBranches},
+      {"record of the signing key", stored_signing_key},
+      {"derived keys", derived_keys},
+      {"AES key schedule and blocks", aes},
+      {"products 64", products<tfhe::u64>},
+      {"products 128", products<u128>},
+      {"noise", noise},
+      {"secret keys and rows of key sets", key_rows},
+  };
+  const std::vector<Case> twins = {{"leaky comparison", leaky_comparison}, {"leaky table", leaky_table}};
+  int failed = 0;
+  for (const Case& each : leaky ? twins : kernels) {
+    const unsigned reports = reports_of(each);
+    const bool good = leaky ? reports > 0 : reports == each.public_branches;
+    failed += !good;
+    fmt::print("{} {}: {} reports\n", good ? "ok  " : "FAIL", each.name, reports);
+    std::fflush(stdout);
+  }
+  return failed ? 1 : 0;
+}
+
+}  // namespace
+}  // namespace witan
+
+int main(int argc, char** argv) {
+  return witan::run(argc > 1 && std::strcmp(argv[1], "--leaky") == 0);
+}
