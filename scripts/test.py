@@ -91,7 +91,8 @@ def sanitized(preset, names, note):
     except subprocess.CalledProcessError:
         return note(Outcome(f"{preset} build", 0, 1, 0, time.monotonic() - start))
     print(f"{preset} built in {time.monotonic() - start:.0f} s", flush=True)
-    environment = dict(os.environ, WITAN_SIM_PERCENT="10")
+    environment = dict(os.environ, WITAN_SIM_PERCENT="10",
+                       LSAN_OPTIONS=f"suppressions={ROOT}/scripts/sanitizers/lsan.supp:print_suppressions=0")
     with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
         jobs = {pool.submit(gtest, ROOT / "build" / preset / name, UNIT_TIMEOUT_S, environment) for name in names}
         for job in concurrent.futures.as_completed(jobs):

@@ -395,6 +395,9 @@ TEST(Fingerprint, DependsOnEveryByteTheLengthAndTheSeed) {
 }
 
 TEST(Campaign, ReportsFailingSeedsAndHowToRepeatThem) {
+  const char* percent = std::getenv("WITAN_SIM_PERCENT");
+  const std::string percent_before = percent == nullptr ? "" : percent;
+  ::unsetenv("WITAN_SIM_PERCENT");
   const auto run = [](std::uint64_t seed, Coverage& coverage) -> Status {
     coverage.add("runs");
     if (seed % 10 == 3) return fail(Code::internal, "three");
@@ -414,6 +417,13 @@ TEST(Campaign, ReportsFailingSeedsAndHowToRepeatThem) {
   testing::internal::GetCapturedStderr();
   ::unsetenv("WITAN_SIM_SEED");
   EXPECT_THAT(repeated.failures, ElementsAre(std::pair(113ul, "three")));
+
+  ::setenv("WITAN_SIM_PERCENT", "50", 1);
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(campaign("threes", 100, 20, run).runs, 10u);
+  testing::internal::GetCapturedStderr();
+  ::unsetenv("WITAN_SIM_PERCENT");
+  if (percent != nullptr) ::setenv("WITAN_SIM_PERCENT", percent_before.c_str(), 1);
 }
 
 TEST(Campaign, ManySeedsOfEverything) {
