@@ -5,6 +5,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 UNIT_TIMEOUT_S = 600
 STEP_TIMEOUT_S = 600
 CAMPAIGN_TIMEOUT_S = 3600
+INTEROP_TIMEOUT_S = 3600  # builds tfhe-rs the first time
 # ThreadSanitizer does not see the atomics inside of Debian's gRPC, which hand data from thread to thread: every test of these
 # would be reported.
 UNINSTRUMENTED = {"tsan": ("witan_api_tests", "witan_transport_tests")}
@@ -67,6 +69,21 @@ def step(name, command, timeout=STEP_TIMEOUT_S, expect=(), refuse=(), exit_code=
     if not good:
         text += f"\nexit code {code}, expected {exit_code}; expected: {missing}"
     return Outcome(name, int(good), int(not good), 0, seconds, text)
+
+
+def interop():
+    """tfhe-rs as a judge, where there is a cargo that can build it."""
+    version = lambda text: tuple(int(part) for part in re.search(r"(\d+)\.(\d+)\.(\d+)", text).groups())
+    manifest = (ROOT / "tests/interop/tfhe_rs/Cargo.toml").read_text()
+    needed = version(re.search(r'rust-version = "(.*)"', manifest).group(1))
+    try:
+        text = subprocess.run(["cargo", "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        text = "none"
+    if text == "none" or version(text) < needed:
+        reason = f"cargo {'.'.join(map(str, needed))} or newer is needed, found {text.strip()}"
+        return Outcome("interop", 0, 0, 1, 0, reason)
+    return step("interop", [sys.executable, "scripts/interop.py"], INTEROP_TIMEOUT_S, expect=[" checks passed, 0 failed"])
 
 
 def show(outcome):
@@ -159,6 +176,8 @@ def main():
                 ("demo_liar_2", ["--liar", "2", "--timeout", "10"], too_many)):
             if wanted(name):
                 note(step(name, ["./dev", "demo", *extra], **wanted_outcome))
+        if wanted("interop"):
+            note(interop())
 
         for preset in ("asan", "tsan"):
             if wanted(preset):
