@@ -98,7 +98,12 @@ class RequestStore {
   static Result<Entry> decode(ByteView record);
   runtime::Task<Status> settle(Key key, RequestState state, Bytes result, std::optional<Error> error,
                                std::vector<runtime::Change> extra);
-  Result<std::vector<runtime::Change>> make_room();
+  struct Evicted {
+    Key key;
+    Entry entry;
+  };
+  Result<std::optional<Evicted>> make_room();
+  void put_back(Evicted evicted);
   Result<std::optional<Entry>> find(const Key& key) const;
 
   runtime::Journal& journal_;
