@@ -56,16 +56,34 @@ Task<Result<PublicDecryptor::Checked>> PublicDecryptor::check(Request request) {
   co_return out;
 }
 
-Task<Status> PublicDecryptor::accept(api::PublicDecryptionRequest message) {
+Task<Result<PublicDecryptor::Accepted>> PublicDecryptor::record(api::PublicDecryptionRequest message) {
   auto permit = co_await ok(core_.limiter.take(core_.config.rate_limits.pub_decrypt));
   const auto request = std::make_shared<const api::PublicDecryptionRequest>(std::move(message));
   Checked checked = co_await ok(co_await check(request));
   warn_about_extra_data(request->extra_data, checked.fields.request, checked.fields.context, checked.fields.epoch);
   Bytes body = api::encode(*request);
   const auto digest = crypto::tagged_hash(crypto::separators::kRequestContent, body);
-  co_await ok(co_await core_.requests.insert(RequestKind::public_decryption, checked.fields.request.bytes(), digest,
-                                             std::move(body)));
+  const RawId id = checked.fields.request.bytes();
+  Status inserted = co_await core_.requests.insert(RequestKind::public_decryption, id, digest, std::move(body));
+  if (!inserted) {
+    if (inserted.error().code == Code::already_exists &&
+        co_await ok(core_.requests.same_content(RequestKind::public_decryption, id, digest)))
+      co_return Accepted::known;
+    co_return fail(std::move(inserted).error());
+  }
   core_.scope.spawn(work(std::move(checked), std::move(permit), false));
+  co_return Accepted::recorded;
+}
+
+Task<Status> PublicDecryptor::accept(api::PublicDecryptionRequest message) {
+  const std::string id = message.request_id.value_or("");
+  if (co_await ok(co_await record(std::move(message))) == Accepted::known)
+    co_return fail(Code::already_exists, "the public decryption {} is known", id);
+  co_return Status{};
+}
+
+Task<Status> PublicDecryptor::accept_or_known(api::PublicDecryptionRequest message) {
+  co_await ok(co_await record(std::move(message)));
   co_return Status{};
 }
 

@@ -21,6 +21,8 @@ class PublicDecryptor {
 
   /// PublicDecrypt: returns once the request is durably recorded, then works on in the background.
   runtime::Task<Status> accept(api::PublicDecryptionRequest request);
+  /// The same for PublicDecryptSync: a request that is known already, with this content, is fine.
+  runtime::Task<Status> accept_or_known(api::PublicDecryptionRequest request);
   /// A request that was pending when the node stopped.
   void resume(const InterruptedRequest& request);
   /// GetPublicDecryptionResult.
@@ -37,6 +39,8 @@ class PublicDecryptor {
     DecryptionFields fields;
     std::vector<ParsedCiphertext> ciphertexts;
   };
+  enum class Accepted : std::uint8_t { recorded, known };
+  runtime::Task<Result<Accepted>> record(api::PublicDecryptionRequest request);
   runtime::Task<Result<Checked>> check(Request request);
   runtime::Task<void> work(Checked checked, RateLimiter::Permit permit, bool resumed);
   runtime::Task<void> resume_one(InterruptedRequest request);

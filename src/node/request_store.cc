@@ -292,6 +292,11 @@ Task<Result<Bytes>> RequestStore::result(RequestKind kind, RawId id, runtime::In
   co_return fail(Code::not_found, "the {} was used or its result is not kept any more", name_of(kind, id));
 }
 
+Result<bool> RequestStore::same_content(RequestKind kind, RawId id, const ByteArray<32>& content_digest) const {
+  WITAN_ASSIGN(const auto entry, find({kind, id}));
+  return entry && entry->content_digest == content_digest;
+}
+
 std::optional<RequestState> RequestStore::state(RequestKind kind, RawId id) const {
   const auto it = entries_.find({kind, id});
   if (it == entries_.end()) return std::nullopt;

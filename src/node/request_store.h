@@ -74,6 +74,8 @@ class RequestStore {
   /// evicted), unavailable (still pending), aborted or internal (failed).
   runtime::Task<Result<Bytes>> result(RequestKind kind, RawId id, runtime::Instant deadline);
 
+  /// Was this id used for this content? Also of evicted requests.
+  Result<bool> same_content(RequestKind kind, RawId id, const ByteArray<32>& content_digest) const;
   std::optional<RequestState> state(RequestKind kind, RawId id) const;
   std::optional<RequestSummary> summary(RequestKind kind, RawId id) const;
   /// Those in memory, in the order of their ids.

@@ -95,6 +95,9 @@ TEST_F(RequestStoreTest, AnIdNamesOneContent) {
     auto other = insert(kDecryption, 1, 2);
     EXPECT_EQ(other.error().code, Code::already_exists);
     EXPECT_THAT(other.error().message, HasSubstr("other content"));
+    EXPECT_TRUE(store->same_content(kDecryption, id(1), digest(1)).value());
+    EXPECT_FALSE(store->same_content(kDecryption, id(1), digest(2)).value());
+    EXPECT_FALSE(store->same_content(kDecryption, id(2), digest(1)).value());
     restart();
   }
 }
