@@ -149,6 +149,8 @@ TEST(Config, SectionsOfTestProgramsAreUnknownInProduction) {
 TEST(Config, FilesThatAreMissingOrTooLong) {
   EXPECT_EQ(load_config("/nonexistent/node.toml").error().code, Code::not_found);
   const auto file = std::filesystem::temp_directory_path() / "witan-config-test.toml";
+  std::ofstream(file).close();
+  EXPECT_THAT(load_config(file).error().message, HasSubstr("public_vault and private_vault need"));
   std::ofstream(file) << std::string((1 << 20) + 1, '#');
   const auto loaded = load_config(file);
   std::filesystem::remove(file);
