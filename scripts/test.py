@@ -113,7 +113,10 @@ def main():
     parser.add_argument("--preset", default="release")
     parser.add_argument("--quick", action="store_true", help="unit and simulator tests only, without sanitizers")
     parser.add_argument("--campaign", action="store_true", help="only the simulator, ten times the seeds, with coverage")
+    parser.add_argument("--fuzz", nargs="?", type=int, const=20, metavar="SECONDS", help="only the fuzz targets")
     arguments = parser.parse_args()
+    if arguments.fuzz:
+        sys.exit(subprocess.run([sys.executable, "scripts/fuzz.py", "--seconds", str(arguments.fuzz)], cwd=ROOT).returncode)
     wanted = lambda name: arguments.only is None or arguments.only in name
 
     start = time.monotonic()
