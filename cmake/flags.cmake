@@ -1,6 +1,6 @@
 # Compiler flags of every target. The baseline CPU is x86-64-v3 with AES; wider instructions are chosen at run time.
 option(WITAN_WERROR "warnings are errors" ON)
-set(WITAN_SANITIZE "" CACHE STRING "address (with undefined) or thread")
+set(WITAN_SANITIZE "" CACHE STRING "address (with undefined), thread or fuzzer (with address and undefined)")
 
 add_compile_options(-march=x86-64-v3 -maes -ffp-contract=off -Wall -Wextra -Wconversion -Wshadow -fno-omit-frame-pointer)
 if(WITAN_WERROR)
@@ -14,8 +14,11 @@ if(WITAN_SANITIZE STREQUAL "address")
 elseif(WITAN_SANITIZE STREQUAL "thread")
   add_compile_options(-fsanitize=thread)
   add_link_options(-fsanitize=thread)
+elseif(WITAN_SANITIZE STREQUAL "fuzzer")
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=address,undefined)
 elseif(NOT WITAN_SANITIZE STREQUAL "")
-  message(FATAL_ERROR "WITAN_SANITIZE is address or thread, not '${WITAN_SANITIZE}'")
+  message(FATAL_ERROR "WITAN_SANITIZE is address, thread or fuzzer, not '${WITAN_SANITIZE}'")
 endif()
 
 find_program(CCACHE ccache)

@@ -61,6 +61,20 @@ target_link_libraries(witan_ct PRIVATE witan_protocols witan_test_support)
 target_link_options(witan_ct PRIVATE -Wl,--strip-debug)  # valgrind of Debian 12 does not read what clang 19 writes
 set_property(GLOBAL APPEND PROPERTY WITAN_TEST_PROGRAMS witan_ct)
 
+# Fuzz targets, one per tests/fuzz/fuzz_<name>.cc: ninja fuzzers, in the preset of that name (scripts/fuzz.py).
+if(WITAN_SANITIZE STREQUAL "fuzzer")
+  add_custom_target(fuzzers)
+  file(GLOB fuzz_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_*.cc)
+  foreach(source ${fuzz_sources})
+    get_filename_component(name ${source} NAME_WE)
+    add_executable(witan_${name} ${source} tests/fuzz/main.cc)
+    target_include_directories(witan_${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+    target_link_libraries(witan_${name} PRIVATE witan_node PkgConfig::GRPCPP)
+    target_link_options(witan_${name} PRIVATE -fsanitize=fuzzer)
+    add_dependencies(fuzzers witan_${name})
+  endforeach()
+endif()
+
 witan_program(witan-node DEPS node version SOURCES src/apps/node_main.cc)
 witan_program(witan-node-test DEPS insecure node version SOURCES src/apps/node_main.cc)
 witan_program(witan DEPS cli version)

@@ -3,7 +3,6 @@
 #include <charconv>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <thread>
 
 #include "api/client.h"
@@ -75,9 +74,10 @@ Status write_text(const path& file, const std::string& text) {
 
 Result<std::string> read_text(const path& file) {
   std::ifstream in(file, std::ios::binary);
-  std::ostringstream text;
-  if (!in || !(text << in.rdbuf())) return fail(Code::not_found, "cannot read {}", file.string());
-  return std::move(text).str();
+  if (!in) return fail(Code::not_found, "cannot read {}", file.string());
+  std::string text(std::istreambuf_iterator<char>(in), {});
+  if (in.bad()) return fail(Code::not_found, "cannot read {}", file.string());
+  return text;
 }
 
 Status make_keys(Committee& committee, PartyInfo& party) {
@@ -169,6 +169,9 @@ Result<Committee> load_committee(const path& folder) {
       if (party.id != committee.size() + 1) throw std::runtime_error("parties out of order");
       committee.parties.push_back(std::move(party));
     }
+    if (committee.threshold < 1 || committee.size() != 3 * committee.threshold + 1)
+      throw std::runtime_error(
+          fmt::format("{} parties with threshold {}, expected 3t+1", committee.size(), committee.threshold));
   } catch (const std::exception& error) {
     return fail(Code::data_loss, "{}/committee.json: {}", folder.string(), error.what());
   }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <fstream>
-#include <sstream>
 #include <thread>
 
 #define TOML_EXCEPTIONS 0
@@ -310,9 +309,10 @@ Result<LoadedConfig> load_config(const std::filesystem::path& file, const ExtraS
   if (size > kMaxConfigBytes)
     return fail(Code::invalid_argument, "{} has {} bytes, more than 1 MiB", file.string(), size);
   std::ifstream in(file, std::ios::binary);
-  std::ostringstream text;
-  if (!in || !(text << in.rdbuf())) return fail(Code::not_found, "cannot read the configuration {}", file.string());
-  auto loaded = parse_config(text.str(), std::filesystem::absolute(file).parent_path(), extra);
+  if (!in) return fail(Code::not_found, "cannot read the configuration {}", file.string());
+  const std::string text(std::istreambuf_iterator<char>(in), {});
+  if (in.bad()) return fail(Code::not_found, "cannot read the configuration {}", file.string());
+  auto loaded = parse_config(text, std::filesystem::absolute(file).parent_path(), extra);
   if (!loaded) return fail(std::move(loaded.error()).within(file.string()));
   return loaded;
 }

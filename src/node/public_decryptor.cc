@@ -19,8 +19,6 @@ constexpr std::size_t kMaxNotes = 10000;
 constexpr auto kWatchLate = std::chrono::seconds(30);
 /// Peers drop what they could not deliver to a process that died. For so long after a start they are asked at once.
 constexpr auto kCatchUp = std::chrono::minutes(2);
-constexpr std::uint64_t kAlarmBlocks = std::uint64_t{1} << 40;  // security.md 5, S40
-constexpr const char* kCounters = "counters";
 
 std::string roles(runtime::RoleSet set) {
   std::string out;
@@ -58,16 +56,34 @@ Task<Result<PublicDecryptor::Checked>> PublicDecryptor::check(Request request) {
   co_return out;
 }
 
-Task<Status> PublicDecryptor::accept(api::PublicDecryptionRequest message) {
+Task<Result<PublicDecryptor::Accepted>> PublicDecryptor::record(api::PublicDecryptionRequest message) {
   auto permit = co_await ok(core_.limiter.take(core_.config.rate_limits.pub_decrypt));
   const auto request = std::make_shared<const api::PublicDecryptionRequest>(std::move(message));
   Checked checked = co_await ok(co_await check(request));
   warn_about_extra_data(request->extra_data, checked.fields.request, checked.fields.context, checked.fields.epoch);
   Bytes body = api::encode(*request);
   const auto digest = crypto::tagged_hash(crypto::separators::kRequestContent, body);
-  co_await ok(co_await core_.requests.insert(RequestKind::public_decryption, checked.fields.request.bytes(), digest,
-                                             std::move(body)));
+  const RawId id = checked.fields.request.bytes();
+  Status inserted = co_await core_.requests.insert(RequestKind::public_decryption, id, digest, std::move(body));
+  if (!inserted) {
+    if (inserted.error().code == Code::already_exists &&
+        co_await ok(core_.requests.same_content(RequestKind::public_decryption, id, digest)))
+      co_return Accepted::known;
+    co_return fail(std::move(inserted).error());
+  }
   core_.scope.spawn(work(std::move(checked), std::move(permit), false));
+  co_return Accepted::recorded;
+}
+
+Task<Status> PublicDecryptor::accept(api::PublicDecryptionRequest message) {
+  const std::string id = message.request_id.value_or("");
+  if (co_await ok(co_await record(std::move(message))) == Accepted::known)
+    co_return fail(Code::already_exists, "the public decryption {} is known", id);
+  co_return Status{};
+}
+
+Task<Status> PublicDecryptor::accept_or_known(api::PublicDecryptionRequest message) {
+  co_await ok(co_await record(std::move(message)));
   co_return Status{};
 }
 
@@ -121,26 +137,6 @@ Task<Result<protocols::SquashedCiphertext>> PublicDecryptor::squash(ParsedCipher
   co_return out;
 }
 
-/// S40: blocks decrypted per key, in the journal; an alarm when flooding wears thin.
-Result<std::vector<runtime::Change>> PublicDecryptor::count_blocks(const DecryptionFields& fields, std::size_t blocks) {
-  blocks_decrypted_ += blocks;
-  Bytes key = Writer().text("blocks").id(fields.key).id(fields.epoch).take();
-  const auto known = blocks_by_key_.find(key);
-  std::uint64_t now = blocks;
-  if (known != blocks_by_key_.end()) {
-    now += known->second;
-  } else {
-    WITAN_ASSIGN(const auto stored, core_.journal.get(kCounters, key));
-    if (stored && stored->size() == 8) now += load_le<std::uint64_t>(stored->data());
-  }
-  blocks_by_key_[key] = now;
-  if (now >= kAlarmBlocks)
-    log::error("ALARM: key {} has decrypted {} blocks, above 2^40; rotate it", fields.key.hex(), now);
-  std::vector<runtime::Change> out;
-  out.push_back({runtime::Change::Kind::put, kCounters, std::move(key), Writer().u64(now).take()});
-  return out;
-}
-
 Task<Result<Bytes>> PublicDecryptor::decrypt(const Checked& checked,
                                              std::unique_ptr<protocols::PublicDecryption>& running, bool resumed,
                                              std::vector<runtime::Change>& counters) {
@@ -150,6 +146,10 @@ Task<Result<Bytes>> PublicDecryptor::decrypt(const Checked& checked,
   for (const ParsedCiphertext& parsed : checked.ciphertexts)
     job.ciphertexts.push_back(co_await ok(co_await squash(parsed, record)));
   const auto shares = co_await ok(core_.keys.shares(record));
+  std::size_t blocks = 0;
+  for (const auto& ciphertext : job.ciphertexts) blocks += ciphertext.blocks.size();
+  blocks_decrypted_ += blocks;
+  counters.push_back((co_await ok(blocks_.add(fields.key, fields.epoch, blocks))).change);
   const bool catching_up = resumed || core_.loop.now() < started_ + kCatchUp;
   protocols::DecryptionParty party{
       core_.router,
@@ -184,7 +184,6 @@ Task<Result<Bytes>> PublicDecryptor::decrypt(const Checked& checked,
   response.signatures =
       sign_with_schemes(core_.signing_key, fields.schemes, signatures.external, crypto::separators::kPublicDecryption,
                         crypto::public_decryption_payload(verifying_key, plaintexts, id));
-  counters = co_await ok(count_blocks(fields, decrypted.blocks));
   co_return api::encode(response);
 }
 
@@ -200,7 +199,8 @@ Task<void> PublicDecryptor::work(Checked checked, RateLimiter::Permit permit, bo
     stored = co_await core_.requests.finish(RequestKind::public_decryption, id.bytes(), *std::move(response),
                                             std::move(counters));
   else
-    stored = co_await core_.requests.fail_request(RequestKind::public_decryption, id.bytes(), response.error());
+    stored = co_await core_.requests.fail_request(RequestKind::public_decryption, id.bytes(), response.error(),
+                                                  std::move(counters));
   if (!stored)
     log::error("public decryption {}: the outcome could not be recorded: {}", id.hex(), stored.error().message);
   permit = {};

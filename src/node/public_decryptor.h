@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "node/block_counter.h"
 #include "node/core.h"
 #include "node/validation.h"
 
@@ -16,10 +17,12 @@ struct DecryptionNotes {
 
 class PublicDecryptor {
  public:
-  explicit PublicDecryptor(Core& core) : core_(core), started_(core.loop.now()) {}
+  explicit PublicDecryptor(Core& core) : core_(core), started_(core.loop.now()), blocks_(core.journal) {}
 
   /// PublicDecrypt: returns once the request is durably recorded, then works on in the background.
   runtime::Task<Status> accept(api::PublicDecryptionRequest request);
+  /// The same for PublicDecryptSync: a request that is known already, with this content, is fine.
+  runtime::Task<Status> accept_or_known(api::PublicDecryptionRequest request);
   /// A request that was pending when the node stopped.
   void resume(const InterruptedRequest& request);
   /// GetPublicDecryptionResult.
@@ -27,7 +30,7 @@ class PublicDecryptor {
 
   /// Who lied or was silent, if this process has done the decryption.
   const DecryptionNotes* notes(const RequestId& id) const;
-  /// Origin of the key of a decryption done by this process, for status.
+  /// By this process.
   std::uint64_t blocks_decrypted() const { return blocks_decrypted_; }
 
  private:
@@ -36,20 +39,21 @@ class PublicDecryptor {
     DecryptionFields fields;
     std::vector<ParsedCiphertext> ciphertexts;
   };
+  enum class Accepted : std::uint8_t { recorded, known };
+  runtime::Task<Result<Accepted>> record(api::PublicDecryptionRequest request);
   runtime::Task<Result<Checked>> check(Request request);
   runtime::Task<void> work(Checked checked, RateLimiter::Permit permit, bool resumed);
   runtime::Task<void> resume_one(InterruptedRequest request);
   runtime::Task<Result<protocols::SquashedCiphertext>> squash(ParsedCiphertext parsed, const KeyRecord& record);
   runtime::Task<Result<Bytes>> decrypt(const Checked& checked, std::unique_ptr<protocols::PublicDecryption>& running,
                                        bool resumed, std::vector<runtime::Change>& counters);
-  Result<std::vector<runtime::Change>> count_blocks(const DecryptionFields& fields, std::size_t blocks);
   void keep_notes(const RequestId& id, const mpc::OpeningReport& report);
 
   Core& core_;
   const runtime::Instant started_;
   std::map<RequestId, DecryptionNotes> notes_;
   std::vector<RequestId> notes_order_;
-  std::map<Bytes, std::uint64_t> blocks_by_key_;  // totals as last written to the journal
+  BlockCounter blocks_;
   std::uint64_t blocks_decrypted_ = 0;
 };
 

@@ -123,24 +123,26 @@ Result<std::optional<RequestStore::Entry>> RequestStore::find(const Key& key) co
   return std::optional<Entry>(std::move(entry));
 }
 
-/// Makes room for one more decryption: the oldest finished one goes, as long as more than min_dec_cache remain.
-Result<std::vector<Change>> RequestStore::make_room() {
-  std::vector<Change> changes;
-  if (decryptions_ < limits_.dec_capacity) return changes;
+/// Makes room for one more decryption: the oldest finished one goes, as long as more than min_dec_cache remain. Returns what
+/// went.
+Result<std::optional<RequestStore::Evicted>> RequestStore::make_room() {
+  if (decryptions_ < limits_.dec_capacity) return std::optional<Evicted>{};
   if (finished_decryptions_.size() <= limits_.min_dec_cache || finished_decryptions_.empty())
     return fail(Code::resource_exhausted,
                 "{} decryptions are kept or running, the limit (dec_capacity); try again later", decryptions_);
   const auto oldest = finished_decryptions_.begin();
   const Key key{RequestKind::public_decryption, oldest->second};
-  Entry evicted;
-  evicted.state = RequestState::evicted;
-  evicted.content_digest = entries_.at(key).content_digest;
-  evicted.sequence = oldest->first;
-  changes.push_back({Change::Kind::put, kRequests, journal_key(key), encode(evicted)});
+  Evicted out{key, std::move(entries_.at(key))};
   entries_.erase(key);
   finished_decryptions_.erase(oldest);
   --decryptions_;
-  return changes;
+  return out;
+}
+
+void RequestStore::put_back(Evicted evicted) {
+  finished_decryptions_[evicted.entry.sequence] = evicted.key.second;
+  ++decryptions_;
+  entries_.emplace(evicted.key, std::move(evicted.entry));
 }
 
 Task<Status> RequestStore::insert(RequestKind kind, RawId id, ByteArray<32> content_digest, Bytes body,
@@ -155,11 +157,19 @@ Task<Status> RequestStore::insert(RequestKind kind, RawId id, ByteArray<32> cont
         earlier->content_digest == content_digest ? "" : " with other content; an id names one content for ever");
 
   std::vector<Change> changes;
+  std::optional<Evicted> evicted;
   if (redo) {
     finished_decryptions_.erase(earlier->sequence);
   } else if (is_decryption(kind)) {
-    changes = co_await ok(make_room());
+    evicted = co_await ok(make_room());
     ++decryptions_;
+  }
+  if (evicted) {
+    Entry record;
+    record.state = RequestState::evicted;
+    record.content_digest = evicted->entry.content_digest;
+    record.sequence = evicted->entry.sequence;
+    changes.push_back({Change::Kind::put, kRequests, journal_key(evicted->key), encode(record)});
   }
   Entry entry;
   entry.content_digest = content_digest;
@@ -179,6 +189,7 @@ Task<Status> RequestStore::insert(RequestKind kind, RawId id, ByteArray<32> cont
       finished_decryptions_[earlier->sequence] = id;
       ++decryptions_;
     }
+    if (evicted) put_back(*std::move(evicted));
     entry.finished->set();
   }
   co_return committed;
@@ -279,6 +290,11 @@ Task<Result<Bytes>> RequestStore::result(RequestKind kind, RawId id, runtime::In
       break;
   }
   co_return fail(Code::not_found, "the {} was used or its result is not kept any more", name_of(kind, id));
+}
+
+Result<bool> RequestStore::same_content(RequestKind kind, RawId id, const ByteArray<32>& content_digest) const {
+  WITAN_ASSIGN(const auto entry, find({kind, id}));
+  return entry && entry->content_digest == content_digest;
 }
 
 std::optional<RequestState> RequestStore::state(RequestKind kind, RawId id) const {

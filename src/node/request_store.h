@@ -74,6 +74,8 @@ class RequestStore {
   /// evicted), unavailable (still pending), aborted or internal (failed).
   runtime::Task<Result<Bytes>> result(RequestKind kind, RawId id, runtime::Instant deadline);
 
+  /// Was this id used for this content? Also of evicted requests.
+  Result<bool> same_content(RequestKind kind, RawId id, const ByteArray<32>& content_digest) const;
   std::optional<RequestState> state(RequestKind kind, RawId id) const;
   std::optional<RequestSummary> summary(RequestKind kind, RawId id) const;
   /// Those in memory, in the order of their ids.
@@ -98,7 +100,12 @@ class RequestStore {
   static Result<Entry> decode(ByteView record);
   runtime::Task<Status> settle(Key key, RequestState state, Bytes result, std::optional<Error> error,
                                std::vector<runtime::Change> extra);
-  Result<std::vector<runtime::Change>> make_room();
+  struct Evicted {
+    Key key;
+    Entry entry;
+  };
+  Result<std::optional<Evicted>> make_room();
+  void put_back(Evicted evicted);
   Result<std::optional<Entry>> find(const Key& key) const;
 
   runtime::Journal& journal_;

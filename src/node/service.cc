@@ -77,8 +77,7 @@ Task<Result<api::PublicDecryptionResponse>> Service::decryption_result(api::IdRe
 
 Task<Result<api::PublicDecryptionResponse>> Service::decrypt_and_wait(api::PublicDecryptionRequest request) {
   const RequestId id = co_await ok(required_id<RequestId>(request.request_id, "request_id"));
-  const Status accepted = co_await decryptor_.accept(std::move(request));
-  if (!accepted && accepted.error().code != Code::already_exists) co_return fail(Error(accepted.error()));
+  co_await ok(co_await decryptor_.accept_or_known(std::move(request)));
   co_return co_await decryptor_.result(id, core_.loop.after(kDecryptionWait));
 }
 

@@ -177,6 +177,7 @@ TEST_F(ImportedKey, AnIdIsUsedOnceAlsoAfterARestart) {
   other.ciphertexts[0].ciphertext = native("big_compressed_uint16.bin");
   other.ciphertexts[0].fhe_type = 3;
   EXPECT_EQ(live->client(1).public_decrypt(other).error().code, Code::already_exists);
+  EXPECT_EQ(live->client(1).public_decrypt_sync(other).error().code, Code::already_exists);
 
   cli::stop_parties(live->committee, {1}, true);
   must(cli::start_parties(live->committee, {1}));

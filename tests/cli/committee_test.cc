@@ -1,0 +1,112 @@
+#include "cli/committee.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <fstream>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+namespace witan::cli {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+class CommitteeFile : public testing::Test {
+ protected:
+  CommitteeFile() {
+    std::string name = (std::filesystem::temp_directory_path() / "witan-cli-XXXXXX").string();
+    folder = mkdtemp(name.data());
+  }
+  ~CommitteeFile() override { std::filesystem::remove_all(folder); }
+
+  static json good() {
+    json out = {{"version", 1}, {"threshold", 1}, {"node_program", "/bin/node"}, {"parties", json::array()}};
+    for (int i = 1; i <= 4; ++i)
+      out["parties"].push_back({{"id", i},
+                                {"identity", fmt::format("party{}", i)},
+                                {"service_port", 100 + i},
+                                {"mpc_port", 200 + i},
+                                {"signer", "0x00"}});
+    return out;
+  }
+  void write(const std::string& text) const { std::ofstream(folder / "committee.json") << text; }
+  Error error() const {
+    const auto loaded = load_committee(folder);
+    return loaded ? Error{Code::internal, "accepted"} : loaded.error();
+  }
+
+  std::filesystem::path folder;
+};
+
+TEST_F(CommitteeFile, IsReadBack) {
+  write(good().dump());
+  const auto committee = load_committee(folder);
+  ASSERT_TRUE(committee) << committee.error().message;
+  EXPECT_EQ(committee->size(), 4);
+  EXPECT_EQ(committee->threshold, 1);
+  EXPECT_EQ(committee->party(3).address(), "127.0.0.1:103");
+  EXPECT_EQ(committee->party(3).config(), committee->folder / "party-3" / "node.toml");
+  EXPECT_EQ(party_pid(committee->party(3)), 0);
+  EXPECT_FALSE(party_runs(committee->party(3)));
+}
+
+TEST_F(CommitteeFile, ThatIsMissingIsAnsweredWithTheCommand) {
+  EXPECT_EQ(error().code, Code::not_found);
+  EXPECT_THAT(error().message, HasSubstr("witan committee up --dir " + folder.string()));
+}
+
+TEST_F(CommitteeFile, DamageIsNamed) {
+  const std::string text = good().dump();
+  for (std::size_t size = 0; size < text.size(); size += 7) {
+    write(text.substr(0, size));
+    EXPECT_EQ(error().code, Code::data_loss) << size;
+  }
+  const std::pair<std::function<void(json&)>, const char*> cases[] = {
+      {[](json& j) { j["version"] = 2; }, "not version 1"},
+      {[](json& j) { j["threshold"] = 0; }, "4 parties with threshold 0"},
+      {[](json& j) { j["threshold"] = 2; }, "4 parties with threshold 2"},
+      {[](json& j) { j["threshold"] = "1"; }, "number"},
+      {[](json& j) { j["parties"].erase(1); }, "out of order"},
+      {[](json& j) { j["parties"][0].erase("signer"); }, "signer"},
+  };
+  for (const auto& [spoil, message] : cases) {
+    json bad = good();
+    spoil(bad);
+    write(bad.dump());
+    EXPECT_EQ(error().code, Code::data_loss);
+    EXPECT_THAT(error().message, testing::AllOf(HasSubstr("committee.json"), HasSubstr(message)));
+  }
+}
+
+TEST_F(CommitteeFile, AProcessIdThatIsNoneOrOfAnotherProgramIsNotOurs) {
+  write(good().dump());
+  const auto committee = load_committee(folder).value();
+  std::filesystem::create_directory(committee.party(1).folder);
+  for (const std::string& text : {std::string(), std::string("x"), std::string("-1"), std::string("99999999999"),
+                                  std::to_string(getpid()), std::string("1")}) {
+    std::ofstream(committee.party(1).folder / "pid") << text;
+    EXPECT_FALSE(party_runs(committee.party(1))) << text;
+  }
+  stop_parties(committee, {}, true);  // kills nothing: this test goes on
+}
+
+TEST_F(CommitteeFile, SetUpRefusesWhatCannotWork) {
+  const auto set_up = [&](const std::function<void(SetUpOptions&)>& change) {
+    SetUpOptions options;
+    options.folder = folder / "new";
+    change(options);
+    const auto done = set_up_committee(options, [](const std::string&) {});
+    return done ? Error{Code::internal, "done"} : done.error();
+  };
+  EXPECT_EQ(set_up([](auto& o) { o.parties = 5; }).code, Code::invalid_argument);
+  EXPECT_EQ(set_up([](auto& o) { o.parties = 0; }).code, Code::invalid_argument);
+  EXPECT_THAT(set_up([](auto& o) { o.programs = "/nonexistent"; }).message, HasSubstr("/nonexistent"));
+  write(good().dump());
+  EXPECT_EQ(set_up([&](auto& o) { o.folder = folder; }).code, Code::already_exists);
+}
+
+}  // namespace
+}  // namespace witan::cli

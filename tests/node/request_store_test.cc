@@ -1,0 +1,204 @@
+#include "node/request_store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "runtime/fake_journal.h"
+#include "runtime/loop.h"
+#include "runtime/scope.h"
+
+namespace witan::node {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+constexpr auto kDecryption = RequestKind::public_decryption;
+
+RawId id(std::uint8_t number) {
+  RawId out{1};
+  out[31] = number;
+  return out;
+}
+ByteArray<32> digest(std::uint8_t number) {
+  return {number};
+}
+
+class RequestStoreTest : public testing::Test {
+ protected:
+  Status insert(RequestKind kind, std::uint8_t number, std::uint8_t content = 1) {
+    return loop.run(store->insert(kind, id(number), digest(content), Bytes{number, content}));
+  }
+  Status finish(RequestKind kind, std::uint8_t number, Bytes result = {42}) {
+    return loop.run(store->finish(kind, id(number), std::move(result)));
+  }
+  Status fail_it(RequestKind kind, std::uint8_t number, Error error) {
+    return loop.run(store->fail_request(kind, id(number), std::move(error)));
+  }
+  Result<Bytes> result(RequestKind kind, std::uint8_t number, runtime::Duration wait = {}) {
+    return loop.run(store->result(kind, id(number), loop.after(wait)));
+  }
+  std::vector<InterruptedRequest> restart(StoreLimits with = {4, 2}) {
+    store.reset();
+    journal = std::make_unique<runtime::FakeJournal>(loop, disk);
+    store = std::make_unique<RequestStore>(*journal, loop, with);
+    auto interrupted = store->load();
+    EXPECT_TRUE(interrupted) << interrupted.error().message;
+    return interrupted ? *std::move(interrupted) : std::vector<InterruptedRequest>{};
+  }
+
+  runtime::VirtualLoop loop;
+  runtime::FakeDisk disk;
+  std::unique_ptr<runtime::FakeJournal> journal = std::make_unique<runtime::FakeJournal>(loop, disk);
+  std::unique_ptr<RequestStore> store = std::make_unique<RequestStore>(*journal, loop, StoreLimits{4, 2});
+};
+
+TEST_F(RequestStoreTest, StatesAndCodesOfAPollingClient) {
+  EXPECT_EQ(result(kDecryption, 1).error().code, Code::not_found);
+  ASSERT_TRUE(insert(kDecryption, 1));
+  EXPECT_EQ(result(kDecryption, 1, 50ms).error().code, Code::unavailable);
+  ASSERT_TRUE(finish(kDecryption, 1));
+  EXPECT_EQ(result(kDecryption, 1).value(), Bytes{42});
+  EXPECT_EQ(result(RequestKind::epoch, 1).error().code, Code::not_found) << "kinds are apart";
+
+  ASSERT_TRUE(insert(kDecryption, 2));
+  ASSERT_TRUE(fail_it(kDecryption, 2, {Code::deadline_exceeded, "too late"}));
+  EXPECT_EQ(result(kDecryption, 2).error().code, Code::internal);
+  ASSERT_TRUE(insert(RequestKind::keygen, 3));
+  ASSERT_TRUE(fail_it(RequestKind::keygen, 3, {Code::aborted, "stopped"}));
+  EXPECT_EQ(result(RequestKind::keygen, 3).error().code, Code::aborted);
+  EXPECT_EQ(finish(RequestKind::keygen, 3).error().code, Code::internal) << "settled twice";
+}
+
+TEST_F(RequestStoreTest, APollerIsWokenByTheOutcome) {
+  ASSERT_TRUE(insert(kDecryption, 1));
+  std::optional<Result<Bytes>> seen;
+  runtime::TaskScope scope(loop);
+  scope.spawn(
+      [](RequestStore& requests, runtime::Instant deadline, std::optional<Result<Bytes>>& out) -> runtime::Task<void> {
+        out = co_await requests.result(kDecryption, id(1), deadline);
+      }(*store, loop.after(60s), seen));
+  loop.advance(1s);
+  EXPECT_FALSE(seen);
+  ASSERT_TRUE(finish(kDecryption, 1));
+  loop.run_ready();
+  ASSERT_TRUE(seen);
+  EXPECT_EQ(seen->value(), Bytes{42});
+}
+
+TEST_F(RequestStoreTest, AnIdNamesOneContent) {
+  ASSERT_TRUE(insert(kDecryption, 1, 1));
+  for (int life = 0; life < 2; ++life) {
+    auto same = insert(kDecryption, 1, 1);
+    EXPECT_EQ(same.error().code, Code::already_exists);
+    EXPECT_THAT(same.error().message, testing::Not(HasSubstr("other content")));
+    auto other = insert(kDecryption, 1, 2);
+    EXPECT_EQ(other.error().code, Code::already_exists);
+    EXPECT_THAT(other.error().message, HasSubstr("other content"));
+    EXPECT_TRUE(store->same_content(kDecryption, id(1), digest(1)).value());
+    EXPECT_FALSE(store->same_content(kDecryption, id(1), digest(2)).value());
+    EXPECT_FALSE(store->same_content(kDecryption, id(2), digest(1)).value());
+    restart();
+  }
+}
+
+TEST_F(RequestStoreTest, AFailedDecryptionIsDoneAgainWithTheSameContentOnly) {
+  ASSERT_TRUE(insert(kDecryption, 1, 1));
+  ASSERT_TRUE(fail_it(kDecryption, 1, {Code::deadline_exceeded, "too late"}));
+  restart();
+  EXPECT_EQ(insert(kDecryption, 1, 2).error().code, Code::already_exists);
+  EXPECT_EQ(result(kDecryption, 1).error().code, Code::internal);
+  ASSERT_TRUE(insert(kDecryption, 1, 1));
+  EXPECT_EQ(store->state(kDecryption, id(1)), RequestState::pending);
+  ASSERT_TRUE(finish(kDecryption, 1));
+  EXPECT_TRUE(result(kDecryption, 1));
+  ASSERT_TRUE(insert(RequestKind::keygen, 2, 1));
+  ASSERT_TRUE(fail_it(RequestKind::keygen, 2, {Code::internal, "no"}));
+  EXPECT_EQ(insert(RequestKind::keygen, 2, 1).error().code, Code::already_exists) << "key ids are never used again";
+}
+
+TEST_F(RequestStoreTest, ARestartReturnsWhatWasPendingOldestFirst) {
+  ASSERT_TRUE(insert(kDecryption, 9));
+  ASSERT_TRUE(insert(RequestKind::epoch, 5));
+  ASSERT_TRUE(insert(kDecryption, 1));
+  ASSERT_TRUE(insert(kDecryption, 2));
+  ASSERT_TRUE(finish(kDecryption, 2, {7}));
+  const auto interrupted = restart();
+  ASSERT_EQ(interrupted.size(), 3u);
+  EXPECT_EQ(interrupted[0].id, id(9));
+  EXPECT_EQ(interrupted[1].kind, RequestKind::epoch);
+  EXPECT_EQ(interrupted[2].id, id(1));
+  EXPECT_EQ(interrupted[2].body, (Bytes{1, 1}));
+  EXPECT_EQ(result(kDecryption, 2).value(), Bytes{7});
+  ASSERT_TRUE(finish(kDecryption, 9));
+  EXPECT_EQ(restart().size(), 2u);
+}
+
+TEST_F(RequestStoreTest, OldResultsMakeRoomAndTheirIdsStayUsed) {
+  for (const std::uint8_t number : Bytes{1, 2, 3, 4}) ASSERT_TRUE(insert(kDecryption, number));
+  EXPECT_EQ(insert(kDecryption, 5).error().code, Code::resource_exhausted) << "all are running";
+  for (const std::uint8_t number : Bytes{3, 1}) ASSERT_TRUE(finish(kDecryption, number));
+  EXPECT_EQ(insert(kDecryption, 5).error().code, Code::resource_exhausted) << "min_dec_cache results stay";
+  ASSERT_TRUE(finish(kDecryption, 2));
+  ASSERT_TRUE(insert(kDecryption, 5));  // the oldest goes
+  for (int life = 0; life < 2; ++life) {
+    EXPECT_EQ(result(kDecryption, 1).error().code, Code::not_found);
+    EXPECT_TRUE(result(kDecryption, 2));
+    EXPECT_EQ(insert(kDecryption, 1, 1).error().code, Code::already_exists);
+    EXPECT_THAT(insert(kDecryption, 1, 2).error().message, HasSubstr("other content"));
+    restart();
+  }
+  EXPECT_EQ(store->count(kDecryption), 4u);
+}
+
+TEST_F(RequestStoreTest, APreprocessingIsUsedOnce) {
+  constexpr auto kPreprocessing = RequestKind::preprocessing;
+  EXPECT_EQ(loop.run(store->consume(id(1), {})).error().code, Code::not_found);
+  ASSERT_TRUE(insert(kPreprocessing, 1));
+  EXPECT_EQ(loop.run(store->consume(id(1), {})).error().code, Code::unavailable);
+  ASSERT_TRUE(finish(kPreprocessing, 1));
+  restart();
+  EXPECT_TRUE(loop.run(store->consume(id(1), {})));
+  EXPECT_EQ(loop.run(store->consume(id(1), {})).error().code, Code::not_found);
+  restart();
+  EXPECT_EQ(loop.run(store->consume(id(1), {})).error().code, Code::not_found);
+  EXPECT_EQ(result(kPreprocessing, 1).error().code, Code::not_found);
+  EXPECT_EQ(insert(kPreprocessing, 1).error().code, Code::already_exists);
+}
+
+// A journal that fails changes nothing: not the states, not the results that were there, not the room.
+TEST_F(RequestStoreTest, AFailingJournalChangesNothing) {
+  for (const std::uint8_t number : Bytes{1, 2, 3}) {
+    ASSERT_TRUE(insert(kDecryption, number));
+    ASSERT_TRUE(finish(kDecryption, number));
+  }
+  ASSERT_TRUE(insert(kDecryption, 4));
+  disk.fails_after_commits = disk.commits;
+  EXPECT_EQ(insert(kDecryption, 5).error().code, Code::unavailable);
+  EXPECT_EQ(store->state(kDecryption, id(5)), std::nullopt);
+  EXPECT_EQ(result(kDecryption, 1).value(), Bytes{42}) << "what would have made room is still there";
+  EXPECT_EQ(finish(kDecryption, 4).error().code, Code::unavailable);
+  EXPECT_EQ(store->state(kDecryption, id(4)), RequestState::pending);
+  disk.fails_after_commits = ~std::uint64_t{0};
+  EXPECT_TRUE(finish(kDecryption, 4));
+  EXPECT_TRUE(insert(kDecryption, 5));
+  EXPECT_EQ(result(kDecryption, 1).error().code, Code::not_found);
+}
+
+TEST_F(RequestStoreTest, ADamagedRecordStopsTheStart) {
+  ASSERT_TRUE(insert(kDecryption, 1));
+  auto& table = disk.tables.at("requests");
+  const Bytes good = table.begin()->second;
+  const auto error = [&] { return RequestStore(*journal, loop, {}).load().error(); };
+  for (std::size_t size = 0; size < good.size(); ++size) {
+    table.begin()->second = Bytes(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(size));
+    EXPECT_EQ(error().code, Code::data_loss) << size;
+  }
+  table.begin()->second = good;
+  disk.tables.at("request_bodies").clear();
+  EXPECT_EQ(error().code, Code::data_loss);
+  EXPECT_THAT(error().message, HasSubstr("no body of the pending public decryption"));
+}
+
+}  // namespace
+}  // namespace witan::node
