@@ -180,6 +180,8 @@ def main():
                 ("demo_liar_2", ["--liar", "2", "--timeout", "10"], too_many)):
             if wanted(name):
                 note(step(name, ["./dev", "demo", *extra], **wanted_outcome))
+        if wanted("chain"):
+            note(step("chain", [sys.executable, "scripts/chain.py"], expect=[" checks passed, 0 failed"]))
         if wanted("interop"):
             note(interop())
 
