@@ -68,6 +68,7 @@ class Transport::Impl : public std::enable_shared_from_this<Impl> {
   grpc::Status answer_ping(grpc::ServerContext& context, const v1::PingRequest& request, v1::PingResponse& response);
   std::shared_ptr<grpc::Channel> ping_channel(PeerEntry& peer);
   void ping(const std::shared_ptr<PingCall>& call);
+  void collect_pings();
   void ping_done(const std::shared_ptr<PingCall>& call, const grpc::Status& status);
   void cancel_pings();
 
@@ -91,6 +92,8 @@ class Transport::Impl : public std::enable_shared_from_this<Impl> {
   std::unique_ptr<grpc::Server> server_;
   std::vector<std::jthread> dialers_;
   std::jthread watcher_;
+  grpc::CompletionQueue ping_queue_;
+  std::jthread ping_collector_;
 };
 
 /// Everything about one peer.

@@ -79,6 +79,7 @@ Status Transport::Impl::start() {
   port_ = static_cast<std::uint16_t>(bound);
 
   watcher_ = std::jthread([this] { watch(); });
+  ping_collector_ = std::jthread([this] { collect_pings(); });
   for (auto& [role, peer] : peers_)
     if (config_.self < role)
       for (const runtime::Lane lane : kLanes)
@@ -99,6 +100,8 @@ void Transport::Impl::stop() {
   dialers_.clear();
   server_.reset();
   cancel_pings();
+  ping_queue_.Shutdown();
+  if (ping_collector_.joinable()) ping_collector_.join();
   watcher_ = {};
 }
 
