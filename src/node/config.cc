@@ -43,10 +43,9 @@ class Section {
 
   Section sub(const char* key) {
     known_.insert(key);
-    const std::string name = name_.empty() ? key : name_ + "." + key;
     const toml::node* node = find(key);
     if (node != nullptr && !node->is_table()) wrong(key, *node, "a table");
-    return Section(node == nullptr ? nullptr : node->as_table(), name, folder_, error_, missing_);
+    return Section(node == nullptr ? nullptr : node->as_table(), path(key), folder_, error_, missing_);
   }
 
   const toml::array* tables(const char* key) {
@@ -54,7 +53,7 @@ class Section {
     const toml::node* node = find(key);
     if (node == nullptr) return nullptr;
     if (!node->is_array_of_tables()) {
-      wrong(key, *node, "an array of tables, [[" + name_ + "." + key + "]]");
+      wrong(key, *node, "an array of tables, [[" + path(key) + "]]");
       return nullptr;
     }
     return node->as_array();
@@ -72,7 +71,7 @@ class Section {
   bool get(const char* key, std::filesystem::path& out) {
     std::string text;
     if (!get(key, text)) return false;
-    if (text.empty()) return set_error(fmt::format("{}.{} is empty", name_, key));
+    if (text.empty()) return set_error(fmt::format("{} is empty", path(key)));
     out = std::filesystem::path(text).is_absolute() ? std::filesystem::path(text) : folder_ / text;
     return true;
   }
@@ -85,7 +84,7 @@ class Section {
     if (!node->is_integer()) return wrong(key, *node, "an integer");
     const std::int64_t value = **node->as_integer();
     if (value < low || value > high)
-      return set_error(fmt::format("{}.{} = {} is not in {}..{} ({})", name_, key, value, low, high, where(*node)));
+      return set_error(fmt::format("{} = {} is not in {}..{} ({})", path(key), value, low, high, where(*node)));
     out = static_cast<Int>(value);
     return true;
   }
@@ -99,7 +98,7 @@ class Section {
   }
 
   void require(bool got, const char* key) {
-    if (!got && !missing_) missing_ = Error{Code::invalid_argument, fmt::format("{}.{} is missing", name_, key)};
+    if (!got && !missing_) missing_ = Error{Code::invalid_argument, fmt::format("{} is missing", path(key))};
   }
 
   void finish() {
@@ -111,7 +110,7 @@ class Section {
       std::size_t best = 4;
       for (const auto& candidate : known_)
         if (const std::size_t d = edit_distance(text, candidate); d < best) best = d, nearest = candidate;
-      set_error(fmt::format("unknown key {}{}{} ({}){}", name_, name_.empty() ? "" : ".", text, where(node),
+      set_error(fmt::format("unknown key {} ({}){}", path(text), where(node),
                             nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest)));
       return;
     }
@@ -124,8 +123,10 @@ class Section {
 
  private:
   const toml::node* find(const char* key) const { return table_ == nullptr ? nullptr : table_->get(key); }
+  /// As a person would write it: the keys of the top level have no section in front.
+  std::string path(const std::string& key) const { return name_.empty() ? key : name_ + "." + key; }
   bool wrong(const char* key, const toml::node& node, const std::string& expected) {
-    return set_error(fmt::format("{}.{} must be {} ({})", name_, key, expected, where(node)));
+    return set_error(fmt::format("{} must be {} ({})", path(key), expected, where(node)));
   }
 
   const toml::table* table_;
@@ -182,9 +183,10 @@ void check_committee(Section& section, Config& config) {
   std::set<std::string> identities;
   for (int i = 0; i < n; ++i) {
     const auto& peer = committee.peers[static_cast<std::size_t>(i)];
-    if (peer.party_id != i + 1) {
-      section.set_error(
-          fmt::format("threshold.peers has {} entries, so party_id must be exactly 1..{}; {} is missing", n, n, i + 1));
+    if (peer.party_id != i + 1) {  // they are sorted: a smaller one stands there for the second time
+      section.set_error(fmt::format(
+          "threshold.peers has {} entries, so party_id must be exactly 1..{}; {}", n, n,
+          peer.party_id <= i ? fmt::format("{} is there twice", peer.party_id) : fmt::format("{} is missing", i + 1)));
       return;
     }
     if (!identities.insert(peer.mpc_identity).second) {
