@@ -47,6 +47,33 @@ Status write_file(const std::filesystem::path& file, ByteView content, mode_t mo
   return {};
 }
 
+/// What gen-keys finds is kept, so it must be what gen-keys would have made.
+Status check_ca(ByteView pem, const crypto::VerifyingKey& key, const std::string& identity, std::int64_t now) {
+  auto fits = crypto::check_party_ca(std::string(pem.begin(), pem.end()), key, identity, now);
+  if (!fits)
+    return fail(Error{Code::failed_precondition, fits.error().message}.within(identity_object("CACert").path()));
+  return {};
+}
+
+/// The TLS leaf fits its key, was issued by the party's CA and is valid now.
+Status check_leaf(const Config& config, ByteView ca_pem, std::int64_t now) {
+  const auto& files = config.threshold;
+  WITAN_ASSIGN(const Bytes cert, read_small_file(files.tls_cert));
+  WITAN_ASSIGN(Bytes key, read_small_file(files.tls_key));
+  const Secret<Bytes> key_pem(std::move(key));
+  const std::string leaf(cert.begin(), cert.end());
+  Status fits = crypto::check_key_pair(leaf, key_pem.reveal());
+  if (fits)
+    fits = crypto::verify_chain(leaf, {.ca_pems = {std::string(ca_pem.begin(), ca_pem.end())},
+                                       .purpose = crypto::TlsPurpose::server,
+                                       .now = now,
+                                       .host = std::nullopt});
+  if (!fits)
+    return fail(Code::failed_precondition, "{}: {}; remove it and {} to have new ones made", files.tls_cert.string(),
+                fits.error().message, files.tls_key.string());
+  return {};
+}
+
 }  // namespace
 
 Result<Bytes> read_small_file(const std::filesystem::path& file) {
@@ -112,7 +139,7 @@ Result<std::vector<std::string>> generate_key_material(const Config& config, run
     WITAN_TRY(public_vault.put(ca_name, as_bytes(ca)));
   }
   WITAN_ASSIGN(const Bytes ca, public_vault.get(ca_name, kMaxIdentityBytes));
-  WITAN_TRY(crypto::check_party_ca(std::string(ca.begin(), ca.end()), key.verifying_key(), options.tls_subject, now));
+  WITAN_TRY(check_ca(ca, key.verifying_key(), options.tls_subject, now));
   lines.push_back(fmt::format("CA certificate {}: {}", ca_there ? "kept" : "made", options.tls_subject));
 
   const bool leaf_there =
@@ -123,6 +150,7 @@ Result<std::vector<std::string>> generate_key_material(const Config& config, run
     WITAN_TRY(write_file(config.threshold.tls_key, leaf.key_pem.reveal(), 0600));
     WITAN_TRY(write_file(config.threshold.tls_cert, as_bytes(leaf.certificate_pem), 0644));
   }
+  WITAN_TRY(check_leaf(config, ca, now));
   lines.push_back(
       fmt::format("TLS certificate {}: {}", leaf_there ? "kept" : "made", config.threshold.tls_cert.string()));
   return lines;
