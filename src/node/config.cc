@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <fstream>
+#include <stdexcept>
 #include <thread>
 
-#define TOML_EXCEPTIONS 0
+// The parser asserts what some malformed files do not hold ("[[" at the end of a line): an error like any other.
+#define TOML_EXCEPTIONS 1
+#define TOML_ASSERT(condition) ((condition) ? void() : throw std::invalid_argument("not TOML"))
 #include <toml++/toml.h>
 
 namespace witan::node {
@@ -295,12 +298,25 @@ CommitteeSize Config::committee_size() const {
 
 Result<LoadedConfig> parse_config(std::string_view text, const std::filesystem::path& folder,
                                   const ExtraSections& extra) {
-  const toml::parse_result parsed = toml::parse(text);
-  if (!parsed) {
-    const auto at = parsed.error().source().begin;
-    return fail(Code::invalid_argument, "line {}, column {}: {}", at.line, at.column, parsed.error().description());
+  // The parser's tables of what is a space beyond ASCII have holes, and no key or path needs more than escapes give.
+  if (const auto other = std::ranges::find_if(text, [](char c) { return static_cast<unsigned char>(c) > 0x7e; });
+      other != text.end()) {
+    const std::string_view before(text.begin(), other);
+    const auto line_start = before.rfind('\n') + 1;  // npos + 1 = 0
+    return fail(Code::invalid_argument,
+                "line {}, column {}: byte 0x{:02x}, but a configuration is ASCII: write \\uXXXX "
+                "in strings for other characters",
+                std::ranges::count(before, '\n') + 1, before.size() - line_start + 1,
+                static_cast<unsigned char>(*other));
   }
-  return read(parsed.table(), folder, extra);
+  try {
+    return read(toml::parse(text), folder, extra);
+  } catch (const toml::parse_error& error) {
+    const auto at = error.source().begin;
+    return fail(Code::invalid_argument, "line {}, column {}: {}", at.line, at.column, error.description());
+  } catch (const std::invalid_argument& error) {
+    return fail(Code::invalid_argument, "{}: a key, bracket or quote stands where none can", error.what());
+  }
 }
 
 Result<LoadedConfig> load_config(const std::filesystem::path& file, const ExtraSections& extra) {

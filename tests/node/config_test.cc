@@ -372,6 +372,9 @@ TEST(Config, BrokenSyntaxIsPlaced) {
   EXPECT_THAT(refused("[service]\nlisten_port = \n"), StartsWith("INVALID_ARGUMENT: line 2, column "));
   EXPECT_THAT(refused(kSmallest + "[journal]\npath = \"twice\"\n"), StartsWith("INVALID_ARGUMENT: line "));
   EXPECT_THAT(refused("\xff\xfe"), StartsWith("INVALID_ARGUMENT: line 1"));
+  EXPECT_THAT(refused(kSmallest + "[[\npath = 1\n"), StartsWith("INVALID_ARGUMENT: "));
+  EXPECT_THAT(refused("[service]\n# caf\u00e9\n"),
+              AllOf(StartsWith("INVALID_ARGUMENT: line 2, column 6: byte 0xc3"), HasSubstr("ASCII")));
 }
 
 class ConfigFile : public testing::Test {
