@@ -185,6 +185,8 @@ def main():
                 note(step(name, ["./dev", "demo", *extra], **wanted_outcome))
         if wanted("chain"):
             note(step("chain", [sys.executable, "scripts/chain.py"], expect=[" checks passed, 0 failed"]))
+        if wanted("grpc_client"):
+            note(step("grpc_client", [sys.executable, "scripts/grpc_client.py"], expect=[" checks passed, 0 failed"]))
         if by_name_or_all("interop"):
             note(interop())
 
