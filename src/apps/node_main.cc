@@ -64,12 +64,17 @@ int run_node(const node::LoadedConfig& loaded, const NodeProgram& program) {
   log::info("{} {}", program.name, version_text());
   OsRng rng;
   runtime::ThreadLoop loop;
-  auto started = node::Node::start(loaded.config, loop, rng, extension.get());
+  runtime::Event stop(loop);
+  bool faulted = false;
+  auto started = node::Node::start(loaded.config, loop, rng, extension.get(), [&](const Error& fault) {
+    log::error("this node ends: {}", fault.message);
+    faulted = true;
+    stop.set();
+  });
   if (!started) {
     log::error("cannot start: {}", started.error().message);
     return 1;
   }
-  runtime::Event stop(loop);
   std::jthread waiter([&] {
     int signal_number = 0;
     sigwait(&signals, &signal_number);
@@ -77,7 +82,7 @@ int run_node(const node::LoadedConfig& loaded, const NodeProgram& program) {
   });
   loop.run(serve(**started, stop));
   started->reset();
-  return 0;
+  return faulted ? 1 : 0;
 }
 
 }  // namespace

@@ -75,12 +75,14 @@ Result<transport::Config> transport_config(const Config& config) {
 }  // namespace
 
 struct Node::Impl {
-  Impl(const Config& c, runtime::Loop& l, Rng& r, Extension* e) : config(c), loop(l), rng(r), extension(e) {}
+  Impl(const Config& c, runtime::Loop& l, Rng& r, Extension* e, OnFault f)
+      : config(c), loop(l), rng(r), extension(e), on_fault(std::move(f)) {}
 
   const Config config;
   runtime::Loop& loop;
   Rng& rng;
   Extension* extension;
+  OnFault on_fault;
 
   // In order of construction; destroyed from below.
   std::unique_ptr<store::FileVault> private_vault, public_vault;
@@ -122,6 +124,9 @@ Status Node::Impl::open_storage() {
   options.file = config.journal_path;
   options.if_missing =
       worked_before ? store::JournalOptions::IfMissing::refuse : store::JournalOptions::IfMissing::create;
+  options.on_fault = [&loop = loop, report = on_fault](const Error& error) {
+    loop.post([report, error] { report(error); });
+  };
   WITAN_ASSIGN(journal, store::SqliteJournal::open(options, loop));
   return {};
 }
@@ -172,8 +177,9 @@ Status Node::Impl::serve() {
   return {};
 }
 
-Result<std::unique_ptr<Node>> Node::start(const Config& config, runtime::Loop& loop, Rng& rng, Extension* extension) {
-  auto impl = std::make_unique<Impl>(config, loop, rng, extension);
+Result<std::unique_ptr<Node>> Node::start(const Config& config, runtime::Loop& loop, Rng& rng, Extension* extension,
+                                          OnFault on_fault) {
+  auto impl = std::make_unique<Impl>(config, loop, rng, extension, std::move(on_fault));
   WITAN_TRY(impl->open_storage());
   WITAN_TRY(impl->open_channels());
   WITAN_TRY(impl->serve());

@@ -1,6 +1,7 @@
 // One party: vaults, journal, channels, services (service.md 9).
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "base/rng.h"
@@ -13,9 +14,13 @@ class Extension;
 
 class Node {
  public:
+  /// Called on the loop thread when the node can only be restarted (a fault of the journal's disk).
+  using OnFault = std::function<void(const Error&)>;
+
   /// Opens everything, verifies public against private storage, takes up interrupted work and serves. Called before the
   /// loop runs. `extension` is null in production. Errors say what to do.
-  static Result<std::unique_ptr<Node>> start(const Config& config, runtime::Loop& loop, Rng& rng, Extension* extension);
+  static Result<std::unique_ptr<Node>> start(const Config& config, runtime::Loop& loop, Rng& rng, Extension* extension,
+                                             OnFault on_fault);
   ~Node();
 
   /// Refuses new calls, lets running ones end for `grace`, then closes everything else. On the loop thread, while it runs.

@@ -28,6 +28,19 @@ std::string roles(runtime::RoleSet set) {
 
 }  // namespace
 
+/// A result that is evicted takes the shares that were sent for it along: no peer finds them any more.
+PublicDecryptor::PublicDecryptor(Core& core) : core_(core), started_(core.loop.now()), blocks_(core.journal) {
+  core.requests.set_on_evict([&journal = core.journal](const RawId& id) {
+    std::vector<runtime::Change> changes;
+    auto change = protocols::forget_message(journal, RequestId(id));
+    if (!change)
+      log::error("public decryption {}: what was sent for it stays: {}", to_hex(id), change.error().message);
+    else if (*change)
+      changes.push_back(**std::move(change));
+    return changes;
+  });
+}
+
 /// All checks of service.md 5.2, in its order; nothing is changed.
 Task<Result<PublicDecryptor::Checked>> PublicDecryptor::check(Request request) {
   Checked out;
@@ -149,7 +162,7 @@ Task<Result<Bytes>> PublicDecryptor::decrypt(const Checked& checked,
   std::size_t blocks = 0;
   for (const auto& ciphertext : job.ciphertexts) blocks += ciphertext.blocks.size();
   blocks_decrypted_ += blocks;
-  counters.push_back((co_await ok(blocks_.add(fields.key, fields.epoch, blocks))).change);
+  if (counters.empty()) counters.push_back((co_await ok(blocks_.add(fields.key, fields.epoch, blocks))).change);
   const bool catching_up = resumed || core_.loop.now() < started_ + kCatchUp;
   protocols::DecryptionParty party{
       core_.router,

@@ -17,7 +17,7 @@ struct DecryptionNotes {
 
 class PublicDecryptor {
  public:
-  explicit PublicDecryptor(Core& core) : core_(core), started_(core.loop.now()), blocks_(core.journal) {}
+  explicit PublicDecryptor(Core& core);
 
   /// PublicDecrypt: returns once the request is durably recorded, then works on in the background.
   runtime::Task<Status> accept(api::PublicDecryptionRequest request);

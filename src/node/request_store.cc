@@ -18,6 +18,11 @@ constexpr const char* kBodies = "request_bodies";
 constexpr std::size_t kMaxResultBytes = 64u << 20;
 constexpr std::size_t kMaxErrorBytes = 4096;
 
+/// Of a commit: the disk is full, or too many wait for it.
+bool may_pass(const Error& error) {
+  return error.code == Code::unavailable || error.code == Code::resource_exhausted;
+}
+
 bool is_decryption(RequestKind kind) {
   return kind == RequestKind::public_decryption;
 }
@@ -170,6 +175,7 @@ Task<Status> RequestStore::insert(RequestKind kind, RawId id, ByteArray<32> cont
     record.content_digest = evicted->entry.content_digest;
     record.sequence = evicted->entry.sequence;
     changes.push_back({Change::Kind::put, kRequests, journal_key(evicted->key), encode(record)});
+    std::ranges::move(on_evict_(evicted->key.second), std::back_inserter(changes));
   }
   Entry entry;
   entry.content_digest = content_digest;
@@ -212,7 +218,14 @@ Task<Status> RequestStore::settle(Key key, RequestState state, Bytes result, std
   changes.push_back({Change::Kind::erase, kBodies, journal_key(key), {}});
   std::ranges::move(extra, std::back_inserter(changes));
 
-  Status committed = co_await journal_.commit(std::move(changes));
+  Status committed = co_await journal_.commit(changes);
+  for (auto pause = kFirstPause; !committed && may_pass(committed.error());
+       pause = std::min(2 * pause, kLongestPause)) {
+    log::error("the outcome of the {} cannot be recorded, next try in {} s: {}", name_of(key.first, key.second),
+               pause.count(), committed.error().message);
+    co_await loop_.sleep_for(pause);
+    committed = co_await journal_.commit(changes);
+  }
   Entry& entry = entries_.at(key);
   const auto finished = entry.finished;
   entry.settling = false;

@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -44,14 +45,22 @@ struct RequestSummary {
   std::string error;  // of a failed one
 };
 
+/// Between tries while the disk is full: doubled from the first to the longest.
+inline constexpr auto kFirstPause = std::chrono::seconds(1), kLongestPause = std::chrono::seconds(30);
+
 struct StoreLimits {
   std::size_t dec_capacity = 10000;  // decryptions kept for polling, pending and finished ones
   std::size_t min_dec_cache = 6000;  // of them, finished ones that a new request never evicts
 };
 
+/// What else leaves the journal together with the result of an evicted decryption.
+using OnEvict = std::function<std::vector<runtime::Change>(const RawId& id)>;
+
 class RequestStore {
  public:
   RequestStore(runtime::Journal& journal, runtime::Loop& loop, StoreLimits limits);
+
+  void set_on_evict(OnEvict hook) { on_evict_ = std::move(hook); }
 
   /// Reads the journal. Returns what was pending, oldest first.
   Result<std::vector<InterruptedRequest>> load();
@@ -61,8 +70,8 @@ class RequestStore {
   runtime::Task<Status> insert(RequestKind kind, RawId id, ByteArray<32> content_digest, Bytes body,
                                std::vector<runtime::Change> extra = {});
 
-  /// Records the outcome, durably, together with `extra`, and wakes whoever waits. On a journal error the request stays
-  /// pending and the error is returned.
+  /// Records the outcome, durably, together with `extra`, and wakes whoever waits. While the disk is full the request stays
+  /// pending and this is tried again. Other errors of the journal are returned, and the request stays pending.
   runtime::Task<Status> finish(RequestKind kind, RawId id, Bytes result, std::vector<runtime::Change> extra = {});
   runtime::Task<Status> fail_request(RequestKind kind, RawId id, Error error, std::vector<runtime::Change> extra = {});
 
@@ -111,6 +120,7 @@ class RequestStore {
   runtime::Journal& journal_;
   runtime::Loop& loop_;
   StoreLimits limits_;
+  OnEvict on_evict_ = [](const RawId&) { return std::vector<runtime::Change>{}; };
   std::uint64_t next_sequence_ = 1;
   std::map<Key, Entry> entries_;                         // pending, and finished ones that can be polled
   std::map<std::uint64_t, RawId> finished_decryptions_;  // by sequence: the oldest is evicted first

@@ -42,10 +42,15 @@ Result<SessionRecord> SessionRecord::decode(ByteView record) {
   return out;
 }
 
-runtime::Change forget_message(SessionId session, const crypto::Digest& contexts) {
-  const auto id = session.bytes();
-  return {runtime::Change::Kind::put, kSessionsTable, Bytes(id.begin(), id.end()),
-          SessionRecord{contexts, {}}.encode()};
+Result<std::optional<runtime::Change>> forget_message(const runtime::Journal& journal, const RequestId& request) {
+  const auto id = crypto::session_id(request.bytes(), crypto::SessionKind::public_decryption, 0, 0).bytes();
+  WITAN_ASSIGN(const auto stored, journal.get(kSessionsTable, id));
+  if (!stored) return std::optional<runtime::Change>{};
+  WITAN_ASSIGN(auto record, SessionRecord::decode(*stored));
+  if (record.message.empty()) return std::optional<runtime::Change>{};
+  record.message.clear();
+  return std::optional<runtime::Change>{
+      {runtime::Change::Kind::put, kSessionsTable, Bytes(id.begin(), id.end()), record.encode()}};
 }
 
 runtime::Task<runtime::SentLookup> JournalSentStore::find(SessionId session, runtime::Step step, Role) {

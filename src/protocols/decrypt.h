@@ -82,8 +82,9 @@ struct SessionRecord {
   static Result<SessionRecord> decode(ByteView record);
 };
 
-/// Replaces a session's record by one without the message; the binding stays for ever.
-runtime::Change forget_message(SessionId session, const crypto::Digest& contexts);
+/// Replaces the record of a request's session by one without the message, which nobody can ask for afterwards; the binding
+/// stays for ever. Nothing if there is no message. Error: that of the journal, data_loss.
+Result<std::optional<runtime::Change>> forget_message(const runtime::Journal& journal, const RequestId& request);
 
 /// Rules of the protocol; tests replace single ones and must then see a violation (see mpc::OpeningRules).
 struct DecryptionRules : mpc::OpeningRules {

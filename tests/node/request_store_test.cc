@@ -177,12 +177,52 @@ TEST_F(RequestStoreTest, AFailingJournalChangesNothing) {
   EXPECT_EQ(insert(kDecryption, 5).error().code, Code::unavailable);
   EXPECT_EQ(store->state(kDecryption, id(5)), std::nullopt);
   EXPECT_EQ(result(kDecryption, 1).value(), Bytes{42}) << "what would have made room is still there";
-  EXPECT_EQ(finish(kDecryption, 4).error().code, Code::unavailable);
-  EXPECT_EQ(store->state(kDecryption, id(4)), RequestState::pending);
   disk.fails_after_commits = ~std::uint64_t{0};
   EXPECT_TRUE(finish(kDecryption, 4));
   EXPECT_TRUE(insert(kDecryption, 5));
   EXPECT_EQ(result(kDecryption, 1).error().code, Code::not_found);
+}
+
+// While the disk is full an outcome waits; it is recorded, and pollers are woken, when there is space again.
+TEST_F(RequestStoreTest, AnOutcomeIsRecordedWhenTheDiskHasSpaceAgain) {
+  ASSERT_TRUE(insert(kDecryption, 1));
+  disk.fails_after_commits = disk.commits;
+  std::optional<Status> finished;
+  runtime::TaskScope scope(loop);
+  scope.spawn([](RequestStore& requests, std::optional<Status>& out) -> runtime::Task<void> {
+    out = co_await requests.finish(kDecryption, id(1), {42});
+  }(*store, finished));
+  loop.advance(1h);
+  EXPECT_FALSE(finished);
+  EXPECT_EQ(store->state(kDecryption, id(1)), RequestState::pending);
+  EXPECT_EQ(result(kDecryption, 1).error().code, Code::unavailable);
+  EXPECT_EQ(finish(kDecryption, 1).error().code, Code::internal) << "its outcome is on the way";
+  disk.fails_after_commits = ~std::uint64_t{0};
+  loop.advance(31s);
+  ASSERT_TRUE(finished);
+  EXPECT_TRUE(*finished);
+  EXPECT_EQ(result(kDecryption, 1).value(), Bytes{42});
+  restart();
+  EXPECT_EQ(result(kDecryption, 1).value(), Bytes{42});
+}
+
+// What a decryption sent goes with its result; the binding of its session stays.
+TEST_F(RequestStoreTest, AnEvictedResultTakesAlongWhatTheHookNames) {
+  std::vector<RawId> evicted;
+  store->set_on_evict([&](const RawId& gone) {
+    evicted.push_back(gone);
+    return std::vector<runtime::Change>{{runtime::Change::Kind::erase, "sessions", {gone[31]}, {}}};
+  });
+  for (const std::uint8_t number : Bytes{1, 2, 3, 4}) {
+    disk.tables["sessions"][{number}] = {9};
+    ASSERT_TRUE(insert(kDecryption, number));
+    ASSERT_TRUE(finish(kDecryption, number));
+  }
+  EXPECT_TRUE(evicted.empty());
+  ASSERT_TRUE(insert(kDecryption, 5));
+  EXPECT_EQ(evicted, std::vector{id(1)});
+  EXPECT_FALSE(disk.tables["sessions"].contains({1}));
+  EXPECT_TRUE(disk.tables["sessions"].contains({2}));
 }
 
 TEST_F(RequestStoreTest, ADamagedRecordStopsTheStart) {

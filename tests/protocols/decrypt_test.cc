@@ -414,6 +414,30 @@ TEST(Decrypt, IsRepeatedAfterAFailureWithTheSameMessage) {
 }
 
 // tests/data/threshold-tfhe/noiseflood_vectors.json: the context rule.
+TEST(SessionRecords, AForgottenMessageIsGoneAndTheBindingStays) {
+  runtime::VirtualLoop loop;
+  runtime::FakeDisk disk;
+  runtime::FakeJournal journal(loop, disk);
+  const RequestId request = test::request_id(3);
+  EXPECT_EQ(forget_message(journal, request).value(), std::nullopt);
+  const auto id = crypto::session_id(request.bytes(), crypto::SessionKind::public_decryption, 0, 0);
+  const SessionRecord record{{7}, Bytes(1000, 5)};
+  const auto raw = id.bytes();
+  std::vector<runtime::Change> bound = {
+      {runtime::Change::Kind::put_new, kSessionsTable, Bytes(raw.begin(), raw.end()), record.encode()}};
+  ASSERT_TRUE(loop.run(journal.commit(std::move(bound))));
+  JournalSentStore sent(journal);
+  EXPECT_EQ(loop.run(sent.find(id, kDecryptShares, Role(2))).kind, runtime::SentLookup::Kind::found);
+  const auto change = forget_message(journal, request).value();
+  ASSERT_TRUE(change);
+  ASSERT_TRUE(loop.run(journal.commit(std::vector{*change})));
+  EXPECT_EQ(loop.run(sent.find(id, kDecryptShares, Role(2))).kind, runtime::SentLookup::Kind::finished);
+  const auto left = SessionRecord::decode(journal.get(kSessionsTable, id.bytes()).value().value()).value();
+  EXPECT_EQ(left.contexts, record.contexts);
+  EXPECT_TRUE(left.message.empty());
+  EXPECT_EQ(forget_message(journal, request).value(), std::nullopt) << "nothing is left to forget";
+}
+
 TEST(MaskContext, IsTheHashOfTheVectors) {
   const auto vectors = witan::test::read_json("threshold-tfhe/noiseflood_vectors.json");
   for (const auto& e : vectors) {

@@ -88,8 +88,8 @@ class Waiter final : public runtime::Runnable {
 /// What the writer thread does to the database. Knows no queue and no loop.
 class GroupWriter {
  public:
-  static Result<GroupWriter> make(Database database) {
-    GroupWriter writer(std::move(database));
+  static Result<GroupWriter> make(Database database, std::function<void(const Error&)> on_fault) {
+    GroupWriter writer(std::move(database), std::move(on_fault));
     const std::string insert = "INSERT INTO record(table_name, key, value, crc32c) VALUES(?1, ?2, ?3, ?4)";
     WITAN_ASSIGN(writer.put_new_, writer.db_.prepare(insert.c_str()));
     const std::string replace = " ON CONFLICT DO UPDATE SET value = excluded.value, crc32c = excluded.crc32c";
@@ -133,7 +133,8 @@ class GroupWriter {
   void watch_log() { db_.report_log_pages(log_pages_); }  // keeps a pointer: call it at the final address
 
  private:
-  explicit GroupWriter(Database database) : db_(std::move(database)) {}
+  GroupWriter(Database database, std::function<void(const Error&)> on_fault)
+      : db_(std::move(database)), on_fault_(std::move(on_fault)) {}
 
   void fail_all(Group& group) {
     for (TicketPtr& ticket : group) ticket->result = fail(broken_ ? *broken_ : transaction_error_);
@@ -149,7 +150,7 @@ class GroupWriter {
   }
 
   bool give_up() {
-    if (db_.in_transaction() && !run(rollback_) && !broken_) broken_ = transaction_error_;
+    if (db_.in_transaction() && !run(rollback_) && !broken_) stop(transaction_error_);
     return false;
   }
 
@@ -214,12 +215,18 @@ class GroupWriter {
       return Error{Code::unavailable, "another program holds the journal's write lock: " + error.message};
     if (!broken_) {
       log::error("journal: stopped after a fault: {}", error.message);
-      broken_ = Error{error.code, "the journal stopped after a fault of the disk, restart the node: " + error.message};
+      stop({error.code, "the journal stopped after a fault of the disk, restart the node: " + error.message});
     }
     return *broken_;
   }
 
+  void stop(Error error) {
+    broken_ = std::move(error);
+    on_fault_(*broken_);
+  }
+
   Database db_;
+  std::function<void(const Error&)> on_fault_;
   Statement put_, put_new_, erase_, begin_, commit_, rollback_, savepoint_, release_, undo_;
   Error transaction_error_{Code::internal, ""};
   std::optional<Error> broken_;
@@ -362,7 +369,7 @@ SqliteJournal::~SqliteJournal() = default;
 
 Result<std::unique_ptr<SqliteJournal>> SqliteJournal::open(JournalOptions options, runtime::Loop& loop) {
   WITAN_ASSIGN(JournalFile file, open_journal_file(options));
-  WITAN_ASSIGN(GroupWriter writer, GroupWriter::make(std::move(file.writer)));
+  WITAN_ASSIGN(GroupWriter writer, GroupWriter::make(std::move(file.writer), options.on_fault));
   WITAN_ASSIGN(Statement get,
                file.reader.prepare("SELECT value, crc32c FROM record WHERE table_name = ?1 AND key = ?2"));
   return std::unique_ptr<SqliteJournal>(new SqliteJournal(std::make_unique<Impl>(

@@ -17,6 +17,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <functional>
 #include <memory>
 
 #include "runtime/journal.h"
@@ -38,6 +39,9 @@ struct JournalOptions {
   std::size_t max_queued_bytes = std::size_t{256} << 20;  // keys and values waiting for the writer
   std::size_t max_group_commits = 1024;                   // commits that share one transaction
   std::size_t max_group_bytes = std::size_t{32} << 20;    // a single larger commit is a group of its own
+
+  /// Called once, by the writer thread, when a fault of the disk has stopped the journal: only a restart helps.
+  std::function<void(const Error&)> on_fault = [](const Error&) {};
 };
 
 class SqliteJournal final : public runtime::Journal {

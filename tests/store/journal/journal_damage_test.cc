@@ -17,6 +17,7 @@ namespace {
 using namespace test;
 using runtime::ThreadLoop;
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 namespace fs = std::filesystem;
 
@@ -49,7 +50,9 @@ class JournalDamageTest : public ::testing::Test {
     write_file(log_, log);
   }
 
-  Result<std::unique_ptr<SqliteJournal>> open() { return SqliteJournal::open({.file = file_}, loop_); }
+  Result<std::unique_ptr<SqliteJournal>> open(std::function<void(const Error&)> on_fault = [](const Error&) {}) {
+    return SqliteJournal::open({.file = file_, .on_fault = std::move(on_fault)}, loop_);
+  }
 
   void expect_data_loss(std::string_view what) {
     const Bytes before = witan::test::read_file(file_);
@@ -315,17 +318,20 @@ TEST_F(JournalFaultTest, ACommitThatFillsTheDiskDoesNotFailItsNeighbours) {
 }
 
 TEST_F(JournalFaultTest, AFaultOfTheDiskStopsTheJournalUntilARestart) {
-  auto journal = open();
+  std::vector<std::string> faults;  // the writer thread fills it before it posts the result of the commit
+  auto journal = open([&](const Error& fault) { faults.push_back(fault.message); });
   ASSERT_TRUE(journal);
   ASSERT_TRUE(loop_.run((*journal)->commit(changes(put("t", "before", "v")))));
   fault_errno = EIO;
   const Status broken = loop_.run((*journal)->commit(changes(put("t", "during", "v"))));
   ASSERT_FALSE(broken);
   EXPECT_EQ(broken.error().code, Code::unavailable);
+  EXPECT_THAT(faults, ElementsAre(HasSubstr("restart the node")));
   fault_errno = 0;
   const Status still = loop_.run((*journal)->commit(changes(put("t", "after", "v"))));
   ASSERT_FALSE(still);
   EXPECT_THAT(still.error().message, HasSubstr("restart the node"));
+  EXPECT_EQ(faults.size(), 1u) << "told once";
   EXPECT_EQ(value_of(**journal, "t", "before"), "v") << "reading goes on";
   journal->reset();
   journal = open();
