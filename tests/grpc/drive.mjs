@@ -4,23 +4,11 @@
 // One line per check; ends with "grpc: N checks passed, N failed".
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { readFileSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import grpc from '@grpc/grpc-js';
-import loader from '@grpc/proto-loader';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { all, codes, domain, encrypt, id, kTypes, number, partiesOf, polled, rid } from './client.mjs';
 
 const [dealing, production, witan] = process.argv.slice(2);
-const kProtos = join(dirname(fileURLToPath(import.meta.url)), '../../proto');
-const load = (file) =>
-  grpc.loadPackageDefinition(
-    loader.loadSync(file, { includeDirs: [kProtos], keepCase: true, longs: String, enums: String, bytes: Buffer, defaults: true }),
-  );
-const kms = load('kms-service-insecure.v1.proto').kms_service.v1;
-const meta = load('metastore-status.v1.proto').metastore_status.v1;
-const health = load('grpc-health.v1.proto').grpc.health.v1;
-const kLimits = { 'grpc.max_receive_message_length': 1 << 28, 'grpc.max_send_message_length': 1 << 28 };
-
 let passed = 0;
 let failed = 0;
 const check = (good, what) => {
@@ -28,67 +16,8 @@ const check = (good, what) => {
   console.log(`${good ? 'ok  ' : 'FAIL'} ${what}`);
 };
 
-/// A client of one party: call(method, request) gives {code, value, text}.
-function party(address) {
-  const stubs = [kms.CoreServiceEndpoint, meta.MetaStoreStatusService, health.Health].map(
-    (Service) => new Service(address, grpc.credentials.createInsecure(), kLimits),
-  );
-  const call = (method, request = {}, options = {}) =>
-    new Promise((resolve) => {
-      const stub = stubs.find((candidate) => candidate[method]);
-      const deadline = Date.now() + (options.seconds ?? 120) * 1000;
-      stub[method](request, { deadline }, (error, value) =>
-        resolve(error ? { code: grpc.status[error.code], text: error.details } : { code: 'OK', value, text: '' }),
-      );
-    });
-  /// The bytes of a request as they are, to any method.
-  const raw = (method, bytes) =>
-    new Promise((resolve) => {
-      const deadline = Date.now() + 60_000;
-      stubs[0].makeUnaryRequest(method, (b) => b, (b) => b, bytes, { deadline }, (error, value) =>
-        resolve(error ? { code: grpc.status[error.code], text: error.details } : { code: 'OK', value, text: '' }),
-      );
-    });
-  const watch = (service) =>
-    new Promise((resolve) => {
-      const stream = stubs[2].Watch({ service });
-      stream.on('data', (value) => {
-        resolve(value.status);
-        stream.cancel();
-      });
-      stream.on('error', (error) => resolve(error.code));
-    });
-  return { call, raw, watch, close: () => stubs.forEach((stub) => stub.close()) };
-}
-const partiesOf = (folder) =>
-  JSON.parse(readFileSync(join(folder, 'committee.json'))).parties.map((entry) => ({
-    ...entry,
-    ...party(`127.0.0.1:${entry.service_port}`),
-    publicVault: join(folder, `party-${entry.id}`, 'vault', `PUB-p${entry.id}`),
-  }));
-
-async function polled(call, attempts = 600) {
-  for (let i = 0; i < attempts; ++i) {
-    const answer = await call();
-    if (answer.code !== 'UNAVAILABLE') return answer;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  return { code: 'STILL UNAVAILABLE' };
-}
-
-const id = (type) => Buffer.concat([Buffer.from([type]), randomBytes(31)]).toString('hex');
-const rid = (hex) => ({ request_id: hex });
-const domain = {
-  name: 'Decryption',
-  version: '1',
-  chain_id: Buffer.from('d431', 'hex'),
-  verifying_contract: '0x5ffdaAB0373E62E2ea2944776209aEf29E631A64',
-};
 const kWrongChecksum = '0x5ffdaAB0373E62E2ea2944776209aEf29E631A65';
 const digestOf = (bytes) => createHash('shake256', { outputLength: 32 }).update('PDAT_KEY').update(bytes).digest();
-const number = ({ bytes }) => BigInt('0x' + (Buffer.from(bytes).reverse().toString('hex') || '0'));
-const all = (parties, f) => Promise.all(parties.map(f));
-const codes = (answers) => [...new Set(answers.map(({ code }) => code))].join(',');
 /// With (path, value) pairs in place of what `base` has; undefined removes.
 const altered = (base, ...changes) => {
   const out = structuredClone(base);
@@ -221,16 +150,6 @@ async function keyGeneration(epoch) {
   return key;
 }
 
-const kTypes = { bool: 0, u8: 2, u16: 3, u32: 4, u64: 5, u128: 6, address: 7, u256: 8 };
-function encrypt(key, type, value, format) {
-  const file = join(dealing, `${type}.ct`);
-  execFileSync(witan, ['encrypt', '--dir', dealing, '--key', key, '--type', type, '--value', `${value}`, '--format', format, '--out', file]);
-  const ciphertext = readFileSync(file);
-  rmSync(file);
-  const name = { 'big-compressed': 'BigCompressed', 'big-expanded': 'BigExpanded', 'small-compressed': 'SmallCompressed', 'small-expanded': 'SmallExpanded' }[format];
-  return { ciphertext, fhe_type: kTypes[type], external_handle: createHash('sha256').update(ciphertext).digest(), ciphertext_format: name };
-}
-
 async function decryption(key, epoch) {
   const values = [
     ['bool', 1n, 'big-compressed'],
@@ -239,7 +158,7 @@ async function decryption(key, epoch) {
     ['u128', 1n << 127n, 'small-compressed'],
     ['u256', (1n << 255n) + 11n, 'big-compressed'],
   ];
-  const ciphertexts = values.map(([type, value, format]) => encrypt(key, type, type === 'bool' ? 'true' : value, format));
+  const ciphertexts = values.map(([type, value, format]) => encrypt(witan, dealing, key, type, type === 'bool' ? 'true' : value, format));
   const request = { request_id: rid(id(1)), ciphertexts, key_id: rid(key), domain, epoch_id: rid(epoch), extra_data: Buffer.from([0]), signing_schemes: ['ED25519'] };
   const small = altered(request, ['ciphertexts', ciphertexts.slice(0, 1)]);
   const other = id(1);
