@@ -85,8 +85,8 @@ def seeds(name):
     elif name == "journal":
         file = TREE / "seed.db"
         file.unlink(missing_ok=True)
-        sql = ("PRAGMA application_id=1465142858; PRAGMA user_version=1; CREATE TABLE record(table_name TEXT, key BLOB, "
-               "value BLOB, crc32c INTEGER, PRIMARY KEY(table_name, key)) WITHOUT ROWID;")
+        sql = ("PRAGMA application_id=1465142858; PRAGMA user_version=1; CREATE TABLE record(table_name TEXT NOT NULL, "
+               "key BLOB NOT NULL, value BLOB NOT NULL, crc32c INTEGER NOT NULL, PRIMARY KEY(table_name, key)) STRICT, WITHOUT ROWID;")
         subprocess.run(["sqlite3", str(file), sql], check=True)
         yield "journal.db", file.read_bytes()
 

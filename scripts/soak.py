@@ -34,7 +34,8 @@ def main():
     witan = lambda *words: run(program, *words)
     shutil.copytree(arguments.bin, folder / "bin")
     try:
-        witan("committee", "up", "--dir", committee, "--test-nodes")
+        # Ports apart from those that other committees take first: here nodes are down at times, and their ports look free.
+        witan("committee", "up", "--dir", committee, "--test-nodes", "--base-port", "26000")
         witan("committee", "down", "--dir", committee)
         for config in pathlib.Path(committee).glob("party-*/node.toml"):
             config.write_text(config.read_text().replace("[threshold]\n", "[threshold]\n" + CACHE))

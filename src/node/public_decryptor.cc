@@ -30,15 +30,7 @@ std::string roles(runtime::RoleSet set) {
 
 /// A result that is evicted takes the shares that were sent for it along: no peer finds them any more.
 PublicDecryptor::PublicDecryptor(Core& core) : core_(core), started_(core.loop.now()), blocks_(core.journal) {
-  core.requests.set_on_evict([&journal = core.journal](const RawId& id) {
-    std::vector<runtime::Change> changes;
-    auto change = protocols::forget_message(journal, RequestId(id));
-    if (!change)
-      log::error("public decryption {}: what was sent for it stays: {}", to_hex(id), change.error().message);
-    else if (*change)
-      changes.push_back(**std::move(change));
-    return changes;
-  });
+  core.requests.set_on_evict([](const RawId& id) { return std::vector{protocols::forget_message(RequestId(id))}; });
 }
 
 /// All checks of service.md 5.2, in its order; nothing is changed.

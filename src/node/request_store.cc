@@ -15,7 +15,7 @@ namespace {
 
 constexpr const char* kRequests = "requests";
 constexpr const char* kBodies = "request_bodies";
-constexpr std::size_t kMaxResultBytes = 64u << 20;
+constexpr const char* kResults = "request_results";
 constexpr std::size_t kMaxErrorBytes = 4096;
 
 /// Of a commit: the disk is full, or too many wait for it.
@@ -56,7 +56,7 @@ Bytes RequestStore::journal_key(const Key& key) {
 
 Bytes RequestStore::encode(const Entry& entry) {
   Writer writer;
-  writer.u8(static_cast<std::uint8_t>(entry.state)).raw(entry.content_digest).u64(entry.sequence).bytes(entry.result);
+  writer.u8(static_cast<std::uint8_t>(entry.state)).raw(entry.content_digest).u64(entry.sequence);
   writer.u8(entry.error ? static_cast<std::uint8_t>(entry.error->code) : 0);
   writer.text(entry.error ? entry.error->message.substr(0, kMaxErrorBytes) : "");
   return writer.take();
@@ -69,7 +69,6 @@ Result<RequestStore::Entry> RequestStore::decode(ByteView record) {
   entry.state = static_cast<RequestState>(state);
   entry.content_digest = reader.array<32>();
   entry.sequence = reader.u64();
-  entry.result = reader.take_bytes(kMaxResultBytes);
   const std::uint8_t code = reader.u8();
   std::string message = reader.text(kMaxErrorBytes);
   if (code > static_cast<std::uint8_t>(Code::unauthenticated) || state < 1 || state > 5) reader.mark_failed();
@@ -104,7 +103,12 @@ Result<std::vector<InterruptedRequest>> RequestStore::load() {
   WITAN_TRY(status);
 
   std::map<std::uint64_t, InterruptedRequest> pending;
-  for (const auto& [key, entry] : entries_) {
+  for (auto& [key, entry] : entries_) {
+    if (entry.state == RequestState::done) {
+      WITAN_ASSIGN(auto result, journal_.get(kResults, journal_key(key)));
+      if (!result) return fail(Code::data_loss, "the journal has no result of the {}", name_of(key.first, key.second));
+      entry.result = *std::move(result);
+    }
     if (entry.state != RequestState::pending) continue;
     WITAN_ASSIGN(auto body, journal_.get(kBodies, journal_key(key)));
     if (!body)
@@ -175,6 +179,7 @@ Task<Status> RequestStore::insert(RequestKind kind, RawId id, ByteArray<32> cont
     record.content_digest = evicted->entry.content_digest;
     record.sequence = evicted->entry.sequence;
     changes.push_back({Change::Kind::put, kRequests, journal_key(evicted->key), encode(record)});
+    changes.push_back({Change::Kind::erase, kResults, journal_key(evicted->key), {}});
     std::ranges::move(on_evict_(evicted->key.second), std::back_inserter(changes));
   }
   Entry entry;
@@ -216,6 +221,7 @@ Task<Status> RequestStore::settle(Key key, RequestState state, Bytes result, std
   std::vector<Change> changes;
   changes.push_back({Change::Kind::put, kRequests, journal_key(key), encode(settled)});
   changes.push_back({Change::Kind::erase, kBodies, journal_key(key), {}});
+  if (state == RequestState::done) changes.push_back({Change::Kind::put, kResults, journal_key(key), settled.result});
   std::ranges::move(extra, std::back_inserter(changes));
 
   Status committed = co_await journal_.commit(changes);
@@ -271,6 +277,7 @@ Task<Status> RequestStore::consume(RawId preprocessing, std::vector<Change> extr
   used.state = RequestState::deleted;
   used.result.clear();
   extra.push_back({Change::Kind::put, kRequests, journal_key(key), encode(used)});
+  extra.push_back({Change::Kind::erase, kResults, journal_key(key), {}});
   Status committed = co_await journal_.commit(std::move(extra));
   Entry& entry = entries_.at(key);
   entry.settling = false;

@@ -5,8 +5,10 @@
 //   done(preprocessing) --consume--> deleted
 //   failed(decryption) --insert with the same content--> pending
 //
-// Journal tables: `requests` key kind(1) || id(32) -> state, content digest, sequence, result or error;
-// `request_bodies` same key -> what is needed to do the request again, while it is pending.
+// Journal tables, all with the key kind(1) || id(32):
+//   requests         state, content digest, sequence, error; for ever (some 60 bytes when there was no error)
+//   request_bodies   what is needed to do the request again, while it is pending
+//   request_results  the result, until it is evicted or used
 #pragma once
 
 #include <chrono>

@@ -29,7 +29,7 @@ crypto::Digest mask_context(const KeyId& key, const SquashedCiphertext& cipherte
 }
 
 Bytes SessionRecord::encode() const {
-  return Writer().u8(1).raw(contexts).bytes(message).take();
+  return Writer().u8(1).raw(contexts).take();
 }
 
 Result<SessionRecord> SessionRecord::decode(ByteView record) {
@@ -37,31 +37,23 @@ Result<SessionRecord> SessionRecord::decode(ByteView record) {
   SessionRecord out;
   if (reader.u8() != 1) reader.mark_failed();
   out.contexts = reader.array<32>();
-  out.message = reader.take_bytes(runtime::kMaxPayloadBytes);
   WITAN_TRY(reader.finish("a record of the table sessions"));
   return out;
 }
 
-Result<std::optional<runtime::Change>> forget_message(const runtime::Journal& journal, const RequestId& request) {
+runtime::Change forget_message(const RequestId& request) {
   const auto id = crypto::session_id(request.bytes(), crypto::SessionKind::public_decryption, 0, 0).bytes();
-  WITAN_ASSIGN(const auto stored, journal.get(kSessionsTable, id));
-  if (!stored) return std::optional<runtime::Change>{};
-  WITAN_ASSIGN(auto record, SessionRecord::decode(*stored));
-  if (record.message.empty()) return std::optional<runtime::Change>{};
-  record.message.clear();
-  return std::optional<runtime::Change>{
-      {runtime::Change::Kind::put, kSessionsTable, Bytes(id.begin(), id.end()), record.encode()}};
+  return {runtime::Change::Kind::erase, kSentTable, Bytes(id.begin(), id.end()), {}};
 }
 
 runtime::Task<runtime::SentLookup> JournalSentStore::find(SessionId session, runtime::Step step, Role) {
+  using Kind = runtime::SentLookup::Kind;
   const auto id = session.bytes();
-  const auto stored = journal_.get(kSessionsTable, id);
-  if (!stored || !*stored) co_return runtime::SentLookup{};
-  auto record = SessionRecord::decode(**stored);
-  if (!record || record->message.empty() || step != kDecryptShares)
-    co_return runtime::SentLookup{.kind = runtime::SentLookup::Kind::finished, .payload = nullptr};
-  co_return runtime::SentLookup{.kind = runtime::SentLookup::Kind::found,
-                                .payload = runtime::make_payload(std::move(record->message))};
+  if (const auto bound = journal_.get(kSessionsTable, id); !bound || !*bound) co_return runtime::SentLookup{};
+  auto sent = journal_.get(kSentTable, id);
+  if (!sent || !*sent || step != kDecryptShares)
+    co_return runtime::SentLookup{.kind = Kind::finished, .payload = nullptr};
+  co_return runtime::SentLookup{.kind = Kind::found, .payload = runtime::make_payload(**std::move(sent))};
 }
 
 template class BasicPublicDecryption<DecryptionRules>;

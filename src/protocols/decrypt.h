@@ -71,20 +71,19 @@ struct Decrypted {
 };
 
 inline constexpr runtime::Step kDecryptShares = 1;
-inline constexpr const char* kSessionsTable = "sessions";  // sid (16 bytes) -> SessionRecord
+inline constexpr const char* kSessionsTable = "sessions";  // sid (16 bytes) -> SessionRecord, for ever
+inline constexpr const char* kSentTable = "sent";  // sid -> the own message, as long as the request's result is kept
 
-/// What the journal keeps of a session: the digest of its mask contexts, and the own message as long as it may be asked for.
+/// What a session is bound to: the digest of its mask contexts.
 struct SessionRecord {
   crypto::Digest contexts{};
-  Bytes message;  // empty: no longer kept
 
   Bytes encode() const;
   static Result<SessionRecord> decode(ByteView record);
 };
 
-/// Replaces the record of a request's session by one without the message, which nobody can ask for afterwards; the binding
-/// stays for ever. Nothing if there is no message. Error: that of the journal, data_loss.
-Result<std::optional<runtime::Change>> forget_message(const runtime::Journal& journal, const RequestId& request);
+/// Removes what was sent for a request: nobody can ask for it afterwards. What its session is bound to stays.
+runtime::Change forget_message(const RequestId& request);
 
 /// Rules of the protocol; tests replace single ones and must then see a violation (see mpc::OpeningRules).
 struct DecryptionRules : mpc::OpeningRules {

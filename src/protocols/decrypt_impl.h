@@ -67,9 +67,9 @@ template <class Rules>
 Task<Status> BasicPublicDecryption<Rules>::bind(const Bytes& message) {
   const auto id = session_id_.bytes();
   const Bytes key(id.begin(), id.end());
-  SessionRecord record{contexts_digest_, message};
   std::vector<runtime::Change> changes;
-  changes.push_back({runtime::Change::Kind::put_new, kSessionsTable, key, record.encode()});
+  changes.push_back({runtime::Change::Kind::put_new, kSessionsTable, key, SessionRecord{contexts_digest_}.encode()});
+  changes.push_back({runtime::Change::Kind::put, kSentTable, key, message});
   Status committed = co_await party_.journal.commit(std::move(changes));
   if (committed || committed.error().code != Code::already_exists) co_return committed;
 
@@ -81,7 +81,7 @@ Task<Status> BasicPublicDecryption<Rules>::bind(const Bytes& message) {
         Code::already_exists,
         "session {} of request {} was used for other ciphertexts or another key; an id names one content for ever",
         session_id_.hex(), job_->request.hex());
-  if (!earlier.message.empty() && earlier.message != message)
+  if (const auto sent = co_await ok(party_.journal.get(kSentTable, key)); sent && *sent != message)
     co_return fail(Code::internal, "session {} would send another message than before; nothing is sent",
                    session_id_.hex());
   co_return Status{};

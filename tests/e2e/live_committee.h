@@ -45,6 +45,14 @@ T must(Result<T> result) {
   if constexpr (!std::is_void_v<T>) return *std::move(result);
 }
 
+inline std::string read_text(const std::filesystem::path& file) {
+  const Bytes raw = must(cli::read_file(file));
+  return {raw.begin(), raw.end()};
+}
+inline void write_text(const std::filesystem::path& file, const std::string& text) {
+  must(cli::write_file(file, as_bytes(text)));
+}
+
 class LiveCommittee {
  public:
   explicit LiveCommittee(bool with_epoch = true) {

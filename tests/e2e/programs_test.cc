@@ -19,14 +19,6 @@ std::string program(const char* name) {
   return (programs() / name).string();
 }
 
-std::string read_text(const path& file) {
-  const Bytes raw = must(cli::read_file(file));
-  return {raw.begin(), raw.end()};
-}
-void write_text(const path& file, const std::string& text) {
-  must(cli::write_file(file, as_bytes(text)));
-}
-
 TEST(Production, HasNoInsecureSymbolsAndNoInsecureConfiguration) {
   const auto symbols = run({"nm", "-C", program("witan-node")});
   ASSERT_EQ(symbols.exit_code, 0);

@@ -143,6 +143,7 @@ TEST_F(RequestStoreTest, OldResultsMakeRoomAndTheirIdsStayUsed) {
   ASSERT_TRUE(insert(kDecryption, 5));  // the oldest goes
   for (int life = 0; life < 2; ++life) {
     EXPECT_EQ(result(kDecryption, 1).error().code, Code::not_found);
+    EXPECT_EQ(disk.tables["request_results"].size(), 2u) << "of 2 and 3";
     EXPECT_TRUE(result(kDecryption, 2));
     EXPECT_EQ(insert(kDecryption, 1, 1).error().code, Code::already_exists);
     EXPECT_THAT(insert(kDecryption, 1, 2).error().message, HasSubstr("other content"));
@@ -235,9 +236,16 @@ TEST_F(RequestStoreTest, ADamagedRecordStopsTheStart) {
     EXPECT_EQ(error().code, Code::data_loss) << size;
   }
   table.begin()->second = good;
+  const auto bodies = disk.tables.at("request_bodies");
   disk.tables.at("request_bodies").clear();
   EXPECT_EQ(error().code, Code::data_loss);
   EXPECT_THAT(error().message, HasSubstr("no body of the pending public decryption"));
+  disk.tables.at("request_bodies") = bodies;
+  ASSERT_TRUE(finish(kDecryption, 1));
+  EXPECT_TRUE(RequestStore(*journal, loop, {}).load());
+  disk.tables.at("request_results").clear();
+  EXPECT_EQ(error().code, Code::data_loss);
+  EXPECT_THAT(error().message, HasSubstr("no result of the public decryption"));
 }
 
 }  // namespace

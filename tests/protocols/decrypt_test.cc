@@ -419,23 +419,22 @@ TEST(SessionRecords, AForgottenMessageIsGoneAndTheBindingStays) {
   runtime::FakeDisk disk;
   runtime::FakeJournal journal(loop, disk);
   const RequestId request = test::request_id(3);
-  EXPECT_EQ(forget_message(journal, request).value(), std::nullopt);
   const auto id = crypto::session_id(request.bytes(), crypto::SessionKind::public_decryption, 0, 0);
-  const SessionRecord record{{7}, Bytes(1000, 5)};
   const auto raw = id.bytes();
-  std::vector<runtime::Change> bound = {
-      {runtime::Change::Kind::put_new, kSessionsTable, Bytes(raw.begin(), raw.end()), record.encode()}};
-  ASSERT_TRUE(loop.run(journal.commit(std::move(bound))));
+  const Bytes key(raw.begin(), raw.end()), message(1000, 5);
   JournalSentStore sent(journal);
-  EXPECT_EQ(loop.run(sent.find(id, kDecryptShares, Role(2))).kind, runtime::SentLookup::Kind::found);
-  const auto change = forget_message(journal, request).value();
-  ASSERT_TRUE(change);
-  ASSERT_TRUE(loop.run(journal.commit(std::vector{*change})));
-  EXPECT_EQ(loop.run(sent.find(id, kDecryptShares, Role(2))).kind, runtime::SentLookup::Kind::finished);
-  const auto left = SessionRecord::decode(journal.get(kSessionsTable, id.bytes()).value().value()).value();
-  EXPECT_EQ(left.contexts, record.contexts);
-  EXPECT_TRUE(left.message.empty());
-  EXPECT_EQ(forget_message(journal, request).value(), std::nullopt) << "nothing is left to forget";
+  const auto lookup = [&](runtime::Step step) { return loop.run(sent.find(id, step, Role(2))); };
+  using Kind = runtime::SentLookup::Kind;
+  EXPECT_EQ(lookup(kDecryptShares).kind, Kind::unknown);
+  disk.tables[kSessionsTable][key] = SessionRecord{{7}}.encode();
+  disk.tables[kSentTable][key] = message;
+  EXPECT_EQ(lookup(kDecryptShares).kind, Kind::found);
+  EXPECT_EQ(*lookup(kDecryptShares).payload, message);
+  EXPECT_EQ(lookup(kDecryptShares + 1).kind, Kind::finished);
+  ASSERT_TRUE(loop.run(journal.commit(std::vector{forget_message(request)})));
+  EXPECT_EQ(lookup(kDecryptShares).kind, Kind::finished);
+  EXPECT_TRUE(disk.tables[kSentTable].empty());
+  EXPECT_EQ(SessionRecord::decode(disk.tables[kSessionsTable][key]).value().contexts, crypto::Digest{7});
 }
 
 TEST(MaskContext, IsTheHashOfTheVectors) {

@@ -36,10 +36,11 @@ Error about(const fs::path& file, Error error) {
     error.message += fmt::format(
         ". Nothing was changed. Stop the node and restore {0} (with {0}-wal, if there is one) from a copy, or salvage "
         "what "
-        "is readable with: sqlite3 {0} .recover | sqlite3 NEW. Without its journal a node has forgotten which requests "
-        "it "
-        "has answered",
-        file.native());
+        "is readable with: sqlite3 {0} .dump | sqlite3 NEW && sqlite3 NEW 'PRAGMA application_id = {1}; PRAGMA "
+        "user_version = {2}; PRAGMA journal_mode = wal'. Without its journal a node has forgotten which requests it "
+        "has "
+        "answered",
+        file.native(), SqliteJournal::kApplicationId, SqliteJournal::kLayoutVersion);
   return std::move(error).within(fmt::format("journal {}", file.native()));
 }
 
@@ -60,7 +61,7 @@ Status initialise(const fs::path& file) {
   WITAN_TRY(db.execute(fmt::format("PRAGMA user_version = {}", SqliteJournal::kLayoutVersion).c_str()));
   WITAN_TRY(
       db.execute("CREATE TABLE record(table_name TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,"
-                 " crc32c INTEGER NOT NULL, PRIMARY KEY(table_name, key)) STRICT"));
+                 " crc32c INTEGER NOT NULL, PRIMARY KEY(table_name, key)) STRICT, WITHOUT ROWID"));
   WITAN_ASSIGN(const std::string mode, db.text("PRAGMA journal_mode = WAL"));
   if (mode != "wal")
     return fail(Code::unavailable, "its file system does not allow SQLite's WAL mode (network share?)");
@@ -99,6 +100,11 @@ Status find_or_create(const JournalOptions& options) {
   if (!S_ISREG(info.st_mode)) return fail(Code::failed_precondition, "it is not a regular file");
   if (info.st_size < kPageBytes)
     return fail(Code::data_loss, "it has {} bytes, less than the smallest journal", info.st_size);
+  // A crash may tear the last page while the log is moved into the file; then the log still has it.
+  std::error_code no_log;
+  const auto log_bytes = std::filesystem::file_size(options.file.native() + "-wal", no_log);
+  if (info.st_size % kPageBytes != 0 && (no_log || log_bytes == 0))
+    return fail(Code::data_loss, "it has {} bytes, which is no whole number of pages: it was cut", info.st_size);
   if ((info.st_mode & 077) != 0) {
     log::warn("journal {} was open to other users (mode {:o}); narrowed to 600", options.file.native(),
               info.st_mode & 0777);

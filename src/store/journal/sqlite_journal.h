@@ -12,6 +12,8 @@
 //
 //   record(table_name TEXT, key BLOB, value BLOB, crc32c INTEGER)   -- store/journal/record_check.h
 //
+// in one tree by (table_name, key): small records that stay do not lie between large ones that go.
+//
 // application_id is 'WTNJ' (0x57544e4a), user_version the version of this layout.
 #pragma once
 

@@ -59,7 +59,7 @@ class JournalDamageTest : public ::testing::Test {
     const auto journal = open();
     ASSERT_FALSE(journal) << what;
     EXPECT_EQ(journal.error().code, Code::data_loss) << what << ": " << journal.error().message;
-    EXPECT_THAT(journal.error().message, AllOf(HasSubstr(file_.string()), HasSubstr(".recover"))) << what;
+    EXPECT_THAT(journal.error().message, AllOf(HasSubstr(file_.string()), HasSubstr("sqlite3 NEW"))) << what;
     EXPECT_EQ(witan::test::read_file(file_), before) << what << ": the file was touched";
   }
 
