@@ -51,7 +51,7 @@ class SmallDisk {
     const std::vector<char> chunk(4096, 'x');
     while (out.write(chunk.data(), static_cast<std::streamsize>(chunk.size())).flush()) {
     }
-    struct statvfs left {};
+    struct statvfs left{};
     ASSERT_EQ(statvfs(folder_.c_str(), &left), 0);
     ASSERT_EQ(left.f_bavail, 0u);
   }
@@ -136,8 +136,8 @@ class MachineFaults : public testing::Test {
   }
   /// The node is started, must end by itself, and says this.
   static std::string refuses_to_start() {
-    const auto output = cli::run_process(
-        {live->committee.node_program.string(), "--config-file", party().config().string()}, 10s);
+    const auto output =
+        cli::run_process({live->committee.node_program.string(), "--config-file", party().config().string()}, 10s);
     EXPECT_TRUE(output) << "it started";
     if (!output) return "";
     EXPECT_EQ(output->exit_code, 1) << output->text;
@@ -175,7 +175,8 @@ TEST_F(MachineFaults, AFullDiskIsSaidAndWaitedFor) {
     signal_parties({2, 3}, SIGCONT);
     send(accepted, {2, 3});
     expect_right(accepted, kOthers);
-    const auto waiting = live->client(kVictim).get_public_decryption_result({accepted.hex()}, {.timeout = 5s, .stop = {}});
+    const auto waiting =
+        live->client(kVictim).get_public_decryption_result({accepted.hex()}, {.timeout = 5s, .stop = {}});
     ASSERT_FALSE(waiting);
     EXPECT_TRUE(waiting.error().code == Code::unavailable || waiting.error().code == Code::deadline_exceeded)
         << waiting.error().message;
@@ -264,7 +265,8 @@ TEST_F(MachineFaults, ADamagedJournalStopsTheStartAndTheAdviceWorks) {
   // A flipped bit in a record. (In a page that is free, or in the space that a record left, it would be no damage.)
   const Bytes content = must(cli::read_file(copy)), raw(known.bytes().begin(), known.bytes().end());
   int records = 0;
-  for (auto at = content.begin(); (at = std::search(at, content.end(), raw.begin(), raw.end())) != content.end(); ++at) {
+  for (auto at = content.begin(); (at = std::search(at, content.end(), raw.begin(), raw.end())) != content.end();
+       ++at) {
     Bytes bad = content;
     bad[static_cast<std::size_t>(at - content.begin()) + 17] ^= 4;
     must(cli::write_file(journal, bad));
@@ -349,14 +351,16 @@ TEST_F(MachineFaults, ASlowAndLossyLinkBetweenTwoNodes) {
     replace("listen_address = \"127.0.0.1\"", "listen_address = \"0.0.0.0\"");
     replace("listen_address = \"127.0.0.1\"", "listen_address = \"0.0.0.0\"");
     for (const cli::PartyInfo& peer : live->committee.parties)
-      replace("address = \"localhost\"", "address = \"" + peer.identity + "\"", config.find("party_id = " + std::to_string(peer.id) + "\n"));
+      replace("address = \"localhost\"", "address = \"" + peer.identity + "\"",
+              config.find("party_id = " + std::to_string(peer.id) + "\n"));
     write_text(each.config(), config);
   }
   const auto in_space = wrapped("in-space", R"(folder=$(dirname "$2")
 enter=
-case "$folder" in */party-4) enter="nsenter --net=/run/netns/)" + link.name() + R"(";; esac
+case "$folder" in */party-4) enter="nsenter --net=/run/netns/)" +
+                                                link.name() + R"(";; esac
 exec $enter unshare --mount sh -c 'mount --bind "$0" /etc/hosts && exec "$@"' "$folder/hosts" )" +
-                                                  live->committee.node_program.string() + " \"$@\"\n");
+                                                live->committee.node_program.string() + " \"$@\"\n");
   restart(kAll, in_space);
   const api::KmsClient far({.address = link.plain(4) + ":" + std::to_string(party().service_port), .timeout = 60s});
   must(cli::wait_until_healthy(live->committee, 60s, kOthers));

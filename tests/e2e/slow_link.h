@@ -31,7 +31,8 @@ inline void command(const std::vector<std::string>& words) {
   std::string line;
   for (const auto& word : words) line += word + " ";
   if (!done) throw std::runtime_error(line + done.error().message);
-  if (done->exit_code != 0) throw std::runtime_error(line + "ended with " + std::to_string(done->exit_code) + ": " + done->text);
+  if (done->exit_code != 0)
+    throw std::runtime_error(line + "ended with " + std::to_string(done->exit_code) + ": " + done->text);
 }
 
 class SlowLink {
@@ -55,7 +56,8 @@ class SlowLink {
       const int space = open(("/run/netns/" + name_).c_str(), O_RDONLY | O_CLOEXEC);
       if (space >= 0 && setns(space, CLONE_NEWNET) == 0) there_ = open_tun("wt");
       if (space >= 0) close(space);
-    }).join();
+    })
+        .join();
     if (here_ < 0 || there_ < 0) throw std::runtime_error("no TUN device; is /dev/net/tun there?");
     set_address({"ip"}, "wt" + subnet_, "10.78." + subnet_ + ".1/24");
     set_address({"ip", "-n", name_}, "wt", "10.78." + subnet_ + ".4/24");
@@ -108,9 +110,10 @@ class SlowLink {
     std::mt19937 random(seed);
     std::uniform_real_distribution<double> chance;
     while (!stopping_) {
-      const auto wait = under_way.empty()
-                            ? std::chrono::milliseconds(50)
-                            : std::chrono::duration_cast<std::chrono::milliseconds>(under_way.front().due - Clock::now());
+      const auto wait =
+          under_way.empty()
+              ? std::chrono::milliseconds(50)
+              : std::chrono::duration_cast<std::chrono::milliseconds>(under_way.front().due - Clock::now());
       pollfd ready{from, POLLIN, 0};
       poll(&ready, 1, static_cast<int>(std::clamp<long>(wait.count(), 0, 50)));
       if ((ready.revents & POLLIN) != 0) {
