@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <set>
 
 #include "runtime/sim.h"
 #include "runtime/sim_adversary.h"
@@ -128,6 +129,56 @@ TEST(AgreementCampaign, HonestMembersNeverEndWithDifferentKeys) {
     EXPECT_EQ(report.failures.size(), 0u);
     if (n == 4) EXPECT_GT(report.coverage.count("agreement.keys"), 0u);  // with more faults nearly every run aborts
     EXPECT_GT(report.coverage.count("agreement.aborted"), 0u);
+  }
+}
+
+/// A party that was killed has lost what it committed to: it never takes the session again, but the next one (mpc.md 5.2, kind
+/// 6), where the others follow when their attempt has failed. Outcomes by attempt.
+runtime::sim::Program agreeing_in_attempts(std::map<int, Outcomes>& attempts) {
+  return [&attempts](Node& node) -> runtime::Task<void> {
+    for (int attempt = node.life(); attempt < 3; ++attempt) {
+      auto session = node.router().open({u128{99} + static_cast<u128>(attempt)});
+      if (!session) co_return;
+      auto keys = co_await agree_set_keys(*session, node.rng(), 10s);
+      const bool good = keys.has_value();
+      attempts[attempt].insert_or_assign(node.role().number(), std::move(keys));
+      if (!good) continue;
+      co_await node.loop().sleep_for(100s);  // stay to answer
+      co_return;
+    }
+  };
+}
+
+// kill -9 at every crash point of a party: members never differ, nobody waits for ever, no session says two things.
+TEST(AgreementCampaign, CrashAtEveryPointOfAParty) {
+  for (const auto [n, t] : {std::pair{4, 1}, {7, 2}, {13, 4}}) {
+    const auto committee = CommitteeSize::make(n, t).value();
+    std::uint64_t points = 1, second_attempts = 0;
+    const std::uint64_t stride = n == 13 ? 7 : 1;                      // 1287 sets take their time
+    for (std::uint64_t point = 0; point <= points; point += stride) {  // 0: none, to count them
+      std::map<int, Outcomes> attempts;
+      World world(options(4, committee), agreeing_in_attempts(attempts));
+      if (point > 0) world.faults(Role(2)).crashes = {{point, 700ms}};
+      ASSERT_EQ(world.run(300s), runtime::sim::End::finished) << point;
+      if (point == 0) points = world.crash_points(Role(2));
+      const Status clean = world.audit().verdict();
+      ASSERT_TRUE(clean) << "n = " << n << ", crash point " << point << ": " << clean.error().message;
+      std::set<int> ended;
+      for (const auto& [attempt, outcomes] : attempts) {
+        std::map<PartySet, SetKey> keys;
+        for (const auto& [role, result] : outcomes) {
+          ended.insert(role);
+          second_attempts += attempt == 1 && result;
+          if (!result) continue;
+          for (std::size_t i = 0; i < result->size(); ++i)
+            ASSERT_EQ(keys.emplace(result->sets()[i], result->key(i)).first->second, result->key(i))
+                << "n = " << n << ", crash point " << point << ", attempt " << attempt << ", party " << role;
+        }
+      }
+      ASSERT_EQ(ended.size(), static_cast<std::size_t>(n)) << "n = " << n << ", crash point " << point;
+    }
+    EXPECT_GT(points, static_cast<std::uint64_t>(2 * n));
+    EXPECT_GT(second_attempts, 0u) << "n = " << n;
   }
 }
 

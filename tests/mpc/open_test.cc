@@ -113,6 +113,28 @@ TYPED_TEST(OpeningCampaign, EverybodyOpensTheRightValues) {
   }
 }
 
+// kill -9 at every crash point of a party, at every size: it comes back and opens the same values, and so do the others.
+TYPED_TEST(OpeningCampaign, CrashAtEveryPointOfAParty) {
+  using Z = TypeParam;
+  for (const auto [n, t] : kCommittees) {
+    const auto committee = CommitteeSize::make(n, t).value();
+    SimRng rng(static_cast<std::uint64_t>(n), 17);
+    const Sharings<Z> sharings(committee, 5, rng);
+    std::uint64_t points = 1;
+    for (std::uint64_t point = 0; point <= points; ++point) {  // 0: none, to count them
+      Outcomes<Z> outcomes;
+      World world({.seed = 4, .committee = committee, .router = {}}, opening<Z>(sharings, outcomes));
+      if (point > 0) world.faults(Role(2)).crashes = {{point, 700ms}};
+      ASSERT_EQ(world.run(400s), runtime::sim::End::finished) << point;
+      if (point == 0) points = world.crash_points(Role(2));
+      if (point > 0) EXPECT_EQ(world.coverage().count("sim.crashes"), 1u) << point;
+      const Status good = judge(world, sharings, outcomes);
+      ASSERT_TRUE(good) << "n = " << n << ", crash point " << point << ": " << good.error().message;
+    }
+    EXPECT_GT(points, static_cast<std::uint64_t>(2 * n));
+  }
+}
+
 // Rule R1 on the wire (S20): an element takes the bytes of its component's ring, whatever else a party could say.
 TEST(Opening, WireElementsHaveTheSizeOfTheirRing) {
   const auto bytes_per_element = []<Word Z>(Z) {

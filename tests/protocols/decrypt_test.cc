@@ -153,25 +153,21 @@ TEST(DecryptCampaign, TooManyFaultyPartiesGiveAnErrorAndNoPlaintext) {
 
 // kill -9 at every crash point of one party: it comes back, finishes, and never says anything else than before.
 TEST(DecryptCampaign, CrashAtEveryPointOfAParty) {
-  const Material& material = Material::of(4, 1);
-  const Jobs jobs(material, 3, 2);
-  std::uint64_t points = 0;
-  {
-    std::vector<PartyOutcome> outcomes(4);
-    World world(options(3, material),
-                test::decrypting_program<DecryptionRules>(material, 2, jobs.of_all(), 50s, outcomes));
-    world.run(300s);
-    points = world.crash_points(Role(2));
-  }
-  EXPECT_GT(points, 20u);
-  for (std::uint64_t point = 1; point <= points; ++point) {
-    std::vector<PartyOutcome> outcomes(4);
-    World world(options(3, material),
-                test::decrypting_program<DecryptionRules>(material, 2, jobs.of_all(), 50s, outcomes));
-    world.faults(Role(2)).crashes = {{point, 700ms}};
-    ASSERT_EQ(world.run(300s), End::finished) << point;
-    const Status good = verdict(world, jobs, outcomes, true);
-    ASSERT_TRUE(good) << "crash point " << point << ": " << good.error().message;
+  for (const auto [n, t] : kCommittees) {
+    const Material& material = Material::of(n, t);
+    const Jobs jobs(material, 3, 2);
+    std::uint64_t points = 1;
+    for (std::uint64_t point = 0; point <= points; ++point) {  // 0: none, to count them
+      std::vector<PartyOutcome> outcomes(static_cast<std::size_t>(n));
+      World world(options(3, material),
+                  test::decrypting_program<DecryptionRules>(material, 2, jobs.of_all(), 50s, outcomes));
+      if (point > 0) world.faults(Role(2)).crashes = {{point, 700ms}};
+      ASSERT_EQ(world.run(300s), End::finished) << point;
+      if (point == 0) points = world.crash_points(Role(2));
+      const Status good = verdict(world, jobs, outcomes, true);
+      ASSERT_TRUE(good) << "n = " << n << ", crash point " << point << ": " << good.error().message;
+    }
+    EXPECT_GT(points, 20u);
   }
 }
 
