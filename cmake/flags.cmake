@@ -21,6 +21,12 @@ elseif(NOT WITAN_SANITIZE STREQUAL "")
   message(FATAL_ERROR "WITAN_SANITIZE is address, thread or fuzzer, not '${WITAN_SANITIZE}'")
 endif()
 
+option(WITAN_COVERAGE "count how often each line runs (scripts/fuzz.py --coverage)" OFF)
+if(WITAN_COVERAGE)
+  add_compile_options(-fprofile-instr-generate -fcoverage-mapping)
+  add_link_options(-fprofile-instr-generate)
+endif()
+
 find_program(CCACHE ccache)
 if(CCACHE)
   set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})

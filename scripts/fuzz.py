@@ -2,6 +2,7 @@
 """Builds the fuzz targets, seeds them with the vectors of tests/data and runs each for so many seconds."""
 import argparse
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -91,11 +92,54 @@ def seeds(name):
         yield "journal.db", file.read_bytes()
 
 
+# The readers that each target is there for.
+READERS = {
+    "objects": ["src/tfhe_rs/archive.h", "src/tfhe_rs/serde.h", "src/tfhe_rs/serde_key.h", "src/tfhe_rs/serde_client_key.h",
+                "src/tfhe_rs/objects.cc", "src/tfhe_rs/inspect.cc"],
+    "ciphertexts": ["src/tfhe_rs/ciphertexts.cc", "src/tfhe_rs/serde_ciphertext.h"],
+    "requests": ["src/api/codec.cc", "src/api/wire_shape.cc"],
+    "packets": ["src/transport/wire.cc", "src/transport/lane.cc", "src/transport/stream.cc"],
+    "certificates": ["src/crypto/x509.cc"],
+    "config": ["src/node/config.cc"],
+    "records": ["src/node/key_store.cc", "src/node/request_store.cc", "src/protocols/key_shares.cc", "src/crypto/extra_data.cc"],
+    "journal": ["src/store/journal/journal_file.cc", "src/store/journal/record_check.cc"],
+}
+
+
+def coverage(only):
+    """Lines of each reader that the kept inputs of its target reach."""
+    tree = ROOT / "build/fuzz-coverage"
+    if not (tree / "build.ninja").exists():
+        subprocess.run(["cmake", "--preset", "fuzz-coverage"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", str(tree), "--quiet", "fuzzers"], cwd=ROOT, check=True)
+    for name, files in READERS.items():
+        if only and only not in name:
+            continue
+        program, raw, merged = tree / f"witan_fuzz_{name}", tree / f"{name}.profraw", tree / f"{name}.profdata"
+        folders = [str(f) for f in (TREE / "corpus" / name, TREE / "seeds" / name) if f.is_dir()]
+        if not folders:
+            sys.exit(f"there are no inputs of {name}; run scripts/fuzz.py first")
+        subprocess.run([str(program), "-runs=0", *folders], check=True, env=dict(os.environ, LLVM_PROFILE_FILE=str(raw)),
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(["llvm-profdata-19", "merge", "-o", str(merged), str(raw)], check=True)
+        report = subprocess.run(["llvm-cov-19", "export", "--summary-only", f"--instr-profile={merged}", str(program),
+                                 *[str(ROOT / f) for f in files]], check=True, stdout=subprocess.PIPE, text=True).stdout
+        parts = []
+        for entry in json.loads(report)["data"][0]["files"]:
+            lines = entry["summary"]["lines"]
+            parts.append(f"{pathlib.Path(entry['filename']).relative_to(ROOT)} {lines['covered']}/{lines['count']} "
+                         f"({lines['percent']:.0f} %)")
+        print(f"{name}: " + ", ".join(parts), flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=20, help="for each target")
     parser.add_argument("--only", help="targets whose name contains this")
+    parser.add_argument("--coverage", action="store_true", help="no fuzzing: lines of the readers that the kept inputs reach")
     arguments = parser.parse_args()
+    if arguments.coverage:
+        return coverage(arguments.only)
     if not (TREE / "build.ninja").exists():
         subprocess.run(["cmake", "--preset", "fuzz"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     subprocess.run(["ninja", "-C", str(TREE), "--quiet", "fuzzers"], cwd=ROOT, check=True)

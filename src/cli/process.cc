@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -119,26 +120,50 @@ bool process_runs(int pid, const std::string& argument) {
   return false;
 }
 
+namespace {
+
+/// The end of a process with all its threads, its files closed and its locks free: earlier another of the same kind may not start.
+class ProcessEnd {
+ public:
+  explicit ProcessEnd(int pid) : pid_(pid), fd_(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))) {}
+  ProcessEnd(const ProcessEnd&) = delete;
+  ProcessEnd& operator=(const ProcessEnd&) = delete;
+  ~ProcessEnd() {
+    if (fd_ >= 0) close(fd_);
+    waitpid(pid_, nullptr, WNOHANG);  // a child of ours
+  }
+  /// True once it has ended; a negative time waits for ever.
+  bool wait(std::chrono::milliseconds time) const {
+    if (fd_ < 0) return true;
+    pollfd ready{fd_, POLLIN, 0};
+    int result = 0;
+    do result = poll(&ready, 1, static_cast<int>(time.count()));
+    while (result < 0 && errno == EINTR);
+    return result == 1;
+  }
+
+ private:
+  const int pid_, fd_;
+};
+
+}  // namespace
+
 void kill_process(int pid, const std::string& argument) {
+  const ProcessEnd end(pid);
   if (!process_runs(pid, argument)) return;
-  kill(pid, SIGCONT);
   kill(pid, SIGKILL);
-  while (process_runs(pid, argument)) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  end.wait(std::chrono::milliseconds(-1));
 }
 
 bool stop_process(int pid, const std::string& argument, std::chrono::milliseconds grace) {
+  const ProcessEnd end(pid);
   if (!process_runs(pid, argument)) return false;
   kill(pid, SIGCONT);
   kill(pid, SIGTERM);
-  const auto deadline = std::chrono::steady_clock::now() + grace;
-  while (process_runs(pid, argument)) {
-    if (std::chrono::steady_clock::now() > deadline) {
-      kill_process(pid, argument);
-      return true;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return false;
+  if (end.wait(grace)) return false;
+  kill(pid, SIGKILL);
+  end.wait(std::chrono::milliseconds(-1));
+  return true;
 }
 
 Result<std::vector<std::uint16_t>> free_ports(std::size_t count, std::uint16_t first) {

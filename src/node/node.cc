@@ -1,5 +1,6 @@
 #include "node/node.h"
 
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include <chrono>
@@ -70,6 +71,19 @@ Result<transport::Config> transport_config(const Config& config) {
     out.peers.push_back({Role(peer.party_id), peer.mpc_identity, peer.address, peer.port, {std::move(pem)}});
   }
   return out;
+}
+
+}  // namespace
+
+namespace {
+
+/// What a burst of requests needed goes back to the system: the allocator would keep it, apart for each thread.
+runtime::Task<void> return_memory(runtime::Loop& loop, runtime::Compute& compute) {
+  constexpr auto kEvery = std::chrono::seconds(30);
+  while (loop.now() < runtime::Instant::max()) {
+    co_await loop.sleep_for(kEvery);
+    co_await compute(runtime::Work::preprocessing, [] { return ::malloc_trim(0); });
+  }
 }
 
 }  // namespace
@@ -164,6 +178,7 @@ Status Node::Impl::serve() {
   service = std::make_unique<Service>(*core, *decryptor);
   transport->set_sink(router.get());
   service->resume(std::move(interrupted));
+  scope->spawn(return_memory(loop, *compute));
 
   api::ServerOptions options;
   options.address = config.service.listen_address;
