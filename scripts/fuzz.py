@@ -106,7 +106,7 @@ READERS = {
 }
 
 
-def coverage(only):
+def line_coverage(only):
     """Lines of each reader that the kept inputs of its target reach."""
     tree = ROOT / "build/fuzz-coverage"
     if not (tree / "build.ninja").exists():
@@ -139,7 +139,7 @@ def main():
     parser.add_argument("--coverage", action="store_true", help="no fuzzing: lines of the readers that the kept inputs reach")
     arguments = parser.parse_args()
     if arguments.coverage:
-        return coverage(arguments.only)
+        return line_coverage(arguments.only)
     if not (TREE / "build.ninja").exists():
         subprocess.run(["cmake", "--preset", "fuzz"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     subprocess.run(["ninja", "-C", str(TREE), "--quiet", "fuzzers"], cwd=ROOT, check=True)
