@@ -73,10 +73,6 @@ Result<transport::Config> transport_config(const Config& config) {
   return out;
 }
 
-}  // namespace
-
-namespace {
-
 /// What a burst of requests needed goes back to the system: the allocator would keep it, apart for each thread.
 runtime::Task<void> return_memory(runtime::Loop& loop, runtime::Compute& compute) {
   constexpr auto kEvery = std::chrono::seconds(30);

@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 
 #include <fstream>
+#include <set>
 #include <thread>
 
 #include "cli/process.h"
@@ -190,10 +191,19 @@ TEST_F(MachineFaults, AFullDiskIsSaidAndWaitedFor) {
     EXPECT_NE(sent.error().message.find("the disk is full"), std::string::npos) << sent.error().message;
     decrypt(kOthers);
 
-    // A key cannot be dealt to a full disk: an error, everywhere, and nothing is published by half.
+    // A key cannot be dealt to a full disk: an error, and nothing of it is published there.
+    const auto published = [] {
+      std::set<std::string> out;
+      for (const char* type : {"CompressedXofKeySet", "PublicKey"})
+        for (const auto& entry : std::filesystem::directory_iterator(party().public_vault() / type))
+          out.insert(entry.path().string());
+      return out;
+    };
+    const auto before = published();
     const auto dealt = cli::deal_key(live->committee, {"test", {}, 60s});
     ASSERT_FALSE(dealt);
     EXPECT_NE(dealt.error().message.find("full"), std::string::npos) << dealt.error().message;
+    EXPECT_EQ(published(), before);
 
     disk.free();
     expect_right(accepted, {kVictim}, 40s);
@@ -237,7 +247,7 @@ TEST_F(MachineFaults, AReadOnlyVaultDecryptsAndTakesNoNewKey) {
   decrypt(kAll);
 }
 
-// S-rules on used ids hold on what the journal knows: a node that cannot trust it does not start, and says how to recover.
+// That an id is used once rests on what the journal knows (S41): a node that cannot trust it does not start, and says how to recover.
 TEST_F(MachineFaults, ADamagedJournalStopsTheStartAndTheAdviceWorks) {
   const RequestId known = cli::random_request_id();
   send(known, kAll);

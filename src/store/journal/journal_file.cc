@@ -35,11 +35,9 @@ Error about(const fs::path& file, Error error) {
   if (error.code == Code::data_loss)
     error.message += fmt::format(
         ". Nothing was changed. Stop the node and restore {0} (with {0}-wal, if there is one) from a copy, or salvage "
-        "what "
-        "is readable with: sqlite3 {0} .dump | sqlite3 NEW && sqlite3 NEW 'PRAGMA application_id = {1}; PRAGMA "
+        "what is readable with: sqlite3 {0} .dump | sqlite3 NEW && sqlite3 NEW 'PRAGMA application_id = {1}; PRAGMA "
         "user_version = {2}; PRAGMA journal_mode = wal'. Without its journal a node has forgotten which requests it "
-        "has "
-        "answered",
+        "has answered",
         file.native(), SqliteJournal::kApplicationId, SqliteJournal::kLayoutVersion);
   return std::move(error).within(fmt::format("journal {}", file.native()));
 }
