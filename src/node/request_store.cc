@@ -72,6 +72,7 @@ Result<RequestStore::Entry> RequestStore::decode(ByteView record) {
   const std::uint8_t code = reader.u8();
   std::string message = reader.text(kMaxErrorBytes);
   if (code > static_cast<std::uint8_t>(Code::unauthenticated) || state < 1 || state > 5) reader.mark_failed();
+  if ((entry.state == RequestState::failed) != (code != 0)) reader.mark_failed();  // an error is what a failed one has
   WITAN_TRY(reader.finish("a record of the table requests"));
   if (code != 0) entry.error = Error{static_cast<Code>(code), std::move(message)};
   return entry;
@@ -94,7 +95,10 @@ Result<std::vector<InterruptedRequest>> RequestStore::load() {
     if (entry->state == RequestState::pending) entry->finished = std::make_shared<runtime::Event>(loop_);
     if (is_decryption(request_kind)) {
       ++decryptions_;
-      if (entry->state != RequestState::pending) finished_decryptions_[entry->sequence] = id;
+      if (entry->state != RequestState::pending && !finished_decryptions_.emplace(entry->sequence, id).second) {
+        status = fail(Code::data_loss, "the journal's table requests has number {} twice", entry->sequence);
+        return false;
+      }
     }
     entries_.emplace(Key{request_kind, id}, *std::move(entry));
     return true;
@@ -113,7 +117,8 @@ Result<std::vector<InterruptedRequest>> RequestStore::load() {
     WITAN_ASSIGN(auto body, journal_.get(kBodies, journal_key(key)));
     if (!body)
       return fail(Code::data_loss, "the journal has no body of the pending {}", name_of(key.first, key.second));
-    pending.emplace(entry.sequence, InterruptedRequest{key.first, key.second, *std::move(body)});
+    if (!pending.emplace(entry.sequence, InterruptedRequest{key.first, key.second, *std::move(body)}).second)
+      return fail(Code::data_loss, "the journal's table requests has number {} twice", entry.sequence);
   }
   std::vector<InterruptedRequest> out;
   out.reserve(pending.size());

@@ -1,4 +1,5 @@
-// The journal's file: opened as found on disk, then, if it opens, read and written.
+// The journal's files: one byte says how many pages the file has, its log (-wal) follows. Opened as found on disk, then, if it
+// opens, read and written.
 #include <unistd.h>
 
 #include <fstream>
@@ -19,13 +20,23 @@ const std::filesystem::path& folder() {
   return path;
 }
 
+void write(const std::filesystem::path& file, ByteView content) {
+  std::ofstream(file, std::ios::binary)
+      .write(reinterpret_cast<const char*>(content.data()), static_cast<std::streamsize>(content.size()));
+}
+
+constexpr std::size_t kPageBytes = 4096;
+
 }  // namespace
 
 void fuzz_one(ByteView input) {
+  if (input.empty()) return;
   const auto file = folder() / "journal.db";
   for (const char* suffix : {"", "-wal", "-shm", ".lock"}) std::filesystem::remove(file.string() + suffix);
-  std::ofstream(file, std::ios::binary)
-      .write(reinterpret_cast<const char*>(input.data()), static_cast<std::streamsize>(input.size()));
+  const ByteView content = input.subspan(1);
+  const std::size_t database = std::min<std::size_t>(content.size(), std::size_t{input[0]} * kPageBytes);
+  write(file, content.first(database));
+  if (database < content.size()) write(file.string() + "-wal", content.subspan(database));
   runtime::ThreadLoop loop;
   store::JournalOptions options;
   options.file = file;

@@ -1,49 +1,105 @@
-// Records of vault and journal: first byte the kind. What is read is written back identically.
+// Records of vault and journal. What is read is written back identically; what a store loads can be asked for.
+#include "fuzz/fuzz_records.h"
+
 #include "crypto/ecdsa.h"
 #include "crypto/extra_data.h"
 #include "fuzz/fuzz.h"
+#include "fuzz/memory_vault.h"
 #include "mpc/prss.h"
+#include "node/epochs.h"
 #include "node/key_store.h"
 #include "node/request_store.h"
 #include "protocols/decrypt.h"
+#include "runtime/compute.h"
 #include "runtime/fake_journal.h"
 #include "runtime/loop.h"
 
 namespace witan::fuzz {
+namespace {
+
+const tfhe::Params& params() {
+  static const auto value = tfhe::params_by_name("test").value();
+  return value;
+}
+
+/// Each request that was loaded is pending, or has a result or an error; all of them can be counted.
+void load_requests(ByteView rows) {
+  runtime::VirtualLoop loop;
+  runtime::FakeDisk disk = disk_of(rows);
+  runtime::FakeJournal journal(loop, disk);
+  node::RequestStore store(journal, loop, {});
+  const auto pending = store.load();
+  if (!pending) {
+    WITAN_CHECK(pending.error().code == Code::data_loss);
+    return;
+  }
+  for (const auto& request : *pending)
+    WITAN_CHECK(store.state(request.kind, request.id) == node::RequestState::pending);
+  for (std::uint8_t number = 1; number <= 4; ++number) {
+    const auto kind = static_cast<node::RequestKind>(number);
+    for (const auto& summary : store.list(kind)) {
+      if (summary.state == node::RequestState::pending) continue;
+      const auto result = loop.run(store.result(kind, summary.id, loop.now()));
+      WITAN_CHECK(result.has_value() == (summary.state == node::RequestState::done));
+    }
+  }
+}
+
+void load_key_object(ByteView object) {
+  runtime::VirtualLoop loop;
+  runtime::InlineCompute compute(loop);
+  MemoryVault secret, open;
+  open.objects[public_object_name()] = Bytes(kPublicObject.begin(), kPublicObject.end());
+  secret.objects[key_object_name()] = Bytes(object.begin(), object.end());
+  node::KeyStore store(secret, open, compute);
+  if (!store.load()) return;
+  for (const node::KeyRecord* record : store.all()) static_cast<void>(store.shares(*record));
+}
+
+void load_epoch_object(ByteView object) {
+  MemoryVault vault;
+  vault.objects[epoch_object_name()] = Bytes(object.begin(), object.end());
+  node::EpochStore store(vault);
+  const auto committee = CommitteeSize::make(4, 1).value();
+  if (store.load(committee, Role(1))) WITAN_CHECK(store.size() == 1);
+}
+
+}  // namespace
 
 void fuzz_one(ByteView input) {
   if (input.empty()) return;
   const ByteView record = input.subspan(1);
   const Bytes copy(record.begin(), record.end());
-  switch (input[0] % 7) {
-    case 0:
+  switch (static_cast<RecordKind>(input[0] % static_cast<std::uint8_t>(RecordKind::count))) {
+    case RecordKind::key:
       if (const auto read = node::KeyRecord::decode(record)) WITAN_CHECK(read->encode() == copy);
       break;
-    case 1:
+    case RecordKind::set_keys:
       if (const auto read = mpc::SetKeys::decode(record)) WITAN_CHECK(read->encode().reveal() == copy);
       break;
-    case 2: {
-      static const auto params = tfhe::params_by_name("test").value();
-      if (const auto read = protocols::KeyShares::decode(record, params)) WITAN_CHECK(read->encode().reveal() == copy);
+    case RecordKind::key_shares:
+      if (const auto read = protocols::KeyShares::decode(record, params()))
+        WITAN_CHECK(read->encode().reveal() == copy);
       break;
-    }
-    case 3:
+    case RecordKind::session:
       if (const auto read = protocols::SessionRecord::decode(record)) WITAN_CHECK(read->encode() == copy);
       break;
-    case 4: {
-      if (record.size() < 33) return;
-      runtime::VirtualLoop loop;
-      runtime::FakeDisk disk;
-      disk.tables["requests"][Bytes(record.begin(), record.begin() + 33)] = Bytes(record.begin() + 33, record.end());
-      runtime::FakeJournal journal(loop, disk);
-      static_cast<void>(node::RequestStore(journal, loop, {}).load());
+    case RecordKind::requests:
+      load_requests(record);
       break;
-    }
-    case 5:
+    case RecordKind::signing_key:
       if (const auto read = crypto::SigningKey::parse_stored(record)) WITAN_CHECK(read->stored().reveal() == copy);
       break;
-    default:
+    case RecordKind::extra_data:
       if (const auto read = crypto::ExtraData::parse(record)) WITAN_CHECK(read->encode() == copy || record.size() == 1);
+      break;
+    case RecordKind::key_object:
+      load_key_object(record);
+      break;
+    case RecordKind::epoch_object:
+      load_epoch_object(record);
+      break;
+    case RecordKind::count:
       break;
   }
 }

@@ -14,8 +14,12 @@ void round_trip(ByteView wire) {
   const auto again = api::decode<Message>(written);
   WITAN_CHECK(again.has_value());
   WITAN_CHECK(api::encode(*again) == written);
-  if constexpr (std::is_same_v<Message, api::PublicDecryptionRequest>)
-    static_cast<void>(node::validate_decryption(*message));
+  if constexpr (std::is_same_v<Message, api::PublicDecryptionRequest>) {
+    if (const auto fields = node::validate_decryption(*message)) {
+      WITAN_CHECK(fields->ciphertexts.size() == message->ciphertexts.size());
+      node::warn_about_extra_data(message->extra_data, fields->request, fields->context, fields->epoch);
+    }
+  }
   if constexpr (std::is_same_v<Message, api::KeyGenRequest>) static_cast<void>(node::validate_domain(message->domain));
 }
 

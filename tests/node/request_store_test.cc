@@ -235,7 +235,21 @@ TEST_F(RequestStoreTest, ADamagedRecordStopsTheStart) {
     table.begin()->second = Bytes(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(size));
     EXPECT_EQ(error().code, Code::data_loss) << size;
   }
+  Bytes failed_without_error = good, pending_with_error = good;
+  failed_without_error[0] = static_cast<std::uint8_t>(RequestState::failed);
+  pending_with_error[41] = static_cast<std::uint8_t>(Code::aborted);
+  for (const Bytes& wrong : {failed_without_error, pending_with_error}) {
+    table.begin()->second = wrong;
+    EXPECT_EQ(error().code, Code::data_loss);
+  }
   table.begin()->second = good;
+  Bytes other_key = table.begin()->first;
+  other_key[10] ^= 1;
+  table[other_key] = good;  // the same sequence twice
+  disk.tables.at("request_bodies")[other_key] = {1};
+  EXPECT_EQ(error().code, Code::data_loss);
+  table.erase(other_key);
+  disk.tables.at("request_bodies").erase(other_key);
   const auto bodies = disk.tables.at("request_bodies");
   disk.tables.at("request_bodies").clear();
   EXPECT_EQ(error().code, Code::data_loss);

@@ -189,7 +189,7 @@ void run_sql(const fs::path& file, const char* sql) {
   sqlite3_close(db);
 }
 
-TEST_F(JournalDamageTest, DatabasesOfOthersAndOfNewerLayoutsAreLeftAlone) {
+TEST_F(JournalDamageTest, DatabasesOfOthersAndOfOtherLayoutsAreLeftAlone) {
   run_sql(file_, "CREATE TABLE theirs(x)");
   auto journal = open();
   ASSERT_FALSE(journal);
@@ -198,13 +198,15 @@ TEST_F(JournalDamageTest, DatabasesOfOthersAndOfNewerLayoutsAreLeftAlone) {
   fs::remove(file_);
 
   make_journal();
-  run_sql(file_, "PRAGMA user_version = 2");
-  journal = open();
-  ASSERT_FALSE(journal);
-  EXPECT_EQ(journal.error().code, Code::failed_precondition);
-  EXPECT_THAT(journal.error().message, HasSubstr("version 2"));
+  for (const char* version : {"1", "3"}) {
+    run_sql(file_, std::string("PRAGMA user_version = ") + version);
+    journal = open();
+    ASSERT_FALSE(journal);
+    EXPECT_EQ(journal.error().code, Code::failed_precondition);
+    EXPECT_THAT(journal.error().message, HasSubstr(std::string("its layout is version ") + version));
+  }
 
-  run_sql(file_, "PRAGMA user_version = 1; ALTER TABLE record RENAME COLUMN crc32c TO other");
+  run_sql(file_, "PRAGMA user_version = 2; ALTER TABLE record RENAME COLUMN crc32c TO other");
   journal = open();
   ASSERT_FALSE(journal);
   EXPECT_EQ(journal.error().code, Code::data_loss);
