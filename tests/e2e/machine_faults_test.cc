@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 
 #include <fstream>
+#include <future>
 #include <set>
 #include <thread>
 
@@ -306,6 +307,44 @@ TEST_F(MachineFaults, ADamagedJournalStopsTheStartAndTheAdviceWorks) {
   must(cli::start_parties(live->committee, {kVictim}));
   healthy();
   decrypt(kAll);
+}
+
+// What a failed sync has left on the disk is unknown: the node ends, and finds out at its next start.
+TEST_F(MachineFaults, ADiskThatFailsEndsTheNode) {
+  const auto pid = cli::party_pid(party());
+  const path trace = live->folder() / "syncs";
+  auto strace = std::async(std::launch::async, [&] {
+    return cli::run_process({"strace", "-f", "-o", trace.string(), "-p", std::to_string(pid), "-e",
+                             "inject=fsync,fdatasync:error=EIO"},
+                            60s);
+  });
+  const auto traced = [&] {
+    std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+    const std::string text(std::istreambuf_iterator<char>(status), {});
+    return text.find("TracerPid:\t0\n") == std::string::npos;
+  };
+  const auto until = Clock::now() + 20s;
+  while (!traced() && Clock::now() < until) std::this_thread::sleep_for(50ms);
+  std::this_thread::sleep_for(500ms);  // all its threads
+
+  const RequestId id = cli::random_request_id();
+  const auto sent = live->client(kVictim).public_decrypt(request(id));
+  ASSERT_FALSE(sent);
+  EXPECT_EQ(sent.error().code, Code::unavailable) << sent.error().message;
+  must(strace.get());  // ends with the node
+  const Bytes seen = must(cli::read_file(trace));
+  EXPECT_NE(std::string(seen.begin(), seen.end()).find("+++ exited with 1 +++"), std::string::npos);
+  expect_logged("journal");
+  expect_logged("restart");
+  decrypt(kOthers);
+
+  must(cli::start_parties(live->committee, {kVictim}));
+  healthy();
+  // Whether the request is on the disk, the node knows now.
+  const auto again = live->client(kVictim).public_decrypt(request(id));
+  EXPECT_TRUE(again || again.error().code == Code::already_exists) << again.error().message;
+  send(id, kOthers);
+  expect_right(id, kAll);
 }
 
 // Deadlines are of the monotonic clock; the clock of the wall dates certificates and log lines.
