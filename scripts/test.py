@@ -130,15 +130,12 @@ def main():
     parser.add_argument("--only", help="run only tests whose name contains this")
     parser.add_argument("--preset", default="release")
     parser.add_argument("--quick", action="store_true", help="unit and simulator tests only, without sanitizers")
-    parser.add_argument("--all", action="store_true", help="also with sanitizers, and tfhe-rs as a judge (some 15 minutes more)")
     parser.add_argument("--campaign", action="store_true", help="only the simulator, ten times the seeds, with coverage")
     parser.add_argument("--fuzz", nargs="?", type=int, const=20, metavar="SECONDS", help="only the fuzz targets")
     arguments = parser.parse_args()
     if arguments.fuzz:
         sys.exit(subprocess.run([sys.executable, "scripts/fuzz.py", "--seconds", str(arguments.fuzz)], cwd=ROOT).returncode)
     wanted = lambda name: arguments.only is None or arguments.only in name
-
-    by_name_or_all = lambda name: wanted(name) if arguments.only else arguments.all
 
     start = time.monotonic()
     build(arguments.preset, ["tests"] if arguments.quick else ["tests", "programs"])
@@ -187,11 +184,11 @@ def main():
             note(step("chain", [sys.executable, "scripts/chain.py"], expect=[" checks passed, 0 failed"]))
         if wanted("grpc_client"):
             note(step("grpc_client", [sys.executable, "scripts/grpc_client.py"], expect=[" checks passed, 0 failed"]))
-        if by_name_or_all("interop"):
+        if wanted("interop"):
             note(interop())
 
         for preset in ("asan", "tsan"):
-            if by_name_or_all(preset):
+            if wanted(preset):
                 sanitized(preset, [p.name for p in units_of(tree)], note)
 
     finish(outcomes, start)
