@@ -28,14 +28,22 @@ constexpr std::size_t kQuotaBaseBytes = std::size_t{256} << 20;
 constexpr auto kFlushTime = std::chrono::seconds(1);
 constexpr int kKeepaliveMs = 30000;
 constexpr int kMinPingIntervalMs = 5000;
+constexpr int kIdleConnectionMs = 300'000;  // without a call
 
 class Call;
+class Admission;
 
 /// The tie between a call and those who may end it: the responder, the timer, gRPC's cancellation, shutdown. Whoever
-/// takes the pointer ends the call; the call lives until then.
+/// takes the pointer ends the call; the call lives until then. The link lives as long as the handler's work, which may be longer
+/// than the call: so long it counts against the limits.
 class CallLink {
  public:
-  explicit CallLink(Call& call) : call_(&call) {}
+  CallLink(Call& call, std::shared_ptr<Admission> admission) : call_(&call), admission_(std::move(admission)) {}
+  ~CallLink();
+  CallLink(const CallLink&) = delete;
+  CallLink& operator=(const CallLink&) = delete;
+  /// Counts the request's bytes. Error: resource_exhausted.
+  Status admit_bytes(std::size_t size);
   void answer(Result<Bytes> result);
   /// Nobody waits for the handler's answer any more.
   void abandon(Error error);
@@ -49,9 +57,13 @@ class CallLink {
   std::mutex mutex_;
   Call* call_;
   std::stop_source gone_;
+  const std::shared_ptr<Admission> admission_;
+  std::size_t bytes_ = 0;
+  bool admitted_ = false;
+  friend class Admission;
 };
 
-/// Counts calls and request bytes against their limits, and knows the running calls.
+/// Counts calls and request bytes against their limits until the work for them has ended, and knows the running calls.
 class Admission {
  public:
   explicit Admission(const ServerOptions& options) : options_(options) {}
@@ -59,9 +71,11 @@ class Admission {
   Status admit(const std::shared_ptr<CallLink>& link) {
     const std::lock_guard lock(mutex_);
     if (closing_) return fail(Code::unavailable, "this node is shutting down");
-    if (running_.size() >= options_.max_concurrent_calls)
-      return fail(Code::resource_exhausted, "{} calls are running, the limit of this node", running_.size());
+    if (working_ >= options_.max_concurrent_calls)
+      return fail(Code::resource_exhausted, "{} calls are being worked on, the limit of this node", working_);
     running_.insert(link);
+    link->admitted_ = true;
+    ++working_;
     return {};
   }
   void leave(const std::shared_ptr<CallLink>& link) {
@@ -69,11 +83,15 @@ class Admission {
     running_.erase(link);
     if (running_.empty()) idle_.notify_all();
   }
+  void work_ended() {
+    const std::lock_guard lock(mutex_);
+    --working_;
+  }
   Status admit_bytes(std::size_t size) {
     const std::lock_guard lock(mutex_);
     if (size > options_.max_request_bytes_in_flight - bytes_)
-      return fail(Code::resource_exhausted, "requests of {} bytes are being read, the limit of this node is {}", bytes_,
-                  options_.max_request_bytes_in_flight);
+      return fail(Code::resource_exhausted, "requests of {} bytes are being worked on, the limit of this node is {}",
+                  bytes_, options_.max_request_bytes_in_flight);
     bytes_ += size;
     return {};
   }
@@ -101,10 +119,21 @@ class Admission {
   const ServerOptions options_;
   std::mutex mutex_;
   std::condition_variable idle_;
-  std::set<std::shared_ptr<CallLink>> running_;
-  std::size_t bytes_ = 0;
+  std::set<std::shared_ptr<CallLink>> running_;  // not ended yet
+  std::size_t working_ = 0, bytes_ = 0;
   bool closing_ = false;
 };
+
+CallLink::~CallLink() {
+  if (bytes_ > 0) admission_->release_bytes(bytes_);
+  if (admitted_) admission_->work_ended();
+}
+
+Status CallLink::admit_bytes(std::size_t size) {
+  WITAN_TRY(admission_->admit_bytes(size));
+  bytes_ = size;
+  return {};
+}
 
 /// Answers with an error and reads nothing.
 class Refusal final : public grpc::ServerGenericBidiReactor {
@@ -121,12 +150,13 @@ class Refusal final : public grpc::ServerGenericBidiReactor {
 /// Its reference to the method table and the Admission is valid until OnDone: the server waits for that.
 class Call final : public grpc::ServerGenericBidiReactor {
  public:
-  Call(Admission& admission, const RawMethod& method, grpc::CallbackServerContext& context, Clock::time_point deadline)
-      : admission_(admission),
+  Call(const std::shared_ptr<Admission>& admission, const RawMethod& method, grpc::CallbackServerContext& context,
+       Clock::time_point deadline)
+      : admission_(*admission),
         method_(method),
         context_(context),
         deadline_(deadline),
-        link_(std::make_shared<CallLink>(*this)) {}
+        link_(std::make_shared<CallLink>(*this, admission)) {}
 
   const std::shared_ptr<CallLink>& link() const { return link_; }
 
@@ -140,10 +170,9 @@ class Call final : public grpc::ServerGenericBidiReactor {
 
   void OnReadDone(bool ok) override {
     if (!ok) return link_->abandon(Error{Code::invalid_argument, "the call ended without a request message"});
-    const std::size_t size = request_.Length();
-    if (Status admitted = admission_.admit_bytes(size); !admitted) return link_->answer(fail(admitted.error()));
+    if (Status admitted = link_->admit_bytes(request_.Length()); !admitted)
+      return link_->answer(fail(admitted.error()));
     run_method();
-    admission_.release_bytes(size);
   }
   void OnCancel() override { link_->abandon(Error{Code::cancelled, "the client is gone"}); }
   void OnDone() override {
@@ -190,7 +219,7 @@ void CallLink::abandon(Error error) {
 class Service final : public grpc::CallbackGenericService {
  public:
   Service(const ServerOptions& options, ExtraMethods methods)
-      : options_(options), methods_(std::move(methods)), admission_(options) {}
+      : options_(options), methods_(std::move(methods)), admission_(std::make_shared<Admission>(options)) {}
 
   grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override {
     const auto method = methods_.find(context->method());
@@ -200,17 +229,17 @@ class Service final : public grpc::CallbackGenericService {
     const auto remaining = context->deadline() - std::chrono::system_clock::now();
     const auto deadline = Clock::now() + std::min<std::chrono::nanoseconds>(remaining, timeout);
     auto call = std::make_unique<Call>(admission_, method->second, *context, deadline);
-    if (Status admitted = admission_.admit(call->link()); !admitted) return new Refusal(admitted.error());
+    if (Status admitted = admission_->admit(call->link()); !admitted) return new Refusal(admitted.error());
     call->start(timeout);
     return call.release();  // deletes itself in OnDone
   }
 
-  Admission& admission() { return admission_; }
+  Admission& admission() { return *admission_; }
 
  private:
   const ServerOptions options_;
   const ExtraMethods methods_;
-  Admission admission_;
+  const std::shared_ptr<Admission> admission_;  // links may live longer than the server
 };
 
 Status check_options(const ServerOptions& options) {
@@ -253,6 +282,11 @@ class ApiServer::Impl {
     quota.Resize(options.max_request_bytes_in_flight + kQuotaBaseBytes);
     builder.SetResourceQuota(quota);
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);  // a second node on this port is an error, not a twin
+    // A small message cannot become a large one: gRPC would inflate it before any limit of ours.
+    builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
+    builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+    builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kIdleConnectionMs);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kMinPingIntervalMs);

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <chrono>
@@ -39,6 +40,18 @@ Result<std::vector<std::string>> generate_keys(const node::Config& config, const
   return node::generate_key_material(config, *private_vault, *public_vault, options, rng, now);
 }
 
+/// Connections of strangers take descriptors until they are refused: as many as the system gives.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  static_cast<void>(setrlimit(RLIMIT_NOFILE, &limit));
+  constexpr rlim_t kEnough = 16384;
+  if (limit.rlim_max < kEnough)
+    log::warn("this process may open {} files and connections; let the system give it {} or more", limit.rlim_max,
+              kEnough);
+}
+
 runtime::Task<void> serve(node::Node& node, runtime::Event& stop) {
   co_await stop.wait();
   log::info("stopping");
@@ -54,7 +67,10 @@ int run_node(const node::LoadedConfig& loaded, const NodeProgram& program) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
 
-  if (!loaded.config.log_file.empty()) log::set_file(loaded.config.log_file.c_str());
+  if (!loaded.config.log_file.empty()) {
+    const Status opened = log::set_file(loaded.config.log_file.c_str());
+    if (!opened) return failed(opened.error());
+  }
   std::unique_ptr<node::Extension> extension;
   if (program.make_extension) {
     auto made = program.make_extension(loaded);
@@ -62,6 +78,7 @@ int run_node(const node::LoadedConfig& loaded, const NodeProgram& program) {
     extension = *std::move(made);
   }
   log::info("{} {}", program.name, version_text());
+  raise_descriptor_limit();
   OsRng rng;
   runtime::ThreadLoop loop;
   runtime::Event stop(loop);

@@ -45,8 +45,13 @@ std::shared_ptr<spdlog::logger>& logger() {
 void set_level(Level value) {
   level() = value;
 }
-void set_file(const char* path) {
-  logger() = make(std::make_shared<spdlog::sinks::basic_file_sink_mt>(path));
+Status set_file(const char* path) {
+  try {
+    logger() = make(std::make_shared<spdlog::sinks::basic_file_sink_mt>(path));
+  } catch (const spdlog::spdlog_ex& error) {
+    return fail(Code::unavailable, "the log file {} cannot be written: {}", path, error.what());
+  }
+  return {};
 }
 bool enabled(Level value) {
   return value >= level();

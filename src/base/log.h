@@ -5,14 +5,16 @@
 
 #include <string_view>
 
+#include "base/error.h"
+
 namespace witan::log {
 
 enum class Level { debug, info, warn, error };
 
 /// Lines below the level are dropped. Default: info, or WITAN_LOG=debug|info|warn|error.
 void set_level(Level level);
-/// Sends lines to a file instead of standard error.
-void set_file(const char* path);
+/// Sends lines to a file instead of standard error. Error: unavailable (it cannot be opened for writing).
+Status set_file(const char* path);
 void write(Level level, std::string_view line);
 bool enabled(Level level);
 

@@ -111,11 +111,13 @@ Task<Result<api::Empty>> key_gen_preproc(Core& core, api::KeyGenPreprocRequest r
   result.external_signature.assign(external.begin(), external.end());
   result.signatures = node::sign_with_schemes(core.signing_key, schemes, external, crypto::separators::kKeyObject,
                                               crypto::prep_keygen_signed_payload(id.bytes(), request.extra_data));
-  std::vector<runtime::Change> extra;
-  const Bytes key(id.bytes().begin(), id.bytes().end());
-  extra.push_back({runtime::Change::Kind::put, kPreprocTable, key, Writer().text(params).take()});
-  co_await ok(
-      co_await core.requests.finish(RequestKind::preprocessing, id.bytes(), api::encode(result), std::move(extra)));
+  const auto extra = [&] {
+    const Bytes key(id.bytes().begin(), id.bytes().end());
+    std::vector<runtime::Change> out;
+    out.push_back({runtime::Change::Kind::put, kPreprocTable, key, Writer().text(params).take()});
+    return out;
+  };
+  co_await ok(co_await core.requests.finish(RequestKind::preprocessing, id.bytes(), api::encode(result), extra));
   co_return api::Empty{};
 }
 

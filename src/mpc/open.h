@@ -25,7 +25,8 @@ using algebra::Z64;
 /// Who did what in an opening, as far as this party has seen.
 struct OpeningReport {
   runtime::RoleSet agreed;  // sent what lies on the accepted polynomials; this party included
-  runtime::RoleSet lied;    // sent another value or a malformed message
+  runtime::RoleSet lied;    // sent another value or a malformed message, for the same content
+  runtime::RoleSet other;   // said by the header that their shares are of other content: asked for something else
   runtime::RoleSet silent;  // not heard (yet)
 };
 
@@ -45,9 +46,10 @@ struct OpeningRules {
 template <Word Z, class Rules = OpeningRules>
 class RobustOpening {
  public:
-  /// `own`: this party's shares, already sent by the caller under `step`, after `header_bytes` bytes that are not looked at.
-  /// The session outlives the opening.
-  RobustOpening(runtime::Session& session, runtime::Compute& compute, runtime::Step step, std::size_t header_bytes,
+  /// `own`: this party's shares, already sent by the caller under `step`, after `header`, which names the content. Another
+  /// header of a peer never decides whether its share counts; it is only told apart in the report. The session outlives the
+  /// opening.
+  RobustOpening(runtime::Session& session, runtime::Compute& compute, runtime::Step step, Bytes header,
                 std::vector<Share<Z>> own);
 
   /// The opened values. Errors: deadline_exceeded (naming who is silent); aborted (everybody was heard, or said that the
@@ -68,10 +70,10 @@ class RobustOpening {
   runtime::Session& session_;
   runtime::Compute& compute_;
   runtime::Step step_;
-  std::size_t header_bytes_;
+  const Bytes header_;
   std::vector<Role> roles_;   // who has sent shares, own role first
   std::vector<Words> words_;  // their shares
-  runtime::RoleSet malformed_, agreed_, wrong_;
+  runtime::RoleSet malformed_, agreed_, wrong_, other_;
   bool accepted_ = false;
 };
 

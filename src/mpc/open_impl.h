@@ -9,8 +9,8 @@ namespace witan::mpc {
 
 template <Word Z, class Rules>
 RobustOpening<Z, Rules>::RobustOpening(runtime::Session& session, runtime::Compute& compute, runtime::Step step,
-                                       std::size_t header_bytes, std::vector<Share<Z>> own)
-    : session_(session), compute_(compute), step_(step), header_bytes_(header_bytes) {
+                                       Bytes header, std::vector<Share<Z>> own)
+    : session_(session), compute_(compute), step_(step), header_(std::move(header)) {
   std::vector<Gr<Z>> word;
   word.reserve(own.size());
   for (const Share<Z>& share : own) word.push_back(share.value);
@@ -21,14 +21,16 @@ RobustOpening<Z, Rules>::RobustOpening(runtime::Session& session, runtime::Compu
 template <Word Z, class Rules>
 void RobustOpening<Z, Rules>::take(const runtime::Message& message) {
   const std::size_t rows = words_.front()->size();
-  const std::size_t expected = header_bytes_ + rows * Gr<Z>::kSizeBytes;
+  const std::size_t expected = header_.size() + rows * Gr<Z>::kSizeBytes;
   const ByteView bytes = message.bytes();
+  if (bytes.size() < header_.size() || !std::ranges::equal(bytes.first(header_.size()), header_))
+    other_.insert(message.from);
   if (!Rules::fits(bytes.size(), expected)) {
     malformed_.insert(message.from);
     return;
   }
   std::vector<Gr<Z>> word(rows);
-  const ByteView body = bytes.size() > header_bytes_ ? bytes.subspan(header_bytes_) : ByteView{};
+  const ByteView body = bytes.size() > header_.size() ? bytes.subspan(header_.size()) : ByteView{};
   std::memcpy(word.data(), body.data(), std::min(body.size(), rows * Gr<Z>::kSizeBytes));
   roles_.push_back(message.from);
   words_.push_back(std::make_shared<const std::vector<Gr<Z>>>(std::move(word)));
@@ -95,7 +97,9 @@ template <Word Z, class Rules>
 OpeningReport RobustOpening<Z, Rules>::report() const {
   OpeningReport out;
   out.agreed = agreed_;
-  out.lied = wrong_ | malformed_ | session_.equivocators();
+  const runtime::RoleSet wrong = wrong_ | malformed_;
+  out.other = wrong & other_;
+  out.lied = (wrong - other_) | session_.equivocators();
   out.silent = runtime::RoleSet::all(session_.committee()) - malformed_;
   for (const Role role : roles_) out.silent.erase(role);
   return out;
@@ -110,8 +114,8 @@ std::string RobustOpening<Z, Rules>::describe() const {
   };
   runtime::RoleSet heard;
   for (const Role role : roles_) heard.insert(role);
-  return fmt::format("heard parties {}; silent {}; malformed {}; contradicting themselves {}", list(heard),
-                     list(report().silent), list(malformed_), list(session_.equivocators()));
+  return fmt::format("heard parties {}; silent {}; malformed {}; with other content {}; contradicting themselves {}",
+                     list(heard), list(report().silent), list(malformed_), list(other_), list(session_.equivocators()));
 }
 
 }  // namespace witan::mpc

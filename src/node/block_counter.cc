@@ -33,10 +33,14 @@ Result<BlockCounter::Counted> BlockCounter::add(const KeyId& key, const EpochId&
   if (out.alarm)
     log::error("ALARM: key {} has decrypted {} blocks in epoch {}, the limit is 2^40: rotate it", key.hex(), out.total,
                epoch.hex());
-  Bytes record = record_key(key, epoch);
-  totals_[record] = out.total;
-  out.change = {runtime::Change::Kind::put, kTable, std::move(record), Writer().u64(out.total).take()};
+  totals_[record_key(key, epoch)] = out.total;
   return out;
+}
+
+runtime::Change BlockCounter::record(const KeyId& key, const EpochId& epoch) const {
+  Bytes where = record_key(key, epoch);
+  const std::uint64_t total = totals_.at(where);
+  return {runtime::Change::Kind::put, kTable, std::move(where), Writer().u64(total).take()};
 }
 
 }  // namespace witan::node

@@ -17,11 +17,14 @@ class BlockCounter {
 
   struct Counted {
     std::uint64_t total = 0;
-    bool alarm = false;      // the key must be rotated
-    runtime::Change change;  // to be committed with the outcome of the decryption, whatever it is
+    bool alarm = false;  // the key must be rotated
   };
   /// Blocks whose shares leave this node. Error: data_loss (the stored total cannot be read).
   Result<Counted> add(const KeyId& key, const EpochId& epoch, std::uint64_t blocks);
+
+  /// The total as it is now, to be committed with the outcome of each decryption, whatever it is: totals on the disk never go
+  /// back, in whatever order decryptions end. Precondition: add() has counted for this key.
+  runtime::Change record(const KeyId& key, const EpochId& epoch) const;
 
   /// 0 for a key that has decrypted nothing.
   Result<std::uint64_t> total(const KeyId& key, const EpochId& epoch) const;

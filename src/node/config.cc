@@ -10,6 +10,8 @@
 #define TOML_ASSERT(condition) ((condition) ? void() : throw std::invalid_argument("not TOML"))
 #include <toml++/toml.h>
 
+#include "runtime/journal.h"
+
 namespace witan::node {
 namespace {
 
@@ -223,7 +225,7 @@ Result<LoadedConfig> read(const toml::table& table, const std::filesystem::path&
   service.get_integer("listen_port", config.service.listen_port, 1, 65535);
   service.get_duration("timeout_secs", config.service.timeout, 1, 86400);
   service.get_integer("grpc_max_message_size", config.service.grpc_max_message_size_bytes, 1024,
-                      (std::int64_t{1} << 31) - 1);
+                      static_cast<std::int64_t>(runtime::Journal::kMaxRecordBytes));  // a request becomes one record
   service.finish();
 
   read_vault(root.sub("public_vault"), config.public_vault);
@@ -245,8 +247,9 @@ Result<LoadedConfig> read(const toml::table& table, const std::filesystem::path&
   committee.require(committee.get_integer("my_id", config.threshold.my_id, 1, Role::kMax), "my_id");
   committee.get_integer("dec_capacity", config.threshold.dec_capacity, 1, 10'000'000);
   committee.get_integer("min_dec_cache", config.threshold.min_dec_cache, 1, 10'000'000);
-  if (config.threshold.min_dec_cache > config.threshold.dec_capacity)
-    committee.set_error("threshold.min_dec_cache is above threshold.dec_capacity");
+  if (config.threshold.min_dec_cache >= config.threshold.dec_capacity)
+    committee.set_error(
+        "threshold.min_dec_cache must be below threshold.dec_capacity: nothing could be evicted for a new request");
   Section tls = committee.sub("tls");
   Section manual = tls.sub("manual");
   Section cert = manual.sub("cert");
@@ -272,10 +275,17 @@ Result<LoadedConfig> read(const toml::table& table, const std::filesystem::path&
   rate.get_integer("new_epoch", config.rate_limits.new_epoch, 0, 1'000'000'000);
   rate.get_integer("keygen", config.rate_limits.keygen, 0, 1'000'000'000);
   rate.get_integer("preproc", config.rate_limits.preproc, 0, 1'000'000'000);
+  for (const std::uint32_t cost : {config.rate_limits.pub_decrypt, config.rate_limits.new_epoch,
+                                   config.rate_limits.keygen, config.rate_limits.preproc})
+    if (cost > config.rate_limits.bucket_size)
+      rate.set_error(fmt::format("rate_limiter_conf: a request costs {} tokens, bucket_size is {}: it could never run",
+                                 cost, config.rate_limits.bucket_size));
   rate.finish();
 
   Section internal = root.sub("internal_config");
   internal.get_integer("compute_threads", config.compute_threads, 0, 1024);
+  internal.get_integer("decryption_memory_bytes", config.decryption_memory_bytes, std::int64_t{1} << 24,
+                       std::int64_t{1} << 40);
   internal.finish();
 
   for (const auto& [name, keys] : extra) {

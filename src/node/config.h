@@ -68,7 +68,8 @@ struct Config {
   } threshold;
 
   RateLimits rate_limits;
-  int compute_threads = 0;  // 0: one per core
+  int compute_threads = 0;                             // 0: one per core
+  std::uint64_t decryption_memory_bytes = 1ull << 30;  // of ciphertexts being worked on, all requests together
 
   CommitteeSize committee_size() const;
   Role self() const { return Role(threshold.my_id); }

@@ -5,6 +5,7 @@
 #include "crypto/ecdsa.h"
 #include "node/config.h"
 #include "node/extension.h"
+#include "node/memory_budget.h"
 #include "node/rate_limiter.h"
 #include "runtime/compute.h"
 #include "runtime/router.h"
@@ -28,6 +29,7 @@ struct Core {
   KeyStore& keys;
   EpochStore& epochs;
   RateLimiter& limiter;
+  MemoryBudget& memory;       // of ciphertexts being worked on
   runtime::TaskScope& scope;  // background work of requests
   Extension* extension;       // null in production
 

@@ -6,9 +6,9 @@
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 
 #include "base/codec.h"
+#include "base/secret.h"
 #include "crypto/ed25519.h"
 #include "crypto/ids.h"
 #include "crypto/x509.h"
@@ -76,16 +76,22 @@ Status check_leaf(const Config& config, ByteView ca_pem, std::int64_t now) {
 
 }  // namespace
 
+/// Straight into the result: what a stream buffers is not wiped.
 Result<Bytes> read_small_file(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary | std::ios::ate);
-  if (!in) return fail(Code::not_found, "cannot read {}: {}", file.string(), std::strerror(errno));
-  const auto size = static_cast<std::size_t>(in.tellg());
-  if (size > kMaxIdentityBytes)
-    return fail(Code::resource_exhausted, "{} has {} bytes, expected at most 64 KiB", file.string(), size);
-  Bytes out(size);
-  in.seekg(0);
-  if (!in.read(reinterpret_cast<char*>(out.data()), static_cast<std::streamsize>(size)))
+  const int fd = open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return fail(Code::not_found, "cannot read {}: {}", file.string(), std::strerror(errno));
+  struct stat info{};
+  const bool known = fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size >= 0;
+  const auto size = known ? static_cast<std::uint64_t>(info.st_size) : 0;
+  const bool fits = size <= kMaxIdentityBytes;
+  Bytes out(fits ? size : 0);
+  const bool complete = known && fits && read(fd, out.data(), out.size()) == static_cast<ssize_t>(out.size());
+  close(fd);
+  if (!fits) return fail(Code::resource_exhausted, "{} has {} bytes, expected at most 64 KiB", file.string(), size);
+  if (!complete) {
+    wipe(out.data(), out.size());
     return fail(Code::not_found, "cannot read {}", file.string());
+  }
   return out;
 }
 

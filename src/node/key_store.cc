@@ -182,11 +182,14 @@ Result<std::shared_ptr<const protocols::KeyShares>> KeyStore::shares(const KeyRe
 runtime::Task<Result<std::shared_ptr<const SmallKeys>>> KeyStore::small_keys(const KeyRecord& record) {
   using SharedKeys = std::shared_ptr<const SmallKeys>;
   const Key key{record.key, record.epoch};
-  if (const auto expanding = entries_.at(key).expanding) co_await expanding->wait();
+  if (const auto other = entries_.at(key).expanding) {
+    co_await other->done.wait();
+    if (other->error) co_return fail(*other->error);
+  }
   if (const auto ready = entries_.at(key).small) co_return ready;
 
-  const auto done = std::make_shared<runtime::Event>(compute_.loop());
-  entries_.at(key).expanding = done;
+  const auto expansion = std::make_shared<Expansion>(compute_.loop());
+  entries_.at(key).expanding = expansion;
   auto expand = [&vault = public_vault_, id = record.key]() -> Result<SharedKeys> {
     WITAN_ASSIGN(const Bytes raw,
                  vault.get({"CompressedXofKeySet", std::nullopt, id.bytes()}, runtime::Vault::kMaxObjectBytes));
@@ -204,8 +207,11 @@ runtime::Task<Result<std::shared_ptr<const SmallKeys>>> KeyStore::small_keys(con
   auto keys = co_await compute_(runtime::Work::preprocessing, std::move(expand));
   Entry& entry = entries_.at(key);
   entry.expanding = nullptr;
-  if (keys) entry.small = *keys;
-  done->set();
+  if (keys)
+    entry.small = *keys;
+  else
+    expansion->error = keys.error();
+  expansion->done.set();
   co_return keys;
 }
 

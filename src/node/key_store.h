@@ -75,11 +75,16 @@ class KeyStore {
   runtime::Task<Result<std::shared_ptr<const SmallKeys>>> small_keys(const KeyRecord& record);
 
  private:
+  struct Expansion {
+    explicit Expansion(runtime::Loop& loop) : done(loop) {}
+    runtime::Event done;
+    std::optional<Error> error;
+  };
   struct Entry {
     KeyRecord record;
     std::shared_ptr<const protocols::KeyShares> shares;
     std::shared_ptr<const SmallKeys> small;
-    std::shared_ptr<runtime::Event> expanding;
+    std::shared_ptr<Expansion> expanding;
   };
   using Key = std::pair<KeyId, EpochId>;
   Status check_public_objects(const KeyRecord& record) const;

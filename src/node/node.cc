@@ -107,6 +107,7 @@ struct Node::Impl {
   std::unique_ptr<KeyStore> keys;
   std::unique_ptr<EpochStore> epochs;
   std::unique_ptr<RateLimiter> limiter;
+  std::unique_ptr<MemoryBudget> memory;
   std::unique_ptr<runtime::TaskScope> scope;
   std::unique_ptr<Core> core;
   std::unique_ptr<PublicDecryptor> decryptor;
@@ -167,9 +168,11 @@ Status Node::Impl::serve() {
                                             StoreLimits{config.threshold.dec_capacity, config.threshold.min_dec_cache});
   WITAN_ASSIGN(auto interrupted, requests->load());
   limiter = std::make_unique<RateLimiter>(config.rate_limits.bucket_size);
+  memory = std::make_unique<MemoryBudget>(loop, config.decryption_memory_bytes);
   scope = std::make_unique<runtime::TaskScope>(loop);
   core = std::make_unique<Core>(Core{config, loop, *compute, *journal, *private_vault, *public_vault, rng, *signing_key,
-                                     *router, *transport, *requests, *keys, *epochs, *limiter, *scope, extension});
+                                     *router, *transport, *requests, *keys, *epochs, *limiter, *memory, *scope,
+                                     extension});
   decryptor = std::make_unique<PublicDecryptor>(*core);
   service = std::make_unique<Service>(*core, *decryptor);
   transport->set_sink(router.get());

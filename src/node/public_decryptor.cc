@@ -34,7 +34,7 @@ PublicDecryptor::PublicDecryptor(Core& core) : core_(core), started_(core.loop.n
 }
 
 /// All checks of service.md 5.2, in its order; nothing is changed.
-Task<Result<PublicDecryptor::Checked>> PublicDecryptor::check(Request request) {
+Task<Result<PublicDecryptor::Checked>> PublicDecryptor::check(Request request, Source source) {
   Checked out;
   out.fields = co_await ok(validate_decryption(*request));
   if (out.fields.context != default_context_id())
@@ -54,6 +54,13 @@ Task<Result<PublicDecryptor::Checked>> PublicDecryptor::check(Request request) {
     co_return fail(Code::failed_precondition, "epoch {} is {}: this program does not use it", epoch->id.hex(),
                    to_string(epoch->origin));
   const auto params = std::make_shared<const tfhe::Params>(co_await ok(tfhe::params_by_name(key->params)));
+  std::uint64_t memory = 0;
+  for (const CiphertextRef& ref : out.fields.ciphertexts)
+    memory += ciphertext_memory_bytes(ref, *params) + request->ciphertexts[ref.index].ciphertext.size();
+  if (source == Source::client)
+    out.memory = co_await ok(core_.memory.take(memory));
+  else
+    out.memory = co_await core_.memory.wait(memory);
   for (const CiphertextRef& ref : out.fields.ciphertexts)
     out.ciphertexts.push_back(co_await ok(co_await core_.compute(Work::urgent, [request, ref, params] {
       return parse_ciphertext(ref, request->ciphertexts[ref.index].ciphertext, *params);
@@ -64,10 +71,17 @@ Task<Result<PublicDecryptor::Checked>> PublicDecryptor::check(Request request) {
 Task<Result<PublicDecryptor::Accepted>> PublicDecryptor::record(api::PublicDecryptionRequest message) {
   auto permit = co_await ok(core_.limiter.take(core_.config.rate_limits.pub_decrypt));
   const auto request = std::make_shared<const api::PublicDecryptionRequest>(std::move(message));
-  Checked checked = co_await ok(co_await check(request));
+  Checked checked = co_await ok(co_await check(request, Source::client));
   warn_about_extra_data(request->extra_data, checked.fields.request, checked.fields.context, checked.fields.epoch);
-  Bytes body = api::encode(*request);
-  const auto digest = crypto::tagged_hash(crypto::separators::kRequestContent, body);
+  struct Encoded {
+    Bytes body;
+    crypto::Digest digest;
+  };
+  auto [body, digest] = co_await core_.compute(Work::urgent, [request] {
+    Encoded out{api::encode(*request), {}};
+    out.digest = crypto::tagged_hash(crypto::separators::kRequestContent, out.body);
+    return out;
+  });
   const RawId id = checked.fields.request.bytes();
   Status inserted = co_await core_.requests.insert(RequestKind::public_decryption, id, digest, std::move(body));
   if (!inserted) {
@@ -99,7 +113,9 @@ void PublicDecryptor::resume(const InterruptedRequest& request) {
 Task<void> PublicDecryptor::resume_one(InterruptedRequest interrupted) {
   auto decoded = api::decode<api::PublicDecryptionRequest>(interrupted.body);
   Result<Checked> checked = fail(Code::data_loss, "the stored request cannot be read");
-  if (decoded) checked = co_await check(std::make_shared<const api::PublicDecryptionRequest>(*std::move(decoded)));
+  if (decoded)
+    checked =
+        co_await check(std::make_shared<const api::PublicDecryptionRequest>(*std::move(decoded)), Source::journal);
   if (!checked) {
     const Status failed = co_await core_.requests.fail_request(
         RequestKind::public_decryption, interrupted.id, std::move(checked).error().within("aborted after a restart"));
@@ -142,19 +158,20 @@ Task<Result<protocols::SquashedCiphertext>> PublicDecryptor::squash(ParsedCipher
   co_return out;
 }
 
-Task<Result<Bytes>> PublicDecryptor::decrypt(const Checked& checked,
-                                             std::unique_ptr<protocols::PublicDecryption>& running, bool resumed,
-                                             std::vector<runtime::Change>& counters) {
+Task<Result<Bytes>> PublicDecryptor::decrypt(Checked& checked, std::unique_ptr<protocols::PublicDecryption>& running,
+                                             bool resumed, bool& counted) {
   const DecryptionFields& fields = checked.fields;
   const KeyRecord& record = *core_.keys.find(fields.key, fields.epoch);
   protocols::DecryptionJob job{fields.request, fields.key, {}};
-  for (const ParsedCiphertext& parsed : checked.ciphertexts)
-    job.ciphertexts.push_back(co_await ok(co_await squash(parsed, record)));
+  for (ParsedCiphertext& parsed : checked.ciphertexts)
+    job.ciphertexts.push_back(co_await ok(co_await squash(std::move(parsed), record)));
+  checked.ciphertexts.clear();
   const auto shares = co_await ok(core_.keys.shares(record));
   std::size_t blocks = 0;
   for (const auto& ciphertext : job.ciphertexts) blocks += ciphertext.blocks.size();
   blocks_decrypted_ += blocks;
-  if (counters.empty()) counters.push_back((co_await ok(blocks_.add(fields.key, fields.epoch, blocks))).change);
+  co_await ok(blocks_.add(fields.key, fields.epoch, blocks));
+  counted = true;
   const bool catching_up = resumed || core_.loop.now() < started_ + kCatchUp;
   protocols::DecryptionParty party{
       core_.router,
@@ -168,7 +185,7 @@ Task<Result<Bytes>> PublicDecryptor::decrypt(const Checked& checked,
 
   std::vector<crypto::Plaintext> plaintexts;
   for (std::size_t i = 0; i < decrypted.plaintexts.size(); ++i)
-    plaintexts.push_back({decrypted.plaintexts[i], static_cast<std::int32_t>(checked.ciphertexts[i].ref.type)});
+    plaintexts.push_back({decrypted.plaintexts[i], static_cast<std::int32_t>(fields.ciphertexts[i].type)});
   const std::string id = fields.request.hex();
   const auto signatures =
       co_await ok(crypto::sign_public_decryption(core_.signing_key, fields.signing, plaintexts, id));
@@ -196,40 +213,49 @@ Task<void> PublicDecryptor::work(Checked checked, RateLimiter::Permit permit, bo
   const RequestId id = checked.fields.request;
   const auto begun = core_.loop.now();
   std::unique_ptr<protocols::PublicDecryption> running;
-  std::vector<runtime::Change> counters;
-  auto response = co_await decrypt(checked, running, resumed, counters);
+  bool counted = false;
+  auto response = co_await decrypt(checked, running, resumed, counted);
   const bool decrypted = response.has_value();
+  if (!decrypted) checked.ciphertexts.clear();
+  checked.memory = {};
+  const auto counts = [&] {
+    std::vector<runtime::Change> out;
+    if (counted) out.push_back(blocks_.record(checked.fields.key, checked.fields.epoch));
+    return out;
+  };
   Status stored;
   if (decrypted)
-    stored = co_await core_.requests.finish(RequestKind::public_decryption, id.bytes(), *std::move(response),
-                                            std::move(counters));
+    stored = co_await core_.requests.finish(RequestKind::public_decryption, id.bytes(), *std::move(response), counts);
   else
-    stored = co_await core_.requests.fail_request(RequestKind::public_decryption, id.bytes(), response.error(),
-                                                  std::move(counters));
+    stored = co_await core_.requests.fail_request(RequestKind::public_decryption, id.bytes(), response.error(), counts);
   if (!stored)
     log::error("public decryption {}: the outcome could not be recorded: {}", id.hex(), stored.error().message);
   permit = {};
-  checked.ciphertexts.clear();
   if (running) keep_notes(id, running->report());
   if (!decrypted) co_return;
 
   const auto report = running->report();
-  log::info("public decryption {}: {} ciphertexts in {} ms; agreed {}; lied {}; not heard yet {}", id.hex(),
-            checked.fields.ciphertexts.size(),
-            std::chrono::duration_cast<std::chrono::milliseconds>(core_.loop.now() - begun).count(),
-            roles(report.agreed), roles(report.lied), roles(report.silent));
+  log::info(
+      "public decryption {}: {} ciphertexts in {} ms; agreed {}; lied {}; with other content {}; not heard yet {}",
+      id.hex(), checked.fields.ciphertexts.size(),
+      std::chrono::duration_cast<std::chrono::milliseconds>(core_.loop.now() - begun).count(), roles(report.agreed),
+      roles(report.lied), roles(report.other), roles(report.silent));
   for (const Role liar : report.lied)
     log::warn("public decryption {}: party {} sent wrong shares", id.hex(), liar.number());
-  co_await running->watch_late(core_.loop.after(kWatchLate), [id](Role liar) {
-    log::warn("public decryption {}: party {} sent wrong shares, after the result was accepted", id.hex(),
-              liar.number());
+  for (const Role role : report.other)
+    log::warn("public decryption {}: party {} was given other ciphertexts or another key under this id", id.hex(),
+              role.number());
+  co_await running->watch_late(core_.loop.after(kWatchLate), [id, party = running.get()](Role role) {
+    log::warn("public decryption {}: party {} {}, after the result was accepted", id.hex(), role.number(),
+              party->report().other.contains(role) ? "sent shares of other content" : "sent wrong shares");
   });
   keep_notes(id, running->report());
 }
 
-Task<Result<api::PublicDecryptionResponse>> PublicDecryptor::result(RequestId id, runtime::Instant deadline) {
-  const Bytes stored =
-      co_await ok(co_await core_.requests.result(RequestKind::public_decryption, id.bytes(), deadline));
+Task<Result<api::PublicDecryptionResponse>> PublicDecryptor::result(RequestId id, runtime::Instant deadline,
+                                                                    std::stop_token gone) {
+  const Bytes stored = co_await ok(
+      co_await core_.requests.result(RequestKind::public_decryption, id.bytes(), deadline, std::move(gone)));
   auto response = api::decode<api::PublicDecryptionResponse>(stored);
   if (!response) co_return fail(Code::internal, "the stored result of {} cannot be read", id.hex());
   co_return *std::move(response);

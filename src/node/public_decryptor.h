@@ -26,7 +26,8 @@ class PublicDecryptor {
   /// A request that was pending when the node stopped.
   void resume(const InterruptedRequest& request);
   /// GetPublicDecryptionResult.
-  runtime::Task<Result<api::PublicDecryptionResponse>> result(RequestId id, runtime::Instant deadline);
+  runtime::Task<Result<api::PublicDecryptionResponse>> result(RequestId id, runtime::Instant deadline,
+                                                              std::stop_token gone);
 
   /// Who lied or was silent, if this process has done the decryption.
   const DecryptionNotes* notes(const RequestId& id) const;
@@ -37,16 +38,18 @@ class PublicDecryptor {
   using Request = std::shared_ptr<const api::PublicDecryptionRequest>;
   struct Checked {
     DecryptionFields fields;
+    MemoryBudget::Permit memory;  // for the ciphertexts
     std::vector<ParsedCiphertext> ciphertexts;
   };
   enum class Accepted : std::uint8_t { recorded, known };
   runtime::Task<Result<Accepted>> record(api::PublicDecryptionRequest request);
-  runtime::Task<Result<Checked>> check(Request request);
+  enum class Source : std::uint8_t { client, journal };
+  runtime::Task<Result<Checked>> check(Request request, Source source);
   runtime::Task<void> work(Checked checked, RateLimiter::Permit permit, bool resumed);
   runtime::Task<void> resume_one(InterruptedRequest request);
   runtime::Task<Result<protocols::SquashedCiphertext>> squash(ParsedCiphertext parsed, const KeyRecord& record);
-  runtime::Task<Result<Bytes>> decrypt(const Checked& checked, std::unique_ptr<protocols::PublicDecryption>& running,
-                                       bool resumed, std::vector<runtime::Change>& counters);
+  runtime::Task<Result<Bytes>> decrypt(Checked& checked, std::unique_ptr<protocols::PublicDecryption>& running,
+                                       bool resumed, bool& counted);
   void keep_notes(const RequestId& id, const mpc::OpeningReport& report);
 
   Core& core_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "base/codec.h"
 #include "base/log.h"
 
@@ -92,7 +93,7 @@ Result<std::vector<InterruptedRequest>> RequestStore::load() {
     next_sequence_ = std::max(next_sequence_, entry->sequence + 1);
     const auto request_kind = static_cast<RequestKind>(kind);
     if (entry->state == RequestState::evicted) return true;
-    if (entry->state == RequestState::pending) entry->finished = std::make_shared<runtime::Event>(loop_);
+    if (entry->state == RequestState::pending) entry->waiters = std::make_shared<Waiters>();
     if (is_decryption(request_kind)) {
       ++decryptions_;
       if (entry->state != RequestState::pending && !finished_decryptions_.emplace(entry->sequence, id).second) {
@@ -137,26 +138,31 @@ Result<std::optional<RequestStore::Entry>> RequestStore::find(const Key& key) co
   return std::optional<Entry>(std::move(entry));
 }
 
-/// Makes room for one more decryption: the oldest finished one goes, as long as more than min_dec_cache remain. Returns what
-/// went.
-Result<std::optional<RequestStore::Evicted>> RequestStore::make_room() {
-  if (decryptions_ < limits_.dec_capacity) return std::optional<Evicted>{};
+/// Makes room for one more decryption: the oldest finished one goes, as long as more than min_dec_cache remain. Returns which;
+/// it can be read until the commit that evicts it has succeeded, and not be asked for again.
+Result<std::optional<RequestStore::Key>> RequestStore::make_room() {
+  if (decryptions_ < limits_.dec_capacity) return std::optional<Key>{};
   if (finished_decryptions_.size() <= limits_.min_dec_cache || finished_decryptions_.empty())
     return fail(Code::resource_exhausted,
                 "{} decryptions are kept or running, the limit (dec_capacity); try again later", decryptions_);
   const auto oldest = finished_decryptions_.begin();
   const Key key{RequestKind::public_decryption, oldest->second};
-  Evicted out{key, std::move(entries_.at(key))};
-  entries_.erase(key);
+  entries_.at(key).settling = true;
   finished_decryptions_.erase(oldest);
   --decryptions_;
-  return out;
+  return key;
 }
 
-void RequestStore::put_back(Evicted evicted) {
-  finished_decryptions_[evicted.entry.sequence] = evicted.key.second;
+void RequestStore::evicted(const Key& key, bool committed) {
+  const auto it = entries_.find(key);
+  WITAN_CHECK(it != entries_.end() && it->second.settling);
+  if (committed) {
+    entries_.erase(it);
+    return;
+  }
+  it->second.settling = false;
+  finished_decryptions_[it->second.sequence] = key.second;
   ++decryptions_;
-  entries_.emplace(evicted.key, std::move(evicted.entry));
 }
 
 Task<Status> RequestStore::insert(RequestKind kind, RawId id, ByteArray<32> content_digest, Bytes body,
@@ -171,32 +177,34 @@ Task<Status> RequestStore::insert(RequestKind kind, RawId id, ByteArray<32> cont
         earlier->content_digest == content_digest ? "" : " with other content; an id names one content for ever");
 
   std::vector<Change> changes;
-  std::optional<Evicted> evicted;
+  std::optional<Key> leaving;
   if (redo) {
     finished_decryptions_.erase(earlier->sequence);
   } else if (is_decryption(kind)) {
-    evicted = co_await ok(make_room());
+    leaving = co_await ok(make_room());
     ++decryptions_;
   }
-  if (evicted) {
+  if (leaving) {
+    const Entry& old = entries_.at(*leaving);
     Entry record;
     record.state = RequestState::evicted;
-    record.content_digest = evicted->entry.content_digest;
-    record.sequence = evicted->entry.sequence;
-    changes.push_back({Change::Kind::put, kRequests, journal_key(evicted->key), encode(record)});
-    changes.push_back({Change::Kind::erase, kResults, journal_key(evicted->key), {}});
-    std::ranges::move(on_evict_(evicted->key.second), std::back_inserter(changes));
+    record.content_digest = old.content_digest;
+    record.sequence = old.sequence;
+    changes.push_back({Change::Kind::put, kRequests, journal_key(*leaving), encode(record)});
+    changes.push_back({Change::Kind::erase, kResults, journal_key(*leaving), {}});
+    std::ranges::move(on_evict_(leaving->second), std::back_inserter(changes));
   }
   Entry entry;
   entry.content_digest = content_digest;
   entry.sequence = next_sequence_++;
-  entry.finished = std::make_shared<runtime::Event>(loop_);
+  entry.waiters = std::make_shared<Waiters>();
   changes.push_back({redo ? Change::Kind::put : Change::Kind::put_new, kRequests, journal_key(key), encode(entry)});
   changes.push_back({Change::Kind::put, kBodies, journal_key(key), std::move(body)});
   std::ranges::move(extra, std::back_inserter(changes));
   entries_.insert_or_assign(key, entry);  // at once: a second insert of this id meanwhile is refused
 
   Status committed = co_await journal_.commit(std::move(changes));
+  if (leaving) evicted(*leaving, committed.has_value());
   if (!committed) {
     if (is_decryption(kind)) --decryptions_;
     entries_.erase(key);
@@ -205,14 +213,12 @@ Task<Status> RequestStore::insert(RequestKind kind, RawId id, ByteArray<32> cont
       finished_decryptions_[earlier->sequence] = id;
       ++decryptions_;
     }
-    if (evicted) put_back(*std::move(evicted));
-    entry.finished->set();
+    entry.waiters->wake_all();
   }
   co_return committed;
 }
 
-Task<Status> RequestStore::settle(Key key, RequestState state, Bytes result, std::optional<Error> error,
-                                  std::vector<Change> extra) {
+Task<Status> RequestStore::settle(Key key, RequestState state, Bytes result, std::optional<Error> error, Extra extra) {
   const auto it = entries_.find(key);
   if (it == entries_.end() || it->second.state != RequestState::pending || it->second.settling)
     co_return fail(Code::internal, "the {} is not pending", name_of(key.first, key.second));
@@ -222,37 +228,40 @@ Task<Status> RequestStore::settle(Key key, RequestState state, Bytes result, std
   settled.result = std::move(result);
   settled.error = std::move(error);
   settled.settling = false;
-  settled.finished = nullptr;
-  std::vector<Change> changes;
-  changes.push_back({Change::Kind::put, kRequests, journal_key(key), encode(settled)});
-  changes.push_back({Change::Kind::erase, kBodies, journal_key(key), {}});
-  if (state == RequestState::done) changes.push_back({Change::Kind::put, kResults, journal_key(key), settled.result});
-  std::ranges::move(extra, std::back_inserter(changes));
+  settled.waiters = nullptr;
+  const auto changes = [&] {
+    std::vector<Change> out;
+    out.push_back({Change::Kind::put, kRequests, journal_key(key), encode(settled)});
+    out.push_back({Change::Kind::erase, kBodies, journal_key(key), {}});
+    if (state == RequestState::done) out.push_back({Change::Kind::put, kResults, journal_key(key), settled.result});
+    if (extra) std::ranges::move(extra(), std::back_inserter(out));
+    return out;
+  };
 
-  Status committed = co_await journal_.commit(changes);
+  Status committed = co_await journal_.commit(changes());
   for (auto pause = kFirstPause; !committed && may_pass(committed.error());
        pause = std::min(2 * pause, kLongestPause)) {
     log::error("the outcome of the {} cannot be recorded, next try in {} s: {}", name_of(key.first, key.second),
                pause.count(), committed.error().message);
     co_await loop_.sleep_for(pause);
-    committed = co_await journal_.commit(changes);
+    committed = co_await journal_.commit(changes());
   }
-  Entry& entry = entries_.at(key);
-  const auto finished = entry.finished;
+  Entry& entry = entries_.at(key);  // pending entries stay
+  const auto waiters = entry.waiters;
   entry.settling = false;
   if (committed) {
     if (is_decryption(key.first)) finished_decryptions_[settled.sequence] = key.second;
     entry = std::move(settled);
-    finished->set();
+    waiters->wake_all();
   }
   co_return committed;
 }
 
-Task<Status> RequestStore::finish(RequestKind kind, RawId id, Bytes result, std::vector<Change> extra) {
+Task<Status> RequestStore::finish(RequestKind kind, RawId id, Bytes result, Extra extra) {
   return settle({kind, id}, RequestState::done, std::move(result), std::nullopt, std::move(extra));
 }
 
-Task<Status> RequestStore::fail_request(RequestKind kind, RawId id, Error error, std::vector<Change> extra) {
+Task<Status> RequestStore::fail_request(RequestKind kind, RawId id, Error error, Extra extra) {
   log::warn("{} failed: {}: {}", name_of(kind, id), to_string(error.code), error.message);
   return settle({kind, id}, RequestState::failed, {}, std::move(error), std::move(extra));
 }
@@ -293,12 +302,16 @@ Task<Status> RequestStore::consume(RawId preprocessing, std::vector<Change> extr
   co_return committed;
 }
 
-Task<Result<Bytes>> RequestStore::result(RequestKind kind, RawId id, runtime::Instant deadline) {
+Task<Result<Bytes>> RequestStore::result(RequestKind kind, RawId id, runtime::Instant deadline, std::stop_token gone) {
   const Key key{kind, id};
   auto it = entries_.find(key);
   if (it != entries_.end() && it->second.state == RequestState::pending) {
-    const auto finished = it->second.finished;  // keeps the event alive when the entry goes
-    co_await finished->wait(deadline);
+    const auto waiters = it->second.waiters;  // stay when the entry goes
+    const auto woken = std::make_shared<runtime::Event>(loop_);
+    waiters->events.insert(woken);
+    const std::stop_callback on_gone(gone, [&loop = loop_, woken] { loop.post([woken] { woken->set(); }); });
+    co_await woken->wait(deadline);
+    waiters->events.erase(woken);
     it = entries_.find(key);
   }
   if (it == entries_.end()) co_return fail(Code::not_found, "the {} is not known here", name_of(kind, id));

@@ -17,6 +17,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -55,6 +57,9 @@ struct StoreLimits {
   std::size_t min_dec_cache = 6000;  // of them, finished ones that a new request never evicts
 };
 
+/// Further changes of a commit, as they are at its time.
+using Extra = std::function<std::vector<runtime::Change>()>;
+
 /// What else leaves the journal together with the result of an evicted decryption.
 using OnEvict = std::function<std::vector<runtime::Change>(const RawId& id)>;
 
@@ -72,18 +77,20 @@ class RequestStore {
   runtime::Task<Status> insert(RequestKind kind, RawId id, ByteArray<32> content_digest, Bytes body,
                                std::vector<runtime::Change> extra = {});
 
-  /// Records the outcome, durably, together with `extra`, and wakes whoever waits. While the disk is full the request stays
-  /// pending and this is tried again. Other errors of the journal are returned, and the request stays pending.
-  runtime::Task<Status> finish(RequestKind kind, RawId id, Bytes result, std::vector<runtime::Change> extra = {});
-  runtime::Task<Status> fail_request(RequestKind kind, RawId id, Error error, std::vector<runtime::Change> extra = {});
+  /// Records the outcome, durably, together with what `extra` gives at each try, and wakes whoever waits. While the disk is
+  /// full the request stays pending and this is tried again. Other errors of the journal are returned, and the request stays
+  /// pending.
+  runtime::Task<Status> finish(RequestKind kind, RawId id, Bytes result, Extra extra = {});
+  runtime::Task<Status> fail_request(RequestKind kind, RawId id, Error error, Extra extra = {});
 
   /// Marks a finished preprocessing as used, together with `extra`. Errors: not_found (absent, used), unavailable
   /// (still running), the error it failed with (aborted or internal).
   runtime::Task<Status> consume(RawId preprocessing, std::vector<runtime::Change> extra);
 
-  /// The result, after waiting for a pending one until the deadline. Errors as service.md 4.2: not_found (absent, deleted,
-  /// evicted), unavailable (still pending), aborted or internal (failed).
-  runtime::Task<Result<Bytes>> result(RequestKind kind, RawId id, runtime::Instant deadline);
+  /// The result, after waiting for a pending one until the deadline, or until stop is requested because nobody waits for the
+  /// answer any more. Errors as service.md 4.2: not_found (absent, deleted, evicted), unavailable (still pending), aborted or
+  /// internal (failed).
+  runtime::Task<Result<Bytes>> result(RequestKind kind, RawId id, runtime::Instant deadline, std::stop_token gone = {});
 
   /// Was this id used for this content? Also of evicted requests.
   Result<bool> same_content(RequestKind kind, RawId id, const ByteArray<32>& content_digest) const;
@@ -95,28 +102,30 @@ class RequestStore {
   std::size_t capacity(RequestKind kind) const;  // 0: unlimited
 
  private:
+  /// Who waits for an outcome.
+  struct Waiters {
+    std::set<std::shared_ptr<runtime::Event>> events;
+    void wake_all() const {
+      for (const auto& event : events) event->set();
+    }
+  };
   struct Entry {
     RequestState state = RequestState::pending;
     ByteArray<32> content_digest{};
     std::uint64_t sequence = 0;
     Bytes result;
     std::optional<Error> error;
-    bool settling = false;                     // its outcome is on the way to the disk
-    std::shared_ptr<runtime::Event> finished;  // while pending
+    bool settling = false;             // a change of it is on the way to the disk
+    std::shared_ptr<Waiters> waiters;  // while pending
   };
   using Key = std::pair<RequestKind, RawId>;
 
   static Bytes journal_key(const Key& key);
   static Bytes encode(const Entry& entry);
   static Result<Entry> decode(ByteView record);
-  runtime::Task<Status> settle(Key key, RequestState state, Bytes result, std::optional<Error> error,
-                               std::vector<runtime::Change> extra);
-  struct Evicted {
-    Key key;
-    Entry entry;
-  };
-  Result<std::optional<Evicted>> make_room();
-  void put_back(Evicted evicted);
+  runtime::Task<Status> settle(Key key, RequestState state, Bytes result, std::optional<Error> error, Extra extra);
+  Result<std::optional<Key>> make_room();
+  void evicted(const Key& key, bool committed);
   Result<std::optional<Entry>> find(const Key& key) const;
 
   runtime::Journal& journal_;

@@ -70,30 +70,33 @@ Task<Result<api::Empty>> Service::decrypt(api::PublicDecryptionRequest request) 
   co_return api::Empty{};
 }
 
-Task<Result<api::PublicDecryptionResponse>> Service::decryption_result(api::IdRequest request) {
+Task<Result<api::PublicDecryptionResponse>> Service::decryption_result(api::IdRequest request, std::stop_token gone) {
   const RequestId id = co_await ok(parse_request_id<RequestId>(request));
-  co_return co_await decryptor_.result(id, core_.loop.after(kDecryptionWait));
+  co_return co_await decryptor_.result(id, core_.loop.after(kDecryptionWait), std::move(gone));
 }
 
-Task<Result<api::PublicDecryptionResponse>> Service::decrypt_and_wait(api::PublicDecryptionRequest request) {
+Task<Result<api::PublicDecryptionResponse>> Service::decrypt_and_wait(api::PublicDecryptionRequest request,
+                                                                      std::stop_token gone) {
   const RequestId id = co_await ok(required_id<RequestId>(request.request_id, "request_id"));
   co_await ok(co_await decryptor_.accept_or_known(std::move(request)));
-  co_return co_await decryptor_.result(id, core_.loop.after(kDecryptionWait));
+  co_return co_await decryptor_.result(id, core_.loop.after(kDecryptionWait), std::move(gone));
 }
 
 void Service::public_decrypt(api::PublicDecryptionRequest request, api::CallContext,
                              api::Responder<api::Empty> respond) {
   answer_on_loop(core_, std::move(respond), [this, r = std::move(request)]() mutable { return decrypt(std::move(r)); });
 }
-void Service::get_public_decryption_result(api::IdRequest request, api::CallContext,
+void Service::get_public_decryption_result(api::IdRequest request, api::CallContext context,
                                            api::Responder<api::PublicDecryptionResponse> respond) {
-  answer_on_loop(core_, std::move(respond),
-                 [this, r = std::move(request)]() mutable { return decryption_result(std::move(r)); });
+  answer_on_loop(core_, std::move(respond), [this, r = std::move(request), gone = context.gone]() mutable {
+    return decryption_result(std::move(r), std::move(gone));
+  });
 }
-void Service::public_decrypt_sync(api::PublicDecryptionRequest request, api::CallContext,
+void Service::public_decrypt_sync(api::PublicDecryptionRequest request, api::CallContext context,
                                   api::Responder<api::PublicDecryptionResponse> respond) {
-  answer_on_loop(core_, std::move(respond),
-                 [this, r = std::move(request)]() mutable { return decrypt_and_wait(std::move(r)); });
+  answer_on_loop(core_, std::move(respond), [this, r = std::move(request), gone = context.gone]() mutable {
+    return decrypt_and_wait(std::move(r), std::move(gone));
+  });
 }
 
 // Epochs.

@@ -37,8 +37,9 @@ class Service final : public api::KmsHandler {
 
  private:
   runtime::Task<Result<api::Empty>> decrypt(api::PublicDecryptionRequest request);
-  runtime::Task<Result<api::PublicDecryptionResponse>> decryption_result(api::IdRequest request);
-  runtime::Task<Result<api::PublicDecryptionResponse>> decrypt_and_wait(api::PublicDecryptionRequest request);
+  runtime::Task<Result<api::PublicDecryptionResponse>> decryption_result(api::IdRequest request, std::stop_token gone);
+  runtime::Task<Result<api::PublicDecryptionResponse>> decrypt_and_wait(api::PublicDecryptionRequest request,
+                                                                        std::stop_token gone);
   runtime::Task<Result<api::Empty>> new_epoch(api::NewMpcEpochRequest request);
   runtime::Task<void> set_up_epoch(EpochId epoch, ContextId context);
   runtime::Task<Result<api::EpochResultResponse>> epoch_result(api::IdRequest request);

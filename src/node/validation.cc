@@ -90,6 +90,19 @@ Result<DecryptionFields> validate_decryption(const api::PublicDecryptionRequest&
   return out;
 }
 
+std::uint64_t ciphertext_memory_bytes(const CiphertextRef& ref, const tfhe::Params& params) {
+  const auto& type = tfhe::info(ref.type);
+  const auto lwe_bytes = [&](tfhe::KeyName key, std::uint64_t word_bytes) {
+    return (tfhe::key_bits(params, key) + 1) * word_bytes;
+  };
+  const auto packed = static_cast<std::uint64_t>(type.packed_blocks), plain = static_cast<std::uint64_t>(type.blocks);
+  const std::uint64_t squashed = packed * lwe_bytes(protocols::decryption_key(ref.format), sizeof(u128));
+  const bool small = ref.format == protocols::CiphertextFormat::small_expanded ||
+                     ref.format == protocols::CiphertextFormat::small_compressed;
+  // Blocks as they come and in pairs.
+  return squashed + (small ? (plain + packed) * lwe_bytes(tfhe::KeyName::glwe, sizeof(tfhe::u64)) : 0);
+}
+
 Result<ParsedCiphertext> parse_ciphertext(const CiphertextRef& ref, ByteView bytes, const tfhe::Params& params) {
   ParsedCiphertext out;
   out.ref = ref;

@@ -65,6 +65,8 @@ struct ParsedCiphertext {
   std::vector<tfhe::Block> blocks;                  // SmallExpanded
   std::optional<tfhe::PackedList<tfhe::u64>> list;  // SmallCompressed
 };
+/// Bytes that it takes while it is worked on, at most: blocks as they come, and squashed.
+std::uint64_t ciphertext_memory_bytes(const CiphertextRef& ref, const tfhe::Params& params);
 Result<ParsedCiphertext> parse_ciphertext(const CiphertextRef& ref, ByteView bytes, const tfhe::Params& params);
 
 /// External signatures of a result over an EIP-712 digest and, for the other schemes, over `separator || payload`.

@@ -115,16 +115,19 @@ Task<Result<Decrypted>> BasicPublicDecryption<Rules>::run(runtime::Instant deadl
                    runtime::kMaxPayloadBytes);
   if (Rules::journal_before_sending) co_await ok(co_await bind(message));
 
-  const std::size_t header_bytes = contexts_.size() * sizeof(crypto::Digest);
+  Bytes header(message.begin(),
+               message.begin() + static_cast<std::ptrdiff_t>(contexts_.size() * sizeof(crypto::Digest)));
   session_ = co_await ok(party_.router.open(session_id_, {.resend_after = party_.resend_after,
                                                           .max_payload_bytes = message.size() + 4096,
                                                           .max_steps = 2,
                                                           .reopen = true}));
-  opening_ = std::make_unique<mpc::RobustOpening<Z128, Rules>>(*session_, party_.compute, kDecryptShares, header_bytes,
-                                                               std::move(shares));
+  opening_ = std::make_unique<mpc::RobustOpening<Z128, Rules>>(*session_, party_.compute, kDecryptShares,
+                                                               std::move(header), std::move(shares));
   co_await ok(session_->send_all(kDecryptShares, runtime::make_payload(std::move(message))));
   const auto opened = co_await ok(co_await opening_->accept(deadline));
-  co_return decode(opened);
+  auto decrypted = decode(opened);
+  job_.reset();  // late shares are checked without the ciphertexts
+  co_return decrypted;
 }
 
 template <class Rules>

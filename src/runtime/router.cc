@@ -165,11 +165,17 @@ void Router::Impl::deliver_request(Role from, const Frame& frame, Lane lane) {
     if (kept_before) answer_unavailable(from, frame.session, frame.step, lane);
     return;
   }
-  if (sender.lookups >= limits.lookups_per_peer) {
+  if (saturating_add(sender.store_interval, limits.resend_interval) <= loop.now()) {
+    sender.store_interval = loop.now();
+    sender.store_lookups = sender.store_bytes = 0;
+  }
+  if (sender.lookups >= limits.lookups_per_peer || sender.store_lookups >= limits.store_lookups_per_interval ||
+      sender.store_bytes >= limits.store_bytes_per_interval) {
     ++counters.resend_too_soon;
     return;
   }
   ++sender.lookups;
+  ++sender.store_lookups;
   lookups.spawn(look_up(from, frame.session, frame.step, lane, kept_before));
 }
 
@@ -178,6 +184,7 @@ Task<void> Router::Impl::look_up(Role to, SessionId session, Step step, Lane lan
   --senders[to.index()].lookups;
   if (lookup.kind == SentLookup::Kind::found) {
     WITAN_CHECK(lookup.payload);
+    senders[to.index()].store_bytes += lookup.payload->size();
     ++counters.resent;
     ++counters.resent_from_store;
     transmit(to, {FrameKind::data, session, step, lookup.payload}, lane);
@@ -309,13 +316,29 @@ void Router::deliver(Role from, Frame frame, Lane lane) {
   ++impl_->counters.malformed;  // a kind of a later version
 }
 
-void Router::peer_reset(Role peer) {
-  ++impl_->counters.peer_resets;
-  for (Session::State& state : impl_->open)
+void Router::Impl::reset(Role peer) {
+  senders[peer.index()].reset_at = loop.now();
+  for (Session::State& state : open)
     for (auto& [step, in] : state.steps) {
       in.gone.erase(peer);
       if (in.awaited().contains(peer)) in.ask(RoleSet{peer});
     }
+}
+
+Task<void> Router::Impl::reset_later(Role peer, Instant when) {
+  co_await loop.sleep_until(when);
+  senders[peer.index()].reset_waits = false;
+  reset(peer);
+}
+
+void Router::peer_reset(Role peer) {
+  ++impl_->counters.peer_resets;
+  auto& sender = impl_->senders[peer.index()];
+  if (sender.reset_waits) return;
+  const Instant earliest = saturating_add(sender.reset_at, impl_->limits.resend_interval);
+  if (sender.reset_at == Instant{} || earliest <= impl_->loop.now()) return impl_->reset(peer);
+  sender.reset_waits = true;
+  impl_->lookups.spawn(impl_->reset_later(peer, earliest));
 }
 
 }  // namespace witan::runtime

@@ -40,9 +40,13 @@ struct RouterLimits {
   std::size_t closed_sent_bytes = 256u << 20;
   Duration closed_sent_age = std::chrono::minutes(15);
 
-  // Resend requests of one peer: the same message is answered at most once per interval; lookups at the same time.
+  // Resend requests of one peer. In an open or kept session the same message is answered at most once per interval; from the
+  // SentStore come at most so many messages and bytes (or one message) per interval, and lookups at the same time. What a peer
+  // that has restarted still owes is asked for at most once per interval too.
   Duration resend_interval = std::chrono::milliseconds(100);
   std::size_t lookups_per_peer = 16;
+  std::size_t store_lookups_per_interval = 256;
+  std::size_t store_bytes_per_interval = 8u << 20;
 };
 
 struct RouterCounters {
@@ -61,7 +65,7 @@ struct RouterCounters {
   std::uint64_t resend_requests_received = 0;
   std::uint64_t resent = 0;             // answered with the message
   std::uint64_t resent_from_store = 0;  // ... that the SentStore had
-  std::uint64_t resend_too_soon = 0;    // not answered: resend_interval, lookups_per_peer
+  std::uint64_t resend_too_soon = 0;    // not answered: resend_interval, the limits of lookups
   std::uint64_t unavailable_sent = 0;
   std::uint64_t unavailable_received = 0;
   std::uint64_t closed_sent_evicted = 0;  // closed sessions whose payloads were dropped by limits or age

@@ -140,7 +140,7 @@ void Session::State::accept(Role from, Step step, Payload payload) {
     return;
   }
   if (const auto known = steps.find(step); known != steps.end() && known->second.arrived.contains(from)) {
-    accept_again(known->second.from[from.index()], step, std::move(payload));
+    accept_again(known->second.from[from.index()], payload);
     return;
   }
   if (waiting[from.index()] >= router->limits.waiting_frames || !router->admit(from, payload)) {
@@ -157,16 +157,14 @@ void Session::State::accept(Role from, Step step, Payload payload) {
   in.waiters.wake_all();
 }
 
-void Session::State::accept_again(Received& first, Step step, Payload payload) {
+void Session::State::accept_again(const Received& first, const Payload& payload) {
   auto& counters = router->counters;
   if (!first.payload || first.payload == payload || *first.payload == *payload) {
     ++counters.duplicates;
     return;
   }
   ++counters.equivocations;
-  if (equivocators.contains(first.from)) return;
   equivocators.insert(first.from);
-  equivocations.push_back({first.from, step, first.payload, std::move(payload)});
 }
 
 std::optional<Message> Session::State::take(Incoming& in, RoleSet candidates) {
@@ -329,9 +327,6 @@ RoleSet Session::heard(Step step) const {
 }
 RoleSet Session::equivocators() const {
   return state_->equivocators;
-}
-const std::vector<Equivocation>& Session::equivocations() const {
-  return state_->equivocations;
 }
 
 void Session::request_resend(Step step, RoleSet from) {

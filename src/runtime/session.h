@@ -45,13 +45,6 @@ struct SessionOptions {
   bool reopen = false;
 };
 
-/// Two different messages of one party for one step.
-struct Equivocation {
-  Role by;
-  Step step = 0;
-  Payload first, second;
-};
-
 /// Handle of an open session; closes it when destroyed. Loop thread only. The router outlives its handles.
 class Session {
  public:
@@ -82,9 +75,8 @@ class Session {
 
   /// Parties whose message of that step has been returned by next().
   RoleSet heard(Step step) const;
-  /// Parties that sent two different messages for one step, and the first such pair of each.
+  /// Parties that sent two different messages for one step.
   RoleSet equivocators() const;
-  const std::vector<Equivocation>& equivocations() const;
 
   /// Asks all parties in `from` that were not heard for that step now; awaiting does so by itself.
   void request_resend(Step step, RoleSet from);

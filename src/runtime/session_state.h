@@ -68,7 +68,7 @@ struct Session::State final : ListNode<struct OpenTag>, std::enable_shared_from_
   const Payload* find_sent(Role to, Step step) const;
 
   void accept(Role from, Step step, Payload payload);
-  void accept_again(Received& first, Step step, Payload payload);
+  void accept_again(const Received& first, const Payload& payload);
   Incoming& incoming(Step step);
   std::optional<Message> take(Incoming& in, RoleSet candidates);
   bool is_released(Step step) const { return step < released.size() && released[step]; }
@@ -92,7 +92,6 @@ struct Session::State final : ListNode<struct OpenTag>, std::enable_shared_from_
   std::size_t sent_bytes = 0;
   std::vector<bool> sent_released;
   RoleSet equivocators;
-  std::vector<Equivocation> equivocations;
   Instant closed_at{};
 };
 
@@ -117,6 +116,8 @@ struct Router::Impl {
   void note_delivered(Received& received);
   void forget(Received& received);
 
+  void reset(Role peer);
+  Task<void> reset_later(Role peer, Instant when);
   Task<void> look_up(Role to, SessionId session, Step step, Lane lane, bool kept_before);
   void answer_unavailable(Role to, SessionId session, Step step, Lane lane);
 
@@ -133,11 +134,16 @@ struct Router::Impl {
   };
   using ParkedSession = List<Parked, BySessionTag>;
   struct Sender {
+    Instant reset_at{};  // peer_reset, for the last time
+    bool reset_waits = false;
     List<Parked, BySenderTag> parked;  // oldest first
     std::size_t parked_frames = 0, parked_bytes = 0;
     List<Received, DeliveredTag> delivered;  // payloads kept to recognise equivocation, oldest first
     std::size_t waiting_bytes = 0, delivered_bytes = 0;
     std::size_t lookups = 0;
+    // In the interval that began then.
+    Instant store_interval{};
+    std::size_t store_lookups = 0, store_bytes = 0;
   };
   void drop_parked(Parked& parked);
 

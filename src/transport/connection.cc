@@ -2,6 +2,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <system_error>
+
 #include "base/log.h"
 #include "base/rng.h"
 #include "transport/impl.h"
@@ -26,6 +29,17 @@ void lower_priority_of_this_thread() {
 void set_priority_for(Lane lane) {
   if (lane == Lane::bulk) lower_priority_of_this_thread();
 }
+
+/// Null if the system gives no thread now.
+template <class Body>
+std::unique_ptr<std::jthread> start_thread(Body body) {
+  try {
+    return std::make_unique<std::jthread>(std::move(body));
+  } catch (const std::system_error&) {
+    return nullptr;
+  }
+}
+constexpr const char* kNoThread = "the system gives no thread for it";
 
 }  // namespace
 
@@ -127,10 +141,26 @@ bool Transport::Impl::note_incarnation(PeerEntry& peer, std::uint64_t incarnatio
   return true;
 }
 
+/// One job at a time for each peer, however often it comes and goes.
 void Transport::Impl::announce(PeerEntry& peer, std::uint64_t incarnation, bool frames_lost) {
-  loop_.post([weak = weak_from_this(), &peer, incarnation, frames_lost] {
+  {
+    const std::lock_guard lock(mutex_);
+    if (incarnation > peer.announced_incarnation) peer.announced_loss = false;
+    peer.announced_incarnation = std::max(peer.announced_incarnation, incarnation);
+    if (incarnation == peer.announced_incarnation) peer.announced_loss |= frames_lost;
+    if (std::exchange(peer.announcing, true)) return;
+  }
+  loop_.post([weak = weak_from_this(), &peer] {
     const auto self = weak.lock();
     if (!self || self->stopping_) return;
+    std::uint64_t incarnation = 0;
+    bool frames_lost = false;
+    {
+      const std::lock_guard lock(self->mutex_);
+      peer.announcing = false;
+      incarnation = peer.announced_incarnation;
+      frames_lost = std::exchange(peer.announced_loss, false);
+    }
     const bool current = self->note_incarnation(peer, incarnation);
     if (current && frames_lost && self->sink_ != nullptr) self->sink_->peer_reset(peer.config.role);
   });
@@ -212,10 +242,11 @@ Transport::Impl::StreamEnd Transport::Impl::carry(PeerEntry& peer, Lane lane, St
                                                   std::uint64_t incarnation) {
   LaneState& state = peer.state.lane(lane);
   StreamEnd end;
-  const std::jthread writer([&] {
+  const auto writer = start_thread([&] {
     set_priority_for(lane);
     write_all(state, stream);
   });
+  if (!writer) return {kNoThread};
   std::optional<Reassembler> frames;  // since the peer's Start
   grpc::ByteBuffer buffer;
   while (stream.read(buffer)) {
@@ -296,15 +327,22 @@ grpc::Status Transport::Impl::accept(grpc::ServerContext& context, AcceptedStrea
   if (!role) return {grpc::StatusCode::UNAUTHENTICATED, "refused"};
   if (config_.self < *role) return {grpc::StatusCode::FAILED_PRECONDITION, "the party with the lower role dials"};
   PeerEntry& peer = this->peer(*role);
+  struct Place {
+    ~Place() {
+      const std::lock_guard lock(mutex);
+      --streams;
+    }
+    std::mutex& mutex;
+    int& streams;
+  };
+  std::optional<Place> place;
   {
     const std::lock_guard lock(mutex_);
     if (peer.accepted_streams >= kMaxAcceptedStreams) return {grpc::StatusCode::RESOURCE_EXHAUSTED, "too many streams"};
     ++peer.accepted_streams;
+    place.emplace(mutex_, peer.accepted_streams);
   }
-  const grpc::Status status = wait_for_sink() ? accept_from(peer, stream) : grpc::Status::CANCELLED;
-  const std::lock_guard lock(mutex_);
-  --peer.accepted_streams;
-  return status;
+  return wait_for_sink() ? accept_from(peer, stream) : grpc::Status::CANCELLED;
 }
 
 grpc::Status Transport::Impl::accept_from(PeerEntry& peer, AcceptedStream& stream) {
@@ -325,10 +363,11 @@ grpc::Status Transport::Impl::accept_from(PeerEntry& peer, AcceptedStream& strea
     const LaneClaim claim(*this, peer, lane, running);
     if (!claim.granted()) return {grpc::StatusCode::ABORTED, "a newer stream took over"};
     // A thread of gRPC goes back to its pool; only one of our own may keep the lower priority.
-    std::jthread reader([&] {
+    const auto reader = start_thread([&] {
       set_priority_for(lane);
       end = run(peer, lane, stream, running, *std::move(hello));
     });
+    if (!reader) end = {kNoThread};
   }
   if (end.reason.empty())
     end.reason = running.timed_out() ? fmt::format("nothing was heard for {} ms", config_.timings.dead_after.count())
@@ -345,6 +384,7 @@ std::shared_ptr<grpc::Channel> Transport::Impl::new_channel(const PeerEntry& pee
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // and a connection of its own for each channel
   arguments.SetInt(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);  // a proxy of the environment is not for our own nodes
   arguments.SetMaxReceiveMessageSize(kMaxPacketBytes);
   return grpc::CreateCustomChannel(peer.endpoint(), peer.credentials, arguments);
 }

@@ -86,6 +86,7 @@ class Transport::Impl : public std::enable_shared_from_this<Impl> {
   bool sink_known_ = false;
   std::set<Running*> running_;
   std::set<std::shared_ptr<PingCall>> pings_;
+  std::shared_ptr<PingRound> round_;  // loop thread; the one under way
 
   LogLimiter limiter_;
   std::unique_ptr<PacketService> service_;
@@ -106,6 +107,9 @@ struct Transport::Impl::PeerEntry {
   std::shared_ptr<grpc::ChannelCredentials> credentials;
 
   std::uint64_t delivered_incarnation = 0;  // loop thread
+  // Under Impl::mutex_: what the one posted job will announce.
+  bool announcing = false, announced_loss = false;
+  std::uint64_t announced_incarnation = 0;
 
   // Under Impl::mutex_.
   struct LaneEntry {

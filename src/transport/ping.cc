@@ -45,11 +45,11 @@ grpc::Status Transport::Impl::answer_ping(grpc::ServerContext& context, const v1
   return grpc::Status::OK;
 }
 
-/// The open connection for pings to that peer, or a new one: an old one that failed would repeat its old failure.
+/// The connection for pings to that peer, or a new one: an old one that failed would repeat its old failure.
 std::shared_ptr<grpc::Channel> Transport::Impl::ping_channel(PeerEntry& peer) {
   const std::lock_guard lock(mutex_);
-  if (!peer.ping_channel || peer.ping_channel->GetState(false) != GRPC_CHANNEL_READY)
-    peer.ping_channel = new_channel(peer);
+  const auto state = peer.ping_channel ? peer.ping_channel->GetState(false) : GRPC_CHANNEL_SHUTDOWN;
+  if (state == GRPC_CHANNEL_TRANSIENT_FAILURE || state == GRPC_CHANNEL_SHUTDOWN) peer.ping_channel = new_channel(peer);
   return peer.ping_channel;
 }
 
@@ -99,7 +99,9 @@ void Transport::Impl::ping_done(const std::shared_ptr<PingCall>& call, const grp
   const std::lock_guard lock(mutex_);
   loop_.post([round = call->round, result = std::move(result)]() mutable {
     round->results.push_back(std::move(result));
-    if (--round->left == 0) round->done.set();
+    if (--round->left > 0) return;
+    std::ranges::sort(round->results, {}, &PingResult::role);
+    round->done.set();
   });
   pings_.erase(call);
   changed_.notify_all();
@@ -115,8 +117,13 @@ void Transport::Impl::cancel_pings() {
   changed_.wait(lock, [this] { return pings_.empty(); });
 }
 
+/// One round at a time: who asks while one is under way gets its results.
 runtime::Task<std::vector<PingResult>> Transport::Impl::ping_all(std::chrono::milliseconds timeout) {
-  const auto round = std::make_shared<PingRound>(loop_);
+  if (const auto running = round_; running && !running->done.is_set()) {
+    co_await running->done.wait();
+    co_return running->results;
+  }
+  const auto round = round_ = std::make_shared<PingRound>(loop_);
   round->left = peers_.size();
   for (const auto& [role, entry] : peers_) {
     const auto call = std::make_shared<PingCall>(*entry, round, timeout);
@@ -126,8 +133,7 @@ runtime::Task<std::vector<PingResult>> Transport::Impl::ping_all(std::chrono::mi
     ping(call);
   }
   co_await round->done.wait();
-  std::ranges::sort(round->results, {}, &PingResult::role);
-  co_return std::move(round->results);
+  co_return round->results;
 }
 
 }  // namespace witan::transport

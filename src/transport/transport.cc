@@ -15,11 +15,17 @@ namespace {
 
 constexpr int kHandshakeTimeoutMs = 10'000;
 constexpr int kStreamsPerConnection = 8;
+constexpr int kIdleConnectionMs = 60'000;  // without a stream or a ping: descriptors are not for keeping
 
 /// gRPC's own errors, handshakes that failed among them, are lines of our log. Strangers can cause them: limited.
 void log_of_grpc(gpr_log_func_args* args) {
   static auto* const limiter = new LogLimiter;  // gRPC's threads may outlive static objects
   const std::string line = "gRPC: " + printable(args->message);
+  if (line.find("Failed accept4") != std::string::npos) {
+    // This version then never listens on that port again. State is in the journal: a new process is whole.
+    log::error("{}: a port of this node accepts nobody any more; the node ends, start it again", line);
+    std::_Exit(1);
+  }
   if (args->severity == GPR_LOG_SEVERITY_ERROR && limiter->allow(line, std::chrono::steady_clock::now()))
     log::warn("{}", line);
 }
@@ -62,7 +68,11 @@ Status Transport::Impl::start() {
 
   grpc::ServerBuilder builder;
   int bound = 0;
-  builder.AddListeningPort(fmt::format("{}:{}", config_.listen_address, config_.listen_port), credentials, &bound);
+  const bool ipv6 = config_.listen_address.find(':') != std::string::npos;
+  builder.AddListeningPort(ipv6 ? fmt::format("[{}]:{}", config_.listen_address, config_.listen_port)
+                                : fmt::format("{}:{}", config_.listen_address, config_.listen_port),
+                           credentials, &bound);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kIdleConnectionMs);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnection);
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs);

@@ -477,11 +477,85 @@ TEST(ServerTest, CallsAboveTheLimitAreRefusedAndPlacesBecomeFreeAgain) {
   EXPECT_TRUE(client.serving("").value()) << "health does not count";
   for (auto& call : held) call.respond(PublicDecryptionResponse{});
   for (auto& answer : answers) EXPECT_TRUE(answer.get());
+  held.clear();
   for (int i = 0; i < 10; ++i) {
     auto answer = decrypt_async(client, "again");
     handler.take(1)[0].respond(PublicDecryptionResponse{});
     EXPECT_TRUE(answer.get());
   }
+}
+
+/// Tries until a call gets a place, and answers it.
+bool gets_a_place(const KmsClient& client, HoldingHandler& handler) {
+  for (int i = 0; i < 1000; ++i) {
+    auto answer = decrypt_async(client, "again");
+    while (handler.waiting() == 0 && answer.wait_for(1ms) != std::future_status::ready) {
+    }
+    if (handler.waiting() > 0) handler.take(1)[0].respond(PublicDecryptionResponse{});
+    if (answer.get()) return true;
+  }
+  return false;
+}
+
+TEST(ServerTest, WorkThatGoesOnAfterItsCallStillCounts) {
+  HoldingHandler handler;
+  ServerOptions options = on_any_port();
+  options.max_concurrent_calls = 2;
+  const auto server = start(handler, options);
+  const KmsClient client = client_of(*server);
+  std::vector<HoldingHandler::Held> held;
+  for (int i = 0; i < 2; ++i) {
+    std::stop_source stop;
+    CallOptions call;
+    call.stop = stop.get_token();
+    auto answer = decrypt_async(client, "left alone", call);
+    held.push_back(std::move(handler.take(1)[0]));
+    stop.request_stop();
+    EXPECT_EQ(answer.get().error().code, Code::cancelled);
+  }
+  EXPECT_EQ(client.public_decrypt_sync(request_of("one too many")).error().code, Code::resource_exhausted);
+  held.clear();
+  EXPECT_TRUE(gets_a_place(client, handler));
+}
+
+TEST(ServerTest, RequestBytesCountUntilTheWorkHasEnded) {
+  HoldingHandler handler;
+  ServerOptions options = on_any_port();
+  options.max_message_bytes = 1 << 20;
+  options.max_request_bytes_in_flight = 1 << 20;
+  const auto server = start(handler, options);
+  const KmsClient client = client_of(*server);
+  auto large = request_of("large");
+  large.extra_data.resize(700'000);
+  auto first = std::async(std::launch::async, [&] { return client.public_decrypt_sync(large); });
+  auto held = handler.take(1);
+  const auto refused = client.public_decrypt_sync(large);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::resource_exhausted);
+  held[0].respond(PublicDecryptionResponse{});
+  EXPECT_TRUE(first.get());
+  EXPECT_EQ(client.public_decrypt_sync(large).error().code, Code::resource_exhausted) << "the handler still has it";
+  held.clear();
+  EXPECT_TRUE(gets_a_place(client, handler));
+}
+
+// gRPC would inflate a message in memory before it compares its size with any limit.
+TEST(ServerTest, CompressedMessagesAreRefusedUnread) {
+  HoldingHandler handler;
+  const auto server = start(handler);
+  const auto channel = grpc::CreateChannel(address_of(*server), grpc::InsecureChannelCredentials());
+  kms_service::v1::CoreServiceEndpoint::Stub core(channel);
+  for (const auto algorithm : {GRPC_COMPRESS_GZIP, GRPC_COMPRESS_DEFLATE}) {
+    grpc::ClientContext context;
+    context.set_compression_algorithm(algorithm);
+    kms::v1::PublicDecryptionRequest request;
+    request.set_extra_data(std::string(1 << 20, '\0'));
+    kms::v1::PublicDecryptionResponse response;
+    const auto status = core.PublicDecryptSync(&context, request, &response);
+    EXPECT_EQ(status.error_code(), grpc::UNIMPLEMENTED) << status.error_message();
+  }
+  EXPECT_EQ(handler.waiting(), 0u);
+  EXPECT_TRUE(gets_a_place(client_of(*server), handler));
 }
 
 TEST(ServerTest, ShutdownLetsCallsFinishWithinItsGrace) {

@@ -2,6 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/ids.h"
+#include "base/log.h"
 #include "base/secret.h"
 #include "support/support.h"
 
@@ -93,6 +94,14 @@ TEST(Codec, RoundTripsAndRefusesWhatDoesNotFit) {
   Reader limited(five);
   limited.text(3);
   EXPECT_TRUE(limited.failed());
+}
+
+TEST(Log, AFileThatCannotBeWrittenIsAnError) {
+  const Status opened = log::set_file("/proc/no such folder/log");
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, Code::unavailable);
+  EXPECT_NE(opened.error().message.find("/proc/no such folder/log"), std::string::npos);
+  log::debug("lines still go where they went before");
 }
 
 }  // namespace

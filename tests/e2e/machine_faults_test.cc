@@ -314,9 +314,9 @@ TEST_F(MachineFaults, ADiskThatFailsEndsTheNode) {
   const auto pid = cli::party_pid(party());
   const path trace = live->folder() / "syncs";
   auto strace = std::async(std::launch::async, [&] {
-    return cli::run_process({"strace", "-f", "-o", trace.string(), "-p", std::to_string(pid), "-e",
-                             "inject=fsync,fdatasync:error=EIO"},
-                            60s);
+    return cli::run_process(
+        {"strace", "-f", "-o", trace.string(), "-p", std::to_string(pid), "-e", "inject=fsync,fdatasync:error=EIO"},
+        60s);
   });
   const auto traced = [&] {
     std::ifstream status("/proc/" + std::to_string(pid) + "/status");

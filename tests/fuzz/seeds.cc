@@ -187,7 +187,7 @@ int main(int count, char** words) {
     fmt::print(stderr, "usage: witan_fuzz_seeds FOLDER\n");
     return 1;
   }
-  witan::log::set_file("/dev/null");
+  static_cast<void>(witan::log::set_file("/dev/null"));
   out_folder = words[1];
   witan::test::SeededRng rng("seeds of the fuzz targets");
   key_records(rng);

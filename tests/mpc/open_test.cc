@@ -54,7 +54,7 @@ runtime::sim::Program opening(const Sharings<Z>& sharings, Outcomes<Z>& outcomes
     Bytes message;
     append_shares<Z>(message, own);
     (void)session->send_all(kStep, runtime::make_payload(std::move(message)));
-    RobustOpening<Z, Rules> run(*session, node.compute(), kStep, 0, own);
+    RobustOpening<Z, Rules> run(*session, node.compute(), kStep, {}, own);
     auto opened = co_await run.accept(node.loop().after(60s));
     Outcome<Z>& outcome = outcomes[node.role().number()];
     const bool good = opened.has_value();

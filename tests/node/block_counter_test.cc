@@ -34,14 +34,14 @@ TEST_F(BlockCounterTest, CountsPerKeyAndEpochAlsoAcrossARestart) {
   {
     BlockCounter counter(*journal);
     EXPECT_EQ(counter.total(key(1), epoch).value(), 0u);
-    auto first = counter.add(key(1), epoch, 10).value();
+    const auto first = counter.add(key(1), epoch, 10).value();
     EXPECT_EQ(first.total, 10u);
     EXPECT_FALSE(first.alarm);
-    auto second = counter.add(key(1), epoch, 5).value();  // before the first is on disk
-    EXPECT_EQ(second.total, 15u);
-    commit(std::move(first.change));
-    commit(std::move(second.change));
-    commit(counter.add(key(2), epoch, 7).value().change);
+    EXPECT_EQ(counter.add(key(1), epoch, 5).value().total, 15u);
+    commit(counter.record(key(1), epoch));  // of the second; the first, which ends later, does not take it back
+    commit(counter.record(key(1), epoch));
+    EXPECT_EQ(counter.add(key(2), epoch, 7).value().total, 7u);
+    commit(counter.record(key(2), epoch));
   }
   restart();
   BlockCounter counter(*journal);
@@ -58,9 +58,8 @@ TEST_F(BlockCounterTest, AlarmsFromTheLimitOn) {
   const EpochId epoch = default_epoch_id();
   BlockCounter counter(*journal);
   EXPECT_FALSE(counter.add(key(1), epoch, BlockCounter::kAlarmBlocks - 1).value().alarm);
-  auto at = counter.add(key(1), epoch, 1).value();
-  EXPECT_TRUE(at.alarm);
-  commit(std::move(at.change));
+  EXPECT_TRUE(counter.add(key(1), epoch, 1).value().alarm);
+  commit(counter.record(key(1), epoch));
   EXPECT_TRUE(BlockCounter(*journal).add(key(1), epoch, 1).value().alarm);
   EXPECT_FALSE(counter.add(key(2), epoch, 1).value().alarm);
   EXPECT_EQ(counter.add(key(1), epoch, ~std::uint64_t{0}).value().total, ~std::uint64_t{0}) << "must not wrap";
@@ -68,9 +67,11 @@ TEST_F(BlockCounterTest, AlarmsFromTheLimitOn) {
 
 TEST_F(BlockCounterTest, ADamagedTotalIsAnError) {
   const EpochId epoch = default_epoch_id();
-  auto counted = BlockCounter(*journal).add(key(1), epoch, 1).value();
-  counted.change.value.pop_back();
-  commit(std::move(counted.change));
+  BlockCounter counter(*journal);
+  ASSERT_TRUE(counter.add(key(1), epoch, 1));
+  auto change = counter.record(key(1), epoch);
+  change.value.pop_back();
+  commit(std::move(change));
   const auto total = BlockCounter(*journal).add(key(1), epoch, 1);
   ASSERT_FALSE(total);
   EXPECT_EQ(total.error().code, Code::data_loss);

@@ -119,7 +119,7 @@ network_timeout = 3
 decrypt_timeout = 4
 resend_after_ms = 50
 [rate_limiter_conf]
-bucket_size = 5
+bucket_size = 9
 pub_decrypt = 0
 new_epoch = 6
 keygen = 7
@@ -148,7 +148,7 @@ compute_threads = 9
   EXPECT_EQ(config.threshold.round_timeout, 3s);
   EXPECT_EQ(config.threshold.decrypt_timeout, 4s);
   EXPECT_EQ(config.threshold.resend_after, 50ms);
-  EXPECT_EQ(config.rate_limits.bucket_size, 5u);
+  EXPECT_EQ(config.rate_limits.bucket_size, 9u);
   EXPECT_EQ(config.rate_limits.pub_decrypt, 0u);
   EXPECT_EQ(config.rate_limits.new_epoch, 6u);
   EXPECT_EQ(config.rate_limits.keygen, 7u);
@@ -248,24 +248,27 @@ TEST(Config, EveryNumberHasItsRange) {
   struct Range {
     const char *section, *key;
     std::int64_t low, high;
+    const char* also = "";  // what makes all of the range possible
   };
+  constexpr const char* kLargeBucket = "bucket_size = 1000000000";
   const Range ranges[] = {
       {"service", "listen_port", 1, 65535},
       {"service", "timeout_secs", 1, 86400},
-      {"service", "grpc_max_message_size", 1024, (std::int64_t{1} << 31) - 1},
+      {"service", "grpc_max_message_size", 1024, std::int64_t{128} << 20},
       {"threshold.core_to_core_net", "network_timeout", 1, 86400},
       {"threshold.core_to_core_net", "decrypt_timeout", 1, 86400},
       {"threshold.core_to_core_net", "resend_after_ms", 10, 60000},
-      {"rate_limiter_conf", "bucket_size", 1, 1'000'000'000},
-      {"rate_limiter_conf", "pub_decrypt", 0, 1'000'000'000},
-      {"rate_limiter_conf", "new_epoch", 0, 1'000'000'000},
-      {"rate_limiter_conf", "keygen", 0, 1'000'000'000},
-      {"rate_limiter_conf", "preproc", 0, 1'000'000'000},
+      {"rate_limiter_conf", "bucket_size", 1, 1'000'000'000, "pub_decrypt = 0\nnew_epoch = 0\nkeygen = 0\npreproc = 0"},
+      {"rate_limiter_conf", "pub_decrypt", 0, 1'000'000'000, kLargeBucket},
+      {"rate_limiter_conf", "new_epoch", 0, 1'000'000'000, kLargeBucket},
+      {"rate_limiter_conf", "keygen", 0, 1'000'000'000, kLargeBucket},
+      {"rate_limiter_conf", "preproc", 0, 1'000'000'000, kLargeBucket},
       {"internal_config", "compute_threads", 0, 1024},
+      {"internal_config", "decryption_memory_bytes", std::int64_t{1} << 24, std::int64_t{1} << 40},
   };
   for (const Range& range : ranges) {
     const auto with = [&](std::int64_t value) {
-      return refused(fmt::format("{}\n[{}]\n{} = {}\n", kSmallest, range.section, range.key, value));
+      return refused(fmt::format("{}\n[{}]\n{} = {}\n{}\n", kSmallest, range.section, range.key, value, range.also));
     };
     EXPECT_EQ(with(range.low), "OK") << range.key;
     EXPECT_EQ(with(range.high), "OK") << range.key;
@@ -288,12 +291,18 @@ TEST(Config, EveryNumberHasItsRange) {
     EXPECT_THAT(refused(replaced(kSmallest, from, to)), AllOf(StartsWith("INVALID_ARGUMENT: "), HasSubstr(expected)));
 }
 
+TEST(Config, ARequestCostsNoMoreThanTheBucketHolds) {
+  EXPECT_EQ(refused(kSmallest + "\n[rate_limiter_conf]\nbucket_size = 25000\n"), "OK");
+  EXPECT_THAT(refused(kSmallest + "\n[rate_limiter_conf]\nbucket_size = 24999\n"),
+              AllOf(StartsWith("INVALID_ARGUMENT: "), HasSubstr("25000 tokens"), HasSubstr("bucket_size is 24999")));
+}
+
 TEST(Config, TheCacheThatIsNeverEvictedFitsTheCapacity) {
   const auto with = [](const char* lines) {
     return refused(replaced(kSmallest, "my_id = 2", std::string("my_id = 2\n") + lines));
   };
-  EXPECT_EQ(with("dec_capacity = 10\nmin_dec_cache = 10"), "OK");
-  EXPECT_THAT(with("dec_capacity = 10\nmin_dec_cache = 11"),
+  EXPECT_EQ(with("dec_capacity = 10\nmin_dec_cache = 9"), "OK");
+  EXPECT_THAT(with("dec_capacity = 10\nmin_dec_cache = 10"),
               AllOf(StartsWith("INVALID_ARGUMENT: "), HasSubstr("min_dec_cache"), HasSubstr("dec_capacity")));
   EXPECT_THAT(with("dec_capacity = 5999"), HasSubstr("threshold.min_dec_cache"));
 }

@@ -226,6 +226,83 @@ TEST_F(RequestStoreTest, AnEvictedResultTakesAlongWhatTheHookNames) {
   EXPECT_TRUE(disk.tables["sessions"].contains({2}));
 }
 
+runtime::Task<void> keep(runtime::Task<Status> task, Status& out) {
+  out = co_await std::move(task);
+}
+
+// The oldest result is being evicted while its request comes again.
+TEST_F(RequestStoreTest, ARequestCannotComeBackWhileItIsEvicted) {
+  for (const bool disk_fails : {false, true}) {
+    disk = {};
+    restart({2, 0});
+    ASSERT_TRUE(insert(kDecryption, 1));
+    ASSERT_TRUE(fail_it(kDecryption, 1, {Code::internal, "for now"}));
+    ASSERT_TRUE(insert(kDecryption, 2));
+    if (disk_fails) disk.fails_after_commits = disk.commits;
+    Status newer, again;
+    runtime::TaskScope scope(loop);
+    scope.spawn(keep(store->insert(kDecryption, id(3), digest(1), {3, 1}), newer));
+    loop.run_ready();
+    scope.spawn(keep(store->insert(kDecryption, id(1), digest(1), {1, 1}), again));
+    loop.run(scope.join());
+    EXPECT_EQ(newer.has_value(), !disk_fails);
+    EXPECT_EQ(again.error().code, Code::already_exists);
+    EXPECT_EQ(store->count(kDecryption), 2u);
+    disk.fails_after_commits = ~std::uint64_t{0};
+    EXPECT_EQ(result(kDecryption, 1).error().code, disk_fails ? Code::internal : Code::not_found);
+    // Further ones find their places.
+    if (!disk_fails) ASSERT_TRUE(finish(kDecryption, 3));
+    ASSERT_TRUE(finish(kDecryption, 2));
+    for (std::uint8_t number = 4; number < 10; ++number) {
+      ASSERT_TRUE(insert(kDecryption, number)) << int{number};
+      ASSERT_TRUE(finish(kDecryption, number));
+      EXPECT_EQ(store->count(kDecryption), 2u);
+    }
+    restart({2, 0});
+    EXPECT_EQ(store->count(kDecryption), 2u);
+  }
+}
+
+TEST_F(RequestStoreTest, FurtherChangesAreThoseOfTheTimeOfTheCommit) {
+  ASSERT_TRUE(insert(kDecryption, 1));
+  std::uint8_t now = 0;
+  const auto extra = [&] {
+    std::vector<runtime::Change> out;
+    out.push_back({runtime::Change::Kind::put, "other", {1}, {++now}});
+    return out;
+  };
+  disk.fails_after_commits = disk.commits;
+  Status done;
+  runtime::TaskScope scope(loop);
+  scope.spawn(keep(store->finish(kDecryption, id(1), {42}, extra), done));
+  loop.advance(2s);
+  EXPECT_EQ(now, 2) << "one for each try";
+  disk.fails_after_commits = ~std::uint64_t{0};
+  loop.run(scope.join());
+  EXPECT_TRUE(done);
+  EXPECT_EQ(disk.tables["other"][{1}], Bytes{now});
+}
+
+TEST_F(RequestStoreTest, APollerThatLeavesIsForgotten) {
+  ASSERT_TRUE(insert(kDecryption, 1));
+  std::stop_source gone;
+  const auto begun = loop.now();
+  Result<Bytes> got = Bytes{};
+  runtime::TaskScope scope(loop);
+  auto poll = [&]() -> runtime::Task<void> {
+    got = co_await store->result(kDecryption, id(1), loop.after(60s), gone.get_token());
+  };
+  scope.spawn(poll());
+  loop.run_ready();
+  EXPECT_TRUE(got.has_value()) << "it waits";
+  gone.request_stop();
+  loop.run(scope.join());
+  EXPECT_EQ(got.error().code, Code::unavailable);
+  EXPECT_LT(loop.now() - begun, 1s);
+  ASSERT_TRUE(finish(kDecryption, 1));
+  EXPECT_EQ(result(kDecryption, 1).value(), Bytes{42});
+}
+
 TEST_F(RequestStoreTest, ADamagedRecordStopsTheStart) {
   ASSERT_TRUE(insert(kDecryption, 1));
   auto& table = disk.tables.at("requests");

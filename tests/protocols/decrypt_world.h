@@ -72,7 +72,7 @@ struct Material {
 struct PartyOutcome {
   std::map<int, std::vector<Bytes>> plaintexts;  // by job
   std::map<int, Error> errors;
-  runtime::RoleSet lied;
+  runtime::RoleSet lied, other;
   int answers_repeated = 0;  // restarted after the result was journalled
 };
 
@@ -122,6 +122,7 @@ runtime::sim::Program decrypting_program(const Material& material, int jobs, Job
       outcome.plaintexts[number] = result->plaintexts;
       co_await decryption.watch_late(node.loop().after(std::chrono::seconds(20)), [](Role) {});
       outcome.lied = outcome.lied | decryption.report().lied;
+      outcome.other = outcome.other | decryption.report().other;
     }
   };
   return [&material, jobs, job_of = std::move(job_of), timeout,

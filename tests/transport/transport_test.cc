@@ -81,6 +81,26 @@ TEST_F(Net, StatusShowsIdentityConnectionAndRoundTrip) {
   EXPECT_GT(*status(1, 2).round_trip, 0s);
 }
 
+std::size_t open_descriptors() {
+  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {}));
+}
+
+TEST_F(Net, PingsAskedForTogetherAreOneRound) {
+  for (int i = 1; i <= 3; ++i) start(i);
+  ASSERT_TRUE(until([&] { return connected(1, 2) && connected(2, 3) && connected(1, 3); }));
+  const std::size_t before = open_descriptors();
+  std::size_t answers = 0;
+  runtime::TaskScope scope(loop);
+  auto ask = [&]() -> runtime::Task<void> {
+    const auto results = co_await node(2).ping_all(1500ms);
+    answers += results.size() == 3 && results[0].reachable && results[1].role == Role(3) && results[1].reachable;
+  };
+  for (int i = 0; i < 200; ++i) scope.spawn(ask());
+  loop.run(scope.join());
+  EXPECT_EQ(answers, 200u);
+  EXPECT_LE(open_descriptors(), before + 12) << "a connection per peer, not per question";
+}
+
 TEST_F(Net, PingTellsWhoAnswers) {
   start(1);
   start(2);

@@ -143,11 +143,13 @@ Status check_content(Database& db) {
 /// Connection with the settings that durability and secrecy ask for.
 Result<Database> connect(const fs::path& file) {
   WITAN_ASSIGN(Database db, Database::open(file));
-  db.leave_log_on_close(true);                              // a file that turns out to be damaged is left alone
-  for (const char* sql : {"PRAGMA synchronous = FULL",      // a commit is synced before it is acknowledged
-                          "PRAGMA wal_autocheckpoint = 0",  // the writer does it, after acknowledging
-                          "PRAGMA journal_size_limit = 67108864", "PRAGMA secure_delete = ON",  // erased means zeroed
-                          "PRAGMA trusted_schema = OFF", "PRAGMA cell_size_check = ON", "PRAGMA mmap_size = 0"})
+  db.leave_log_on_close(true);  // a file that turns out to be damaged is left alone
+  for (const char* sql :
+       {"PRAGMA synchronous = FULL",      // a commit is synced before it is acknowledged
+        "PRAGMA wal_autocheckpoint = 0",  // the writer does it, after acknowledging
+        "PRAGMA journal_size_limit = 67108864", "PRAGMA secure_delete = ON",  // erased means zeroed
+        "PRAGMA temp_store = MEMORY",  // nothing outside of these files, and no folder for it is needed
+        "PRAGMA trusted_schema = OFF", "PRAGMA cell_size_check = ON", "PRAGMA mmap_size = 0"})
     WITAN_TRY(db.execute(sql));
   return db;
 }

@@ -199,7 +199,7 @@ TEST_F(JournalDamageTest, DatabasesOfOthersAndOfOtherLayoutsAreLeftAlone) {
 
   make_journal();
   for (const char* version : {"1", "3"}) {
-    run_sql(file_, std::string("PRAGMA user_version = ") + version);
+    run_sql(file_, (std::string("PRAGMA user_version = ") + version).c_str());
     journal = open();
     ASSERT_FALSE(journal);
     EXPECT_EQ(journal.error().code, Code::failed_precondition);
@@ -241,7 +241,10 @@ ssize_t faulty_pwrite(int fd, const void* data, size_t size, off_t at) {
   return reinterpret_cast<ssize_t (*)(int, const void*, size_t, off_t)>(real_pwrite)(fd, data, size, at);
 }
 
+std::vector<std::string> opened;  // while a JournalFaultTest runs; also by the writer's thread, between commits only
+
 int faulty_open(const char* path, int flags, int mode) {
+  opened.emplace_back(path);
   if (fault_opens_for_write && (flags & O_ACCMODE) != O_RDONLY) {
     errno = EROFS;
     return -1;
@@ -265,10 +268,26 @@ class JournalFaultTest : public JournalDamageTest {
     fault_errno = 0;
     fault_beyond = 0;
     fault_opens_for_write = false;
+    opened.clear();
     sqlite3_vfs* vfs = sqlite3_vfs_find(nullptr);
     vfs->xSetSystemCall(vfs, nullptr, nullptr);
   }
 };
+
+// A commit needs no other disk and no other folder, and nothing of it stays elsewhere.
+TEST_F(JournalFaultTest, LargeCommitsOpenNoOtherFile) {
+  auto journal = open();
+  ASSERT_TRUE(journal);
+  for (int round = 0; round < 3; ++round) {
+    ASSERT_TRUE(loop_.run((*journal)->commit(
+        changes(put("t", "large", std::string(3 << 20, static_cast<char>('a' + round))), put("t", "small", "v")))));
+    ASSERT_TRUE(loop_.run((*journal)->commit(changes(erase("t", "large"), put("t", "small", "w")))));
+  }
+  journal->reset();
+  EXPECT_FALSE(opened.empty());
+  for (const std::string& path : opened)
+    EXPECT_TRUE(path.starts_with(file_.string()) || fs::is_directory(path)) << path;
+}
 
 TEST_F(JournalFaultTest, AFullDiskRefusesCommitsUntilThereIsSpace) {
   auto journal = open();
