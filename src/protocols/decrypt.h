@@ -113,7 +113,7 @@ class BasicPublicDecryption {
  private:
   using Shares = std::vector<Share<Z128>>;
   runtime::Task<Result<Shares>> masked_shares();
-  runtime::Task<Status> bind(const Bytes& message);
+  runtime::Task<Status> bind(const Bytes& message, runtime::Instant deadline);
   Bytes message_of(const Shares& shares) const;
   Result<Decrypted> decode(const std::vector<Gr<Z128>>& opened) const;
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/codec.h"
+#include "base/log.h"
 #include "crypto/ids.h"
 #include "crypto/separators.h"
 #include "mpc/open_impl.h"
@@ -62,15 +63,28 @@ Bytes BasicPublicDecryption<Rules>::message_of(const Shares& shares) const {
   return out;
 }
 
-/// Binds the session to its content, durably, or finds it bound to the same.
+/// Binds the session to its content, durably, or finds it bound to the same. While the disk is full it is tried again.
 template <class Rules>
-Task<Status> BasicPublicDecryption<Rules>::bind(const Bytes& message) {
+Task<Status> BasicPublicDecryption<Rules>::bind(const Bytes& message, runtime::Instant deadline) {
+  using std::chrono::seconds;
   const auto id = session_id_.bytes();
   const Bytes key(id.begin(), id.end());
-  std::vector<runtime::Change> changes;
-  changes.push_back({runtime::Change::Kind::put_new, kSessionsTable, key, SessionRecord{contexts_digest_}.encode()});
-  changes.push_back({runtime::Change::Kind::put, kSentTable, key, message});
-  Status committed = co_await party_.journal.commit(std::move(changes));
+  const auto changes = [&] {
+    std::vector<runtime::Change> out;
+    out.push_back({runtime::Change::Kind::put_new, kSessionsTable, key, SessionRecord{contexts_digest_}.encode()});
+    out.push_back({runtime::Change::Kind::put, kSentTable, key, message});
+    return out;
+  };
+  const auto may_pass = [](Code code) { return code == Code::unavailable || code == Code::resource_exhausted; };
+  runtime::Loop& loop = party_.compute.loop();
+  Status committed = co_await party_.journal.commit(changes());
+  for (auto pause = seconds(1); !committed && may_pass(committed.error().code) && loop.after(pause) < deadline;
+       pause = std::min(2 * pause, seconds(30))) {
+    log::warn("request {}: what it would send cannot be recorded, next try in {} s: {}", job_->request.hex(),
+              pause.count(), committed.error().message);
+    co_await loop.sleep_for(pause);
+    committed = co_await party_.journal.commit(changes());
+  }
   if (committed || committed.error().code != Code::already_exists) co_return committed;
 
   const auto stored = co_await ok(party_.journal.get(kSessionsTable, key));
@@ -113,7 +127,7 @@ Task<Result<Decrypted>> BasicPublicDecryption<Rules>::run(runtime::Instant deadl
   if (message.size() > runtime::kMaxPayloadBytes)
     co_return fail(Code::invalid_argument, "the shares of the request take {} bytes, the limit is {}", message.size(),
                    runtime::kMaxPayloadBytes);
-  if (Rules::journal_before_sending) co_await ok(co_await bind(message));
+  if (Rules::journal_before_sending) co_await ok(co_await bind(message, deadline));
 
   Bytes header(message.begin(),
                message.begin() + static_cast<std::ptrdiff_t>(contexts_.size() * sizeof(crypto::Digest)));

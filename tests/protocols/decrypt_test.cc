@@ -410,6 +410,38 @@ TEST(Decrypt, IsRepeatedAfterAFailureWithTheSameMessage) {
   EXPECT_TRUE(verdict(world, jobs, outcomes, true));
 }
 
+// A full disk before a message leaves: nothing leaves unrecorded, and the decryption goes on when there is space; or it ends in time.
+TEST(Decrypt, WaitsForSpaceOnTheDiskBeforeItSends) {
+  const Material& material = Material::of(4, 1);
+  const Jobs jobs(material, 13, 1);
+  for (const bool space_comes : {true, false}) {
+    std::vector<PartyOutcome> outcomes(4);
+    runtime::FakeDisk* disk = nullptr;
+    const auto program = [&](runtime::sim::Node& node) -> runtime::Task<void> {
+      const std::size_t index = node.role().index();
+      PublicDecryption decryption(
+          {node.router(), node.journal(), node.compute(), material.keys[index], material.masks[index]}, jobs.jobs[0]);
+      if (node.role() == Role(2)) disk->fails_after_commits = 0;
+      auto result = co_await decryption.run(node.loop().after(20s));
+      if (result)
+        outcomes[index].plaintexts[0] = result->plaintexts;
+      else
+        outcomes[index].errors.emplace(0, result.error());
+      if (node.role() == Role(1) && space_comes) {
+        EXPECT_TRUE(disk->tables["sent"].empty()) << "the other three have gone on";
+        disk->fails_after_commits = ~std::uint64_t{0};
+      }
+      co_await node.loop().sleep_for(40s);
+    };
+    World world(options(13, material), program);
+    disk = &world.disk(Role(2));
+    ASSERT_EQ(world.run(200s), End::finished);
+    for (const int i : {0, 2, 3}) EXPECT_EQ(outcomes[static_cast<std::size_t>(i)].plaintexts, jobs.plaintexts);
+    EXPECT_EQ(outcomes[1].plaintexts.size(), space_comes ? 1u : 0u);
+    if (!space_comes) EXPECT_EQ(outcomes[1].errors.at(0).code, Code::unavailable);
+  }
+}
+
 // tests/data/threshold-tfhe/noiseflood_vectors.json: the context rule.
 TEST(SessionRecords, AForgottenMessageIsGoneAndTheBindingStays) {
   runtime::VirtualLoop loop;
