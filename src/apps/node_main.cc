@@ -98,7 +98,7 @@ int run_node(const node::LoadedConfig& loaded, const NodeProgram& program) {
     loop.post([&stop] { stop.set(); });
   });
   loop.run(serve(**started, stop));
-  pthread_kill(waiter.native_handle(), SIGTERM);  // it still waits when no signal was what ended the node
+  pthread_kill(waiter.native_handle(), SIGINT);  // it still waits when no signal was what ended the node
   started->reset();
   return faulted ? 1 : 0;
 }
