@@ -98,14 +98,15 @@ void keygen_rows(benchmark::State& state) {
   const Component c = key_components(params)[static_cast<std::size_t>(state.range(0))];
   const MaskReader mask({key_set_seed(1), StreamPosition::from_bytes(c.stream_offset_bytes)});
   RngNoise noise(rng);
-  std::vector<u64> narrow(c.body_words());
-  std::vector<u128> wide(c.body_words());
-  for (auto _ : state) {
-    if (c.word_bits == 64)
-      generate_bodies<u64>(c, keys, mask, noise, 0, 1, narrow);
-    else
-      generate_bodies<u128>(c, keys, mask, noise, 0, 1, wide);
-  }
+  const auto rows = [&]<class W>(W) {
+    const KeyFactor<W> factor(c, keys.bits(c.under));
+    std::vector<W> body(c.body_words());
+    for (auto _ : state) generate_bodies<W>(c, keys, factor, mask, noise, 0, 1, body);
+  };
+  if (c.word_bits == 64)
+    rows(u64{});
+  else
+    rows(u128{});
   state.SetLabel(to_string(c.kind));
   state.counters["component_s"] = benchmark::Counter(
       1 / static_cast<double>(c.rows), benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);

@@ -38,8 +38,8 @@ class Secret {
   Secret duplicate() const { return Secret(T(value_)); }
 
  private:
-  template <class U>
-  static void clear(std::vector<U>& v) {
+  template <class U, class Allocator>
+  static void clear(std::vector<U, Allocator>& v) {
     static_assert(std::is_trivially_copyable_v<U>);
     if (!v.empty()) wipe(v.data(), v.size() * sizeof(U));
   }

@@ -24,9 +24,21 @@ Lwe<u64> keyswitch(const Ksk& key, const Lwe<u64>& lwe) {
   return out;
 }
 
+namespace {
+
+/// One GGSW at a time: k+1 rows per level.
+template <Word W>
+PolyMatrix<W> matrix_of(std::size_t rows, std::size_t glwe_dimension, std::size_t polynomial_size, Decomposition d) {
+  return {rows, glwe_dimension + 1, polynomial_size, static_cast<int>(d.base_log) - 1,
+          d.level_count * (glwe_dimension + 1)};
+}
+
+}  // namespace
+
 template <Word W>
 BlindRotationKey<W>::BlindRotationKey(const SeededBsk<W>& seeded)
-    : matrix_(seeded.data.size() / seeded.polynomial_size, seeded.glwe_dimension + 1, seeded.polynomial_size),
+    : matrix_(matrix_of<W>(seeded.data.size() / seeded.polynomial_size, seeded.glwe_dimension, seeded.polynomial_size,
+                           seeded.decomposition)),
       decomposition_(seeded.decomposition),
       input_dimension_(seeded.input_dimension()),
       glwe_dimension_(seeded.glwe_dimension) {
@@ -41,8 +53,8 @@ BlindRotationKey<W>::BlindRotationKey(const SeededBsk<W>& seeded)
 
 template <Word W>
 BlindRotationKey<W>::BlindRotationKey(const Bsk<W>& bsk)
-    : matrix_(bsk.data.size() / ((bsk.glwe_dimension + 1) * bsk.polynomial_size), bsk.glwe_dimension + 1,
-              bsk.polynomial_size),
+    : matrix_(matrix_of<W>(bsk.data.size() / ((bsk.glwe_dimension + 1) * bsk.polynomial_size), bsk.glwe_dimension,
+                           bsk.polynomial_size, bsk.decomposition)),
       decomposition_(bsk.decomposition),
       input_dimension_(bsk.input_dimension()),
       glwe_dimension_(bsk.glwe_dimension) {

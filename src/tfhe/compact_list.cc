@@ -24,8 +24,9 @@ class BinEncryption {
   BinEncryption(const CompactPublicKey& key, Rng& rng)
       : n_(key.params.lwe_dimension), mask_(n_), masked_body_(n_), noise_(key.params.noise), rng_(rng) {
     Secret<Bits> r(random_bits());
-    add_binary_product<u64>(mask_, part(key.data, 0, n_), r.reveal());
-    add_binary_product<u64>(masked_body_, part(key.data, 1, n_), r.reveal());
+    const auto factor = SecretFactor<u64>::of_bits(n_, r.reveal());
+    factor.multiply_add(mask_, part(key.data, 0, n_));
+    factor.multiply_add(masked_body_, part(key.data, 1, n_));
     Secret<std::vector<i64>> e(std::vector<i64>(n_, 0));
     RngNoise(rng_).fill(noise_, e.reveal_mutable());
     for (std::size_t i = 0; i < n_; ++i) mask_[i] += static_cast<u64>(e.reveal()[i]);

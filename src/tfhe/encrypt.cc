@@ -40,8 +40,7 @@ Glwe<W> encrypt_glwe(const GlweSecretKey& key, std::span<const W> plaintext, TUn
   Glwe<W> out(key.glwe_dimension(), n);
   fill_uniform(rng, std::span(out.data).first(key.dimension()));
   std::ranges::copy(plaintext, out.body().begin());
-  for (std::size_t p = 0; p < key.glwe_dimension(); ++p)
-    add_binary_product<W>(out.body(), std::as_const(out).polynomial(p), key.view().subspan(p * n, n));
+  SecretFactor<W>::of_bits(n, key.view()).multiply_add(out.body(), std::as_const(out).mask());
   add_noise(noise, rng, out.body());
   return out;
 }
@@ -57,8 +56,7 @@ std::vector<W> phase(const Glwe<W>& glwe, const GlweSecretKey& key) {
   const std::size_t n = key.polynomial_size;
   WITAN_CHECK(glwe.polynomial_size == n && glwe.glwe_dimension() == key.glwe_dimension());
   std::vector<W> product(n);
-  for (std::size_t p = 0; p < key.glwe_dimension(); ++p)
-    add_binary_product<W>(product, glwe.polynomial(p), key.view().subspan(p * n, n));
+  SecretFactor<W>::of_bits(n, key.view()).multiply_add(product, glwe.mask());
   std::vector<W> out(glwe.body().begin(), glwe.body().end());
   for (std::size_t j = 0; j < n; ++j) out[j] -= product[j];
   return out;

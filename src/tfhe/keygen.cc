@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "tfhe/poly.h"
 #include "tfhe/secret_mask.h"
 
 namespace witan::tfhe {
@@ -11,12 +10,6 @@ namespace {
 
 /// Rows per chunk of generate_key_set: enough for the noise generator to work in bulk, small against any key.
 constexpr std::size_t kRowsPerChunk = 64;
-
-template <Word W>
-void check_row(const Component& component, std::span<const W> mask, std::size_t key_size, std::span<W> body) {
-  WITAN_CHECK(component.word_bits == kWordBits<W> && mask.size() == component.mask_words() &&
-              body.size() == component.body_words() && key_size == component.mask_words());
-}
 
 /// Key entries from last to first: multiplying by the reversed key puts <a, z> into coefficient n - 1.
 template <class T>
@@ -27,41 +20,48 @@ Secret<std::vector<T>> reversed(std::span<const T> key) {
 }  // namespace
 
 template <Word W>
-void add_mask_product(const Component& component, std::span<const W> mask, std::span<const std::uint8_t> key_bits,
-                      std::span<W> body) {
-  check_row(component, mask, key_bits.size(), body);
-  const std::size_t n = component.polynomial_size;
+KeyFactor<W>::KeyFactor(const Component& component, std::span<const std::uint8_t> key_bits) : component_(component) {
+  WITAN_CHECK(component.word_bits == kWordBits<W> && key_bits.size() == component.mask_words());
   switch (component.shape) {
     case RowShape::lwe:
-      body[0] += masked_sum(mask, key_bits);
+      bits_ = Secret<std::vector<std::uint8_t>>({key_bits.begin(), key_bits.end()});
       return;
     case RowShape::compact_key:
-      return add_binary_product<W>(body, mask, reversed(key_bits).reveal());
+      factor_ = SecretFactor<W>::of_bits(component.polynomial_size, reversed(key_bits).reveal());
+      return;
     case RowShape::glwe:
     case RowShape::ggsw:
-      for (std::size_t p = 0; p < component.glwe_dimension; ++p)
-        add_binary_product<W>(body, mask.subspan(p * n, n), key_bits.subspan(p * n, n));
+      factor_ = SecretFactor<W>::of_bits(component.polynomial_size, key_bits);
       return;
   }
 }
 
 template <Word W>
-void add_mask_product(const Component& component, std::span<const W> mask, std::span<const W> key_plane,
-                      std::span<W> body) {
-  check_row(component, mask, key_plane.size(), body);
-  const std::size_t n = component.polynomial_size;
+KeyFactor<W>::KeyFactor(const Component& component, std::span<const W> key_plane) : component_(component) {
+  WITAN_CHECK(component.word_bits == kWordBits<W> && key_plane.size() == component.mask_words());
   switch (component.shape) {
     case RowShape::lwe:
-      for (std::size_t j = 0; j < n; ++j) body[0] += mask[j] * key_plane[j];
+      words_ = Secret<std::vector<W>>({key_plane.begin(), key_plane.end()});
       return;
     case RowShape::compact_key:
-      return add_product<W>(body, mask, reversed(key_plane).reveal());
+      factor_ = SecretFactor<W>::of_words(component.polynomial_size, reversed(key_plane).reveal());
+      return;
     case RowShape::glwe:
     case RowShape::ggsw:
-      for (std::size_t p = 0; p < component.glwe_dimension; ++p)
-        add_product<W>(body, mask.subspan(p * n, n), key_plane.subspan(p * n, n));
+      factor_ = SecretFactor<W>::of_words(component.polynomial_size, key_plane);
       return;
   }
+}
+
+template <Word W>
+void KeyFactor<W>::multiply_add(std::span<W> body, std::span<const W> mask) const {
+  WITAN_CHECK(mask.size() == component_.mask_words() && body.size() == component_.body_words());
+  if (factor_) return factor_->multiply_add(body, mask);
+  if (!bits_.reveal().empty()) {
+    body[0] += masked_sum<W>(mask, bits_.reveal());
+    return;
+  }
+  for (std::size_t j = 0; j < mask.size(); ++j) body[0] += mask[j] * words_.reveal()[j];
 }
 
 namespace {
@@ -84,8 +84,9 @@ void add_message(const Component& component, std::size_t row, const SecretKeySet
 }  // namespace
 
 template <Word W>
-void generate_bodies(const Component& component, const SecretKeySet& keys, const MaskReader& mask, NoiseSource& noise,
-                     std::size_t first_row, std::size_t row_count, std::span<W> bodies) {
+void generate_bodies(const Component& component, const SecretKeySet& keys, const KeyFactor<W>& factor,
+                     const MaskReader& mask, NoiseSource& noise, std::size_t first_row, std::size_t row_count,
+                     std::span<W> bodies) {
   const std::size_t size = component.body_words();
   WITAN_CHECK(first_row + row_count <= component.rows && bodies.size() == row_count * size);
   Secret<std::vector<i64>> samples(std::vector<i64>(bodies.size()));
@@ -97,16 +98,14 @@ void generate_bodies(const Component& component, const SecretKeySet& keys, const
     for (std::size_t j = 0; j < size; ++j) body[j] = static_cast<W>(samples.reveal()[i * size + j]);
     add_message(component, row, keys, body);
     mask.read<W>(u128{row} * row_mask.size(), row_mask);
-    add_mask_product<W>(component, row_mask, keys.bits(component.under), body);
+    factor.multiply_add(body, row_mask);
   }
 }
 
-#define WITAN_INSTANTIATE(W)                                                                                 \
-  template void add_mask_product<W>(const Component&, std::span<const W>, std::span<const std::uint8_t>,     \
-                                    std::span<W>);                                                           \
-  template void add_mask_product<W>(const Component&, std::span<const W>, std::span<const W>, std::span<W>); \
-  template void generate_bodies<W>(const Component&, const SecretKeySet&, const MaskReader&, NoiseSource&,   \
-                                   std::size_t, std::size_t, std::span<W>);
+#define WITAN_INSTANTIATE(W)                                                                                      \
+  template class KeyFactor<W>;                                                                                    \
+  template void generate_bodies<W>(const Component&, const SecretKeySet&, const KeyFactor<W>&, const MaskReader&, \
+                                   NoiseSource&, std::size_t, std::size_t, std::span<W>);
 WITAN_INSTANTIATE(u64)
 WITAN_INSTANTIATE(u128)
 #undef WITAN_INSTANTIATE
@@ -118,9 +117,11 @@ void generate_component(const Component& component, const SecretKeySet& keys, No
                         const MaskReader& mask, std::vector<W>& bodies, const std::function<void(std::size_t)>& done) {
   const std::size_t size = component.body_words();
   bodies.resize(component.rows * size);
+  const KeyFactor<W> factor(component, keys.bits(component.under));
   for (std::size_t row = 0; row < component.rows; row += kRowsPerChunk) {
     const std::size_t count = std::min(kRowsPerChunk, component.rows - row);
-    generate_bodies<W>(component, keys, mask, noise, row, count, std::span(bodies).subspan(row * size, count * size));
+    generate_bodies<W>(component, keys, factor, mask, noise, row, count,
+                       std::span(bodies).subspan(row * size, count * size));
     done(count);
   }
 }

@@ -10,6 +10,7 @@
 
 #include "tfhe/keys.h"
 #include "tfhe/noise.h"
+#include "tfhe/poly.h"
 #include "tfhe/secret_key.h"
 
 namespace witan::tfhe {
@@ -74,21 +75,32 @@ struct RowMessage {
 };
 std::optional<RowMessage> row_message(const Component& component, std::size_t row);
 
-/// body += (mask of the row) * (key it is encrypted under), for key bits, in constant time. W has word_bits bits; mask
-/// has mask_words(), body body_words() entries; key is the whole flattened key.
+/// The key under which the rows of a component are encrypted, prepared once for all of them. W has word_bits bits.
 template <Word W>
-void add_mask_product(const Component& component, std::span<const W> mask, std::span<const std::uint8_t> key_bits,
-                      std::span<W> body);
-/// The same for one coefficient plane of a shared key.
-template <Word W>
-void add_mask_product(const Component& component, std::span<const W> mask, std::span<const W> key_plane,
-                      std::span<W> body);
+class KeyFactor {
+ public:
+  /// Key bits: the whole flattened key. Constant time in them.
+  KeyFactor(const Component& component, std::span<const std::uint8_t> key_bits);
+  /// One coefficient plane of a shared key.
+  KeyFactor(const Component& component, std::span<const W> key_plane);
 
-/// Bodies of rows first_row .. first_row + row_count - 1 from a full set of secret keys; noise is consumed in row order.
+  /// body += (mask of a row) * key; mask has mask_words(), body body_words() entries.
+  void multiply_add(std::span<W> body, std::span<const W> mask) const;
+
+ private:
+  Component component_;
+  std::optional<SecretFactor<W>> factor_;   // rows of polynomials
+  Secret<std::vector<std::uint8_t>> bits_;  // LWE rows
+  Secret<std::vector<W>> words_;            // ... of a plane
+};
+
+/// Bodies of rows first_row .. first_row + row_count - 1 from a full set of secret keys, `factor` being the one that the
+/// component is under; noise is consumed in row order.
 /// `mask` reads the component's own masks (its origin is the component's stream position).
 template <Word W>
-void generate_bodies(const Component& component, const SecretKeySet& keys, const MaskReader& mask, NoiseSource& noise,
-                     std::size_t first_row, std::size_t row_count, std::span<W> bodies);
+void generate_bodies(const Component& component, const SecretKeySet& keys, const KeyFactor<W>& factor,
+                     const MaskReader& mask, NoiseSource& noise, std::size_t first_row, std::size_t row_count,
+                     std::span<W> bodies);
 
 struct KeySetOptions {
   Bytes tag;                                      // 32 raw bytes of the key id in production

@@ -126,33 +126,26 @@ Result<Lwe<W>> list_element(const PackedList<W>& list, std::size_t index) {
 }
 
 template <Word W>
-PackingKey<W>::PackingKey(const SeededPackingKsk<W>& seeded)
-    : matrix_(seeded.data.size() / seeded.polynomial_size, seeded.glwe_dimension + 1, seeded.polynomial_size),
-      decomposition_(seeded.decomposition),
-      input_dimension_(matrix_.rows() / seeded.decomposition.level_count),
-      glwe_dimension_(seeded.glwe_dimension) {
-  const MaskReader mask(seeded.origin);
-  const std::size_t n = seeded.polynomial_size;
-  std::vector<W> row((glwe_dimension_ + 1) * n);
-  for (std::size_t r = 0; r < matrix_.rows(); ++r) {
-    expand_rows<W>(mask, glwe_dimension_ * n, n, seeded.data, r, row);
-    matrix_.set_row(r, row);
-  }
-}
+PackingKey<W>::PackingKey(SeededPackingKsk<W> seeded)
+    : seeded_(std::move(seeded)),
+      input_dimension_(seeded_.data.size() / seeded_.polynomial_size / seeded_.decomposition.level_count) {}
 
 template <Word W>
 Glwe<W> PackingKey<W>::pack(std::span<const Lwe<W>* const> lwes) const {
-  const std::size_t n = polynomial_size();
+  const std::size_t n = polynomial_size(), k = glwe_dimension();
   WITAN_CHECK(!lwes.empty() && lwes.size() <= n);
-  const Decomposer<W> decomposer(decomposition_);
+  const Decomposer<W> decomposer(seeded_.decomposition);
   const std::size_t levels = decomposer.level_count();
-  constexpr std::size_t kMaxDigits = 1 << 19;  // 4 MiB of digits at a time
-  const std::size_t chunk = std::clamp<std::size_t>(kMaxDigits / (levels * n), 1, input_dimension_);
-  Glwe<W> out(glwe_dimension_, n);
+  constexpr std::size_t kRowsAtOnce = 64;
+  const std::size_t chunk = std::clamp<std::size_t>(kRowsAtOnce / levels, 1, input_dimension_);
+  Glwe<W> out(k, n);
   for (std::size_t i = 0; i < lwes.size(); ++i) {
     WITAN_CHECK(lwes[i]->dimension() == input_dimension_);
     out.body()[i] = lwes[i]->body();
   }
+  const MaskReader mask(seeded_.origin);
+  PolyMatrix<W> matrix(chunk * levels, k + 1, n, static_cast<int>(seeded_.decomposition.base_log) - 1, chunk * levels);
+  std::vector<W> row((k + 1) * n);
   std::vector<i64> word_digits(levels);
   for (std::size_t first = 0; first < input_dimension_; first += chunk) {
     const std::size_t count = std::min(chunk, input_dimension_ - first);
@@ -163,7 +156,11 @@ Glwe<W> PackingKey<W>::pack(std::span<const Lwe<W>* const> lwes) const {
         for (std::size_t l = 0; l < levels; ++l) digits[(j * levels + l) * n + i] = -word_digits[l];
       }
     }
-    matrix_.multiply_add(out.data, digits, first * levels);
+    for (std::size_t r = 0; r < count * levels; ++r) {
+      expand_rows<W>(mask, k * n, n, seeded_.data, first * levels + r, row);
+      matrix.set_row(r, row);
+    }
+    matrix.multiply_add(out.data, digits, 0);
   }
   return out;
 }

@@ -32,23 +32,23 @@ Result<Lwe<W>> list_element(const PackedList<W>& list, std::size_t index);
 template <Word W>
 Result<std::vector<Lwe<W>>> list_elements(const PackedList<W>& list, std::size_t first, std::size_t count);
 
-/// A packing key switching key prepared for use.
+/// A packing key switching key as it is published: each use expands and transforms the rows anew, chunk by chunk, because an
+/// expanded key is far larger and one use packs a whole GLWE.
 template <Word W>
 class PackingKey {
  public:
   PackingKey() = default;
-  explicit PackingKey(const SeededPackingKsk<W>& seeded);
+  explicit PackingKey(SeededPackingKsk<W> seeded);
 
   std::size_t input_dimension() const { return input_dimension_; }
-  std::size_t glwe_dimension() const { return glwe_dimension_; }
-  std::size_t polynomial_size() const { return matrix_.polynomial_size(); }
+  std::size_t glwe_dimension() const { return seeded_.glwe_dimension; }
+  std::size_t polynomial_size() const { return seeded_.polynomial_size; }
   /// At most N LWEs into one GLWE, number i at X^i: body - sum of digit polynomials * rows.
   Glwe<W> pack(std::span<const Lwe<W>* const> lwes) const;
 
  private:
-  PolyMatrix<W> matrix_;
-  Decomposition decomposition_;
-  std::size_t input_dimension_ = 0, glwe_dimension_ = 0;
+  SeededPackingKsk<W> seeded_;
+  std::size_t input_dimension_ = 0;
 };
 
 }  // namespace witan::tfhe

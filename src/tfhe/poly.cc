@@ -1,6 +1,7 @@
 #include "tfhe/poly.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "base/check.h"
 #include "base/secret.h"
@@ -36,11 +37,6 @@ void karatsuba(W* out, const W* a, const W* b, std::size_t n, W* scratch) {
   for (std::size_t i = 0; i < n; ++i) out[h + i] += middle[i];
 }
 
-/// Word multiplications of one Karatsuba product: where products with few non-zero digits are cheaper.
-std::size_t karatsuba_cost(std::size_t n) {
-  return n <= kSchoolbookSize ? n * n : 3 * karatsuba_cost(n / 2);
-}
-
 /// accumulator += product mod X^N + 1.
 template <Word W>
 void add_folded(std::span<W> accumulator, const W* product) {
@@ -48,31 +44,87 @@ void add_folded(std::span<W> accumulator, const W* product) {
   for (std::size_t j = 0; j < n; ++j) accumulator[j] += product[j] - product[n + j];
 }
 
-/// accumulator += digit * X^shift * p.
+/// accumulator += a * b by Karatsuba.
 template <Word W>
-void add_shifted(std::span<W> accumulator, std::span<const W> p, W digit, std::size_t shift) {
-  const std::size_t n = p.size();
-  for (std::size_t j = 0; j < n - shift; ++j) accumulator[j + shift] += digit * p[j];
-  for (std::size_t j = n - shift; j < n; ++j) accumulator[j + shift - n] -= digit * p[j];
+void add_karatsuba(std::span<W> accumulator, std::span<const W> a, std::span<const W> b) {
+  const std::size_t n = a.size();
+  Secret<std::vector<W>> buffer(std::vector<W>(6 * n));
+  W* const out = buffer.reveal_mutable().data();
+  karatsuba(out, a.data(), b.data(), n, out + 2 * n);
+  add_folded(accumulator, out);
+}
+
+/// The transform for products of words by numbers of at most 2^factor_log2 in absolute value, sums of so many terms. Null if
+/// there is none.
+template <Word W>
+const Ntt* transform_for(std::size_t n, int factor_log2, std::size_t terms) {
+  if (!Ntt::supports(n) || terms == 0) return nullptr;
+  const auto primes = Ntt::primes_for(kWordBits<W> - 1 + factor_log2 + static_cast<int>(std::bit_width(n * terms - 1)));
+  return primes ? &Ntt::get(n, *primes) : nullptr;
 }
 
 }  // namespace
 
 template <Word W>
-void add_product(std::span<W> accumulator, std::span<const W> a, std::span<const W> b) {
-  const std::size_t n = a.size();
-  WITAN_CHECK(accumulator.size() == n && b.size() == n);
-  std::vector<W> buffer(6 * n);
-  karatsuba(buffer.data(), a.data(), b.data(), n, buffer.data() + 2 * n);
-  add_folded(accumulator, buffer.data());
-  wipe(buffer.data(), buffer.size() * sizeof(W));
+SecretFactor<W>::SecretFactor(std::size_t polynomial_size, std::span<const W> words, int factor_log2)
+    : polynomial_size_(polynomial_size) {
+  const std::size_t n = polynomial_size, count = words.size() / n;
+  WITAN_CHECK(count >= 1 && words.size() == count * n);
+  ntt_ = transform_for<W>(n, factor_log2, count);
+  if (ntt_ == nullptr) {
+    words_ = Secret<std::vector<W>>(std::vector<W>(words.begin(), words.end()));
+    return;
+  }
+  const std::size_t size = ntt_->transformed_size();
+  transformed_ = Secret<Transformed>(Transformed(count * size));
+  for (std::size_t p = 0; p < count; ++p) {
+    const auto place = std::span(transformed_.reveal_mutable()).subspan(p * size, size);
+    ntt_->forward<W>(words.subspan(p * n, n), place);
+    ntt_->normalise(place);
+  }
 }
 
-// Masked additions, one per key bit, would be as constant in time but are up to three times slower for N = 2048.
+template <Word W>
+SecretFactor<W> SecretFactor<W>::of_bits(std::size_t polynomial_size, std::span<const std::uint8_t> bits) {
+  const Secret<std::vector<W>> words(std::vector<W>(bits.begin(), bits.end()));
+  return SecretFactor(polynomial_size, words.reveal(), 0);
+}
+
+template <Word W>
+SecretFactor<W> SecretFactor<W>::of_words(std::size_t polynomial_size, std::span<const W> words) {
+  return SecretFactor(polynomial_size, words, kWordBits<W> - 1);
+}
+
+template <Word W>
+void SecretFactor<W>::multiply_add(std::span<W> accumulator, std::span<const W> a) const {
+  const std::size_t n = polynomial_size_;
+  WITAN_CHECK(accumulator.size() == n && a.size() % n == 0);
+  if (ntt_ == nullptr) {
+    const std::span<const W> words = words_.reveal();
+    WITAN_CHECK(a.size() == words.size());
+    for (std::size_t p = 0; p < a.size(); p += n) add_karatsuba<W>(accumulator, a.subspan(p, n), words.subspan(p, n));
+    return;
+  }
+  const std::size_t size = ntt_->transformed_size(), count = a.size() / n;
+  WITAN_CHECK(transformed_.reveal().size() == count * size);
+  Transformed left(count * size);
+  for (std::size_t p = 0; p < count; ++p)
+    ntt_->forward<W>(a.subspan(p * n, n), std::span(left).subspan(p * size, size));
+  Secret<Transformed> sum{Transformed(size)};
+  ntt_->multiply_add(sum.reveal_mutable(), left, transformed_.reveal(), size);
+  ntt_->inverse_add<W>(accumulator, sum.reveal_mutable());
+}
+
+template <Word W>
+void add_product(std::span<W> accumulator, std::span<const W> a, std::span<const W> b) {
+  WITAN_CHECK(accumulator.size() == a.size() && b.size() == a.size());
+  SecretFactor<W>::of_words(a.size(), b).multiply_add(accumulator, a);
+}
+
 template <Word W>
 void add_binary_product(std::span<W> accumulator, std::span<const W> a, std::span<const std::uint8_t> secret_bits) {
-  const Secret<std::vector<W>> words(std::vector<W>(secret_bits.begin(), secret_bits.end()));
-  add_product<W>(accumulator, a, words.reveal());
+  WITAN_CHECK(accumulator.size() == a.size() && secret_bits.size() == a.size());
+  SecretFactor<W>::of_bits(a.size(), secret_bits).multiply_add(accumulator, a);
 }
 
 template <Word W>
@@ -89,43 +141,73 @@ void multiply_by_monomial(std::span<W> out, std::span<const W> p, std::size_t ex
 }
 
 template <Word W>
-PolyMatrix<W>::PolyMatrix(std::size_t rows, std::size_t columns, std::size_t polynomial_size)
+PolyMatrix<W>::PolyMatrix(std::size_t rows, std::size_t columns, std::size_t polynomial_size, int digit_log2,
+                          std::size_t rows_at_once)
     : rows_(rows),
       columns_(columns),
       polynomial_size_(polynomial_size),
-      coefficients_(rows * columns * polynomial_size) {}
+      rows_at_once_(rows_at_once),
+      digit_log2_(digit_log2) {
+  WITAN_CHECK(digit_log2 >= 0 && digit_log2 <= 62);
+  ntt_ = transform_for<W>(polynomial_size, digit_log2, rows_at_once);
+  if (ntt_ != nullptr)
+    transformed_.resize(rows * columns * ntt_->transformed_size());
+  else
+    coefficients_.resize(rows * columns * polynomial_size);
+}
 
 template <Word W>
 void PolyMatrix<W>::set_row(std::size_t row, std::span<const W> coefficients) {
-  const std::size_t size = columns_ * polynomial_size_;
-  WITAN_CHECK(row < rows_ && coefficients.size() == size);
-  std::ranges::copy(coefficients, coefficients_.begin() + static_cast<std::ptrdiff_t>(row * size));
+  const std::size_t n = polynomial_size_;
+  WITAN_CHECK(row < rows_ && coefficients.size() == columns_ * n);
+  if (ntt_ == nullptr) {
+    std::ranges::copy(coefficients, coefficients_.begin() + static_cast<std::ptrdiff_t>(row * columns_ * n));
+    return;
+  }
+  const std::size_t size = ntt_->transformed_size();
+  for (std::size_t c = 0; c < columns_; ++c) {
+    const auto place = std::span(transformed_).subspan((row * columns_ + c) * size, size);
+    ntt_->forward<W>(coefficients.subspan(c * n, n), place);
+    ntt_->normalise(place);
+  }
 }
 
 template <Word W>
 void PolyMatrix<W>::multiply_add(std::span<W> accumulator, std::span<const i64> digits, std::size_t first_row) const {
   const std::size_t n = polynomial_size_;
   const std::size_t used = digits.size() / n;
-  WITAN_CHECK(accumulator.size() == columns_ * n && digits.size() == used * n && first_row + used <= rows_);
-  std::vector<W> buffer(7 * n);
-  const std::span<W> words = std::span(buffer).first(n);
+  WITAN_CHECK(accumulator.size() == columns_ * n && digits.size() == used * n && used <= rows_at_once_ &&
+              first_row + used <= rows_);
+  if (ntt_ == nullptr) {
+    std::vector<W> words(n);
+    for (std::size_t i = 0; i < used; ++i) {
+      std::ranges::transform(digits.subspan(i * n, n), words.begin(), [](i64 digit) { return static_cast<W>(digit); });
+      if (std::ranges::all_of(words, [](W word) { return word == 0; })) continue;
+      for (std::size_t c = 0; c < columns_; ++c)
+        add_karatsuba<W>(accumulator.subspan(c * n, n), words,
+                         std::span(coefficients_).subspan(((first_row + i) * columns_ + c) * n, n));
+    }
+    return;
+  }
+  const std::size_t size = ntt_->transformed_size();
+  thread_local Transformed left, sum;  // kept: blind rotations come here a thousand times each
+  left.resize(used * size);
+  sum.resize(size);
+  std::vector<W> words(digit_log2_ <= Ntt::kMaxDigitLog2 ? 0 : n);
   for (std::size_t i = 0; i < used; ++i) {
     const auto polynomial = digits.subspan(i * n, n);
-    const auto nonzero = static_cast<std::size_t>(n) - static_cast<std::size_t>(std::ranges::count(polynomial, i64{0}));
-    if (nonzero == 0) continue;
-    const bool sparse = nonzero * n <= karatsuba_cost(n);
-    std::ranges::transform(polynomial, words.begin(), [](i64 digit) { return static_cast<W>(digit); });
-    for (std::size_t c = 0; c < columns_; ++c) {
-      const std::span<W> target = accumulator.subspan(c * n, n);
-      const std::span<const W> entry = std::span(coefficients_).subspan(((first_row + i) * columns_ + c) * n, n);
-      if (!sparse) {
-        karatsuba<W>(buffer.data() + n, words.data(), entry.data(), n, buffer.data() + 3 * n);
-        add_folded<W>(target, buffer.data() + n);
-        continue;
-      }
-      for (std::size_t j = 0; j < n; ++j)
-        if (words[j] != 0) add_shifted<W>(target, entry, words[j], j);
+    const auto place = std::span(left).subspan(i * size, size);
+    if (words.empty()) {
+      ntt_->forward_digits(polynomial, place);
+      continue;
     }
+    std::ranges::transform(polynomial, words.begin(), [](i64 digit) { return static_cast<W>(digit); });
+    ntt_->forward<W>(words, place);
+  }
+  for (std::size_t c = 0; c < columns_; ++c) {
+    std::ranges::fill(sum, 0.0);
+    ntt_->multiply_add(sum, left, std::span(transformed_).subspan((first_row * columns_ + c) * size), columns_ * size);
+    ntt_->inverse_add<W>(accumulator.subspan(c * n, n), sum);
   }
 }
 
@@ -133,6 +215,7 @@ void PolyMatrix<W>::multiply_add(std::span<W> accumulator, std::span<const i64> 
   template void add_binary_product<W>(std::span<W>, std::span<const W>, std::span<const std::uint8_t>); \
   template void add_product<W>(std::span<W>, std::span<const W>, std::span<const W>);                   \
   template void multiply_by_monomial<W>(std::span<W>, std::span<const W>, std::size_t);                 \
+  template class SecretFactor<W>;                                                                       \
   template class PolyMatrix<W>;
 WITAN_INSTANTIATE(u64)
 WITAN_INSTANTIATE(u128)

@@ -1,12 +1,13 @@
-// Products in Z/2^w[X]/(X^N+1), N a power of two, w = 64 or 128. All are exact; nothing here rounds. This is the plain
-// reference: schoolbook and Karatsuba. A multi-prime number-theoretic transform can replace it behind the same calls.
+// Products in Z/2^w[X]/(X^N+1), N a power of two, w = 64 or 128. All are exact; nothing here rounds. Sizes that tfhe/ntt.h
+// supports go through its transforms, others through Karatsuba.
 #pragma once
 
 #include <memory>
 #include <span>
 #include <vector>
 
-#include "tfhe/word.h"
+#include "base/secret.h"
+#include "tfhe/ntt.h"
 
 namespace witan::tfhe {
 
@@ -24,6 +25,27 @@ void add_product(std::span<W> accumulator, std::span<const W> a, std::span<const
 template <Word W>
 void multiply_by_monomial(std::span<W> out, std::span<const W> p, std::size_t exponent);
 
+/// A secret polynomial vector, prepared once as the right-hand side of many products: a key of k polynomials under which rows are
+/// encrypted. Constant time in the secret.
+template <Word W>
+class SecretFactor {
+ public:
+  /// Entries 0 or 1, k polynomials one after the other.
+  static SecretFactor of_bits(std::size_t polynomial_size, std::span<const std::uint8_t> bits);
+  /// Full words: one coefficient plane of a shared key.
+  static SecretFactor of_words(std::size_t polynomial_size, std::span<const W> words);
+
+  /// accumulator += sum over p of a_p * s_p; `a` holds k polynomials.
+  void multiply_add(std::span<W> accumulator, std::span<const W> a) const;
+
+ private:
+  SecretFactor(std::size_t polynomial_size, std::span<const W> words, int factor_log2);
+  std::size_t polynomial_size_ = 0;
+  const Ntt* ntt_ = nullptr;  // null: the words are used as they are
+  Secret<Transformed> transformed_;
+  Secret<std::vector<W>> words_;  // without ntt_
+};
+
 /// A public matrix of torus polynomials, prepared once as the right-hand side of products with small-digit polynomials:
 /// rows of a bootstrap key (one row per GLWE, k+1 columns) or of a packing key switching key. Rows are handed over one
 /// by one, so that a caller can expand, prepare and forget.
@@ -31,7 +53,9 @@ template <Word W>
 class PolyMatrix {
  public:
   PolyMatrix() = default;
-  PolyMatrix(std::size_t rows, std::size_t columns, std::size_t polynomial_size);
+  /// Digits have |digit| <= 2^digit_log2, digit_log2 <= 62; a product takes at most `rows_at_once` rows.
+  PolyMatrix(std::size_t rows, std::size_t columns, std::size_t polynomial_size, int digit_log2,
+             std::size_t rows_at_once);
 
   std::size_t rows() const { return rows_; }
   std::size_t columns() const { return columns_; }
@@ -41,11 +65,14 @@ class PolyMatrix {
   void set_row(std::size_t row, std::span<const W> coefficients);
 
   /// accumulator_c += sum over i of digits_i * M[first_row + i][c] for every column c. `digits` holds one polynomial of
-  /// signed digits (|digit| <= 2^62) per row used; all-zero digit polynomials cost nothing. Digits are public.
+  /// signed digits per row used; all-zero digit polynomials cost nothing. Digits are public.
   void multiply_add(std::span<W> accumulator, std::span<const i64> digits, std::size_t first_row) const;
 
  private:
-  std::size_t rows_ = 0, columns_ = 0, polynomial_size_ = 0;
+  std::size_t rows_ = 0, columns_ = 0, polynomial_size_ = 0, rows_at_once_ = 0;
+  int digit_log2_ = 0;
+  const Ntt* ntt_ = nullptr;  // null: coefficients_ are used
+  Transformed transformed_;   // row by row, column by column
   std::vector<W> coefficients_;
 };
 

@@ -228,7 +228,8 @@ void key_rows() {
         {tfhe::key_set_seed(u128{5}), tfhe::StreamPosition::from_bytes(component.stream_offset_bytes)});
     const auto one_row = [&]<class W>(W) {
       std::vector<W> body(component.body_words());
-      tfhe::generate_bodies<W>(component, keys, mask, source, 0, 1, body);
+      const tfhe::KeyFactor<W> factor(component, keys.bits(component.under));
+      tfhe::generate_bodies<W>(component, keys, factor, mask, source, 0, 1, body);
       use(body[0]);
     };
     if (component.word_bits == 64)

@@ -176,10 +176,11 @@ TEST(KeyGenerationRows, ChunksGiveTheRowsOfTheWhole) {
     witan::test::SeededRng one("noise"), two("noise");
     RngNoise noise_one(one), noise_two(two);
     std::vector<u128> whole(c.rows * c.body_words()), parts(whole.size());
-    generate_bodies<u128>(c, keys, mask, noise_one, 0, c.rows, whole);
+    const KeyFactor<u128> factor(c, keys.bits(c.under));
+    generate_bodies<u128>(c, keys, factor, mask, noise_one, 0, c.rows, whole);
     for (std::size_t row = 0; row < c.rows; row += 5) {
       const std::size_t count = std::min<std::size_t>(5, c.rows - row);
-      generate_bodies<u128>(c, keys, mask, noise_two, row, count,
+      generate_bodies<u128>(c, keys, factor, mask, noise_two, row, count,
                             std::span(parts).subspan(row * c.body_words(), count * c.body_words()));
     }
     EXPECT_TRUE(whole == parts) << to_string(c.kind);
@@ -201,9 +202,9 @@ TEST(KeyGenerationRows, PlanesOfASumAddUpToTheProductWithTheKey) {
       second[i] = key[i] - first[i];
     }
     std::vector<u64> direct(c.body_words()), shared(c.body_words());
-    add_mask_product<u64>(c, mask, key, direct);
-    add_mask_product<u64>(c, mask, std::span<const u64>(first), shared);
-    add_mask_product<u64>(c, mask, std::span<const u64>(second), shared);
+    KeyFactor<u64>(c, key).multiply_add(direct, mask);
+    KeyFactor<u64>(c, std::span<const u64>(first)).multiply_add(shared, mask);
+    KeyFactor<u64>(c, std::span<const u64>(second)).multiply_add(shared, mask);
     EXPECT_EQ(direct, shared) << to_string(c.kind);
   }
 }
@@ -307,7 +308,7 @@ TEST_F(KeyConventions, CompactPublicKey) {
               std::stoi(part.at("max_abs_noise_with_reversed_key").get<std::string>()));
   // The formula that generates keys gives the same product.
   std::vector<u64> body(key.size());
-  add_mask_product<u64>(c, std::span(data).first(key.size()), key, body);
+  KeyFactor<u64>(c, key).multiply_add(body, std::span(data).first(key.size()));
   for (std::size_t j = 0; j < key.size(); ++j)
     EXPECT_LE(std::abs(static_cast<i64>(data[key.size() + j] - body[j])), 64);
 }

@@ -76,7 +76,7 @@ TYPED_TEST(Poly, MatrixTimesDigitsEqualsTheDefinition) {
   using W = TypeParam;
   witan::test::SeededRng rng("matrix");
   const std::size_t n = 128, rows = 7, columns = 3;
-  PolyMatrix<W> matrix(rows, columns, n);
+  PolyMatrix<W> matrix(rows, columns, n, 62, 5);
   std::vector<std::vector<W>> entries;
   for (std::size_t r = 0; r < rows; ++r) {
     entries.push_back(random_words<W>(rng, columns * n));
