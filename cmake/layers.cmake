@@ -30,7 +30,7 @@ witan_layer(crypto DEPS base PRIVATE_LIBS OpenSSL::Crypto PkgConfig::SECP256K1 P
 witan_layer(algebra DEPS base)
 witan_layer(tfhe DEPS base crypto PRIVATE_LIBS PkgConfig::HWY)
 # Highway counts PCLMUL to AVX2, which is our baseline: without it there would be SSE code too, which has no FMA.
-set_source_files_properties(src/tfhe/ntt.cc PROPERTIES COMPILE_OPTIONS -mpclmul)
+set_source_files_properties(src/tfhe/ntt.cc src/tfhe/decompose_simd.cc PROPERTIES COMPILE_OPTIONS -mpclmul)
 witan_layer(tfhe_rs DEPS base crypto tfhe)
 witan_layer(store/journal DEPS base runtime PRIVATE_LIBS PkgConfig::SQLITE3)
 witan_layer(store/vault_file DEPS base runtime)

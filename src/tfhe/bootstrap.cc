@@ -76,13 +76,7 @@ void BlindRotationKey<W>::external_product_add(std::size_t index, const Glwe<W>&
   const std::size_t n = polynomial_size(), levels = decomposer.level_count(), columns = glwe_dimension_ + 1;
   // Rows of one GGSW: level by level, k+1 rows each. The digit of row (level, r) comes from polynomial r.
   std::vector<i64> digits(levels * columns * n);
-  std::vector<i64> word_digits(levels);
-  for (std::size_t r = 0; r < columns; ++r) {
-    for (std::size_t j = 0; j < n; ++j) {
-      decomposer.decompose(difference.data[r * n + j], word_digits);
-      for (std::size_t l = 0; l < levels; ++l) digits[(l * columns + r) * n + j] = word_digits[l];
-    }
-  }
+  decomposer.decompose_all(difference.data, digits);
   matrix_.multiply_add(accumulator.data, digits, index * levels * columns);
 }
 

@@ -1,6 +1,9 @@
 #include "tfhe/decompose.h"
 
+#include <vector>
+
 #include "base/check.h"
+#include "tfhe/decompose_simd.h"
 
 namespace witan::tfhe {
 
@@ -39,6 +42,16 @@ void Decomposer<W>::decompose(W value, std::span<i64> out) const {
     const bool carry = residue > base / 2 || (residue == base / 2 && (static_cast<W>(state) & base / 2) != 0);
     digit = static_cast<i64>(residue) - (carry ? static_cast<i64>(base) : 0);
     state += carry ? 1 : 0;
+  }
+}
+
+template <Word W>
+void Decomposer<W>::decompose_all(std::span<const W> words, std::span<i64> out) const {
+  WITAN_CHECK(out.size() == level_count_ * words.size());
+  std::vector<i64> digits(level_count_);
+  for (std::size_t j = simd::decompose(words, base_log_, level_count_, out.data()); j < words.size(); ++j) {
+    decompose(words[j], digits);
+    for (std::size_t l = 0; l < level_count_; ++l) out[l * words.size() + j] = digits[l];
   }
 }
 

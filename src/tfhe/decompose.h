@@ -19,6 +19,8 @@ class Decomposer {
   std::size_t level_count() const { return level_count_; }
   /// out[0] is the digit of level L (least significant), out[L-1] that of level 1.
   void decompose(W value, std::span<i64> out) const;
+  /// The same for many words: out[l * words.size() + j] is digit number l of word j.
+  void decompose_all(std::span<const W> words, std::span<i64> out) const;
   /// The closest word that digits represent.
   W closest(W value) const;
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "support/support.h"
+#include "tfhe/ntt.h"
 
 namespace witan::tfhe {
 namespace {
@@ -97,6 +98,29 @@ TYPED_TEST(Decompose, TiesAreDecidedAsByTfheRs) {
         EXPECT_TRUE(static_cast<W>(digits[i]) == expected[i]) << d.base_log << " x " << d.level_count << " digit " << i;
     }
   }
+}
+
+TYPED_TEST(Decompose, ManyAtOnceGiveTheSameDigitsOnEveryTarget) {
+  using W = TypeParam;
+  witan::test::SeededRng rng("decompose all");
+  for (const VectorTarget& target : vector_targets()) {
+    choose_vector_target(target.id);
+    for (const Decomposition& d : decompositions<W>()) {
+      const Decomposer<W> decomposer(d);
+      auto words = interesting_words<W>(rng, d);
+      for (const std::size_t size : {words.size(), std::size_t{13}, std::size_t{1}}) {
+        words.resize(size);
+        std::vector<i64> all(size * d.level_count), one(d.level_count);
+        decomposer.decompose_all(words, all);
+        for (std::size_t j = 0; j < size; ++j) {
+          decomposer.decompose(words[j], one);
+          for (std::size_t l = 0; l < d.level_count; ++l)
+            ASSERT_EQ(all[l * size + j], one[l]) << target.name << ", base 2^" << d.base_log << ", word " << j;
+        }
+      }
+    }
+  }
+  choose_vector_target(0);
 }
 
 }  // namespace
