@@ -68,7 +68,8 @@ HWY_INLINE void digits_of(Wide value, int width, int base_log, std::size_t level
   const auto negative = hn::And(hn::Ne(top, hn::Zero(d)), hn::Ne(hn::Or(rest, rounded_up), hn::Zero(d)));
   state.low = hn::Or(state.low, hn::IfThenElseZero(negative, set(~mask_low)));
   state.high = hn::Or(state.high, hn::IfThenElseZero(negative, set(~mask_high)));
-  const V base_mask = set(low_bits(base_log)), half = set(u64{1} << (base_log - 1)), base = set(u64{1} << base_log);
+  const u64 base_word = u64{1} << (base_log & 63);  // base_log <= 62
+  const V base_mask = set(base_word - 1), half = set(base_word / 2), base = set(base_word);
   for (std::size_t l = 0; l < levels; ++l) {
     const V residue = hn::And(state.low, base_mask);
     state = shift_right_signed(state, base_log);
