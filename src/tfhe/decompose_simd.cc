@@ -60,8 +60,8 @@ HWY_INLINE void digits_of(Wide value, int width, int base_log, std::size_t level
   const V rounded_up = hn::And(shifted.low, set(1));
   Wide state = shift_right(add_bit(shifted, set(1)), 1);
   const u64 mask_low = low_bits(represented), mask_high = represented > 64 ? low_bits(represented - 64) : 0;
-  const u64 top_low = represented <= 64 ? u64{1} << (represented - 1) : 0;
-  const u64 top_high = represented > 64 ? u64{1} << (represented - 65) : 0;
+  const u64 top_low = represented <= 64 ? u64{1} << ((represented - 1) & 63) : 0;
+  const u64 top_high = represented > 64 ? u64{1} << ((represented - 65) & 63) : 0;
   state = {hn::And(state.low, set(mask_low)), hn::And(state.high, set(mask_high))};
   const V top = hn::Or(hn::And(state.low, set(top_low)), hn::And(state.high, set(top_high)));
   const V rest = hn::Or(hn::AndNot(set(top_low), state.low), hn::AndNot(set(top_high), state.high));
