@@ -122,6 +122,10 @@ Result<Decrypted> BasicPublicDecryption<Rules>::decode(const std::vector<Gr<Z128
 
 template <class Rules>
 Task<Result<Decrypted>> BasicPublicDecryption<Rules>::run(runtime::Instant deadline) {
+  struct Drop {
+    ~Drop() { job.reset(); }
+    std::shared_ptr<const DecryptionJob>& job;
+  } drop{job_};  // late shares are checked without the ciphertexts
   Shares shares = co_await ok(co_await masked_shares());
   Bytes message = message_of(shares);
   if (message.size() > runtime::kMaxPayloadBytes)
@@ -139,9 +143,7 @@ Task<Result<Decrypted>> BasicPublicDecryption<Rules>::run(runtime::Instant deadl
                                                                std::move(header), std::move(shares));
   co_await ok(session_->send_all(kDecryptShares, runtime::make_payload(std::move(message))));
   const auto opened = co_await ok(co_await opening_->accept(deadline));
-  auto decrypted = decode(opened);
-  job_.reset();  // late shares are checked without the ciphertexts
-  co_return decrypted;
+  co_return decode(opened);
 }
 
 template <class Rules>
