@@ -313,7 +313,8 @@ int run(const Expand& options) {
     WITAN_ASSIGN(const Bytes list, read_file(options.list));
     WITAN_ASSIGN(const Bytes key_set, read_public_object(committee, "CompressedXofKeySet", key));
     WITAN_ASSIGN(const auto coprocessor, coprocessor::Coprocessor::open(key_set));
-    WITAN_ASSIGN(const auto values, coprocessor.expand(list));
+    WITAN_ASSIGN(auto values, coprocessor.expand(list));
+    if (is_big(format)) WITAN_TRY(coprocessor.squash(values));
     std::error_code code;
     std::filesystem::create_directories(options.out_dir, code);
     if (code) return fail(Code::unavailable, "cannot create {}: {}", options.out_dir.string(), code.message());

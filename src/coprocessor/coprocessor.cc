@@ -1,5 +1,6 @@
 #include "coprocessor/coprocessor.h"
 
+#include "coprocessor/parallel.h"
 #include "tfhe/encrypt.h"
 #include "tfhe_rs/ciphertexts.h"
 
@@ -59,15 +60,45 @@ Result<std::vector<Value>> Coprocessor::expand(ByteView compact_list) const {
                   tfhe::describe(object.list.kinds[i]));
     out.push_back(std::move(value));
   }
-  WITAN_ASSIGN(std::vector<tfhe::Block> blocks, tfhe::expand_compact_list(keys_->compute, keys_->cast, object.list));
-  auto next = blocks.begin();
-  for (Value& value : out) {
-    const auto count = tfhe::info(value.type).blocks;
-    if (blocks.end() - next < count) return fail(Code::internal, "the list expanded to too few blocks");
-    value.blocks.assign(std::make_move_iterator(next), std::make_move_iterator(next + count));
-    next += count;
-  }
+  std::vector<Status> done(out.size());
+  parallel_for(out.size(), [&](std::size_t i) {
+    const std::size_t index = out.size() - 1 - i;  // the widest types mostly come last: begin with them
+    auto blocks = tfhe::expand_compact_value(keys_->compute, keys_->cast, object.list, index);
+    if (blocks)
+      out[index].blocks = *std::move(blocks);
+    else
+      done[index] = fail(std::move(blocks).error());
+  });
+  for (Status& status : done) WITAN_TRY(std::move(status));
   return out;
+}
+
+Status Coprocessor::squash(std::span<Value> values) const {
+  struct Piece {
+    tfhe::Block block;
+    tfhe::SquashedBlock* out;
+    Status done;
+  };
+  std::vector<Piece> pieces;
+  for (Value& value : values) {
+    WITAN_ASSIGN(auto paired, tfhe::pair_blocks(value.blocks, keys_->max_noise_level));
+    value.squashed.resize(paired.size());
+    for (std::size_t i = 0; i < paired.size(); ++i) pieces.push_back({std::move(paired[i]), &value.squashed[i], {}});
+  }
+  parallel_for(pieces.size(), [&](std::size_t i) {
+    Piece& piece = pieces[i];
+    auto squashed = tfhe::squash(keys_->compute, keys_->sns, piece.block);
+    if (squashed)
+      *piece.out = *std::move(squashed);
+    else
+      piece.done = fail(std::move(squashed).error());
+  });
+  for (Piece& piece : pieces) {
+    if (piece.done) continue;
+    for (Value& value : values) value.squashed.clear();
+    return fail(std::move(piece.done).error());
+  }
+  return {};
 }
 
 Result<Bytes> Coprocessor::serialize(const Value& value, Format format) const {
@@ -82,11 +113,11 @@ Result<Bytes> Coprocessor::serialize(const Value& value, Format format) const {
     case Format::big_compressed:
       break;
   }
-  WITAN_ASSIGN(const auto paired, tfhe::pair_blocks(value.blocks, keys_->max_noise_level));
-  std::vector<tfhe::SquashedBlock> squashed;
-  for (const tfhe::Block& block : paired) {
-    WITAN_ASSIGN(auto one, tfhe::squash(keys_->compute, keys_->sns, block));
-    squashed.push_back(std::move(one));
+  std::vector<tfhe::SquashedBlock> squashed = value.squashed;
+  if (squashed.empty()) {
+    Value copy{value.type, value.blocks, {}};
+    WITAN_TRY(squash(std::span(&copy, 1)));
+    squashed = std::move(copy.squashed);
   }
   if (format == Format::big_expanded) return tfhe_rs::big_expanded(value.type, std::move(squashed), keys_->tag);
   WITAN_ASSIGN(auto list, tfhe::compress(keys_->sns_compression, std::span<const tfhe::SquashedBlock>(squashed)));

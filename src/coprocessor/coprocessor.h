@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "tfhe/evaluate.h"
@@ -16,11 +17,15 @@ enum class Format : std::uint8_t { small_compressed = 0, small_expanded = 1, big
 /// "small-compressed", ... Error: invalid_argument.
 Result<Format> parse_format(std::string_view name);
 std::string_view to_string(Format format);
+constexpr bool is_big(Format format) {
+  return format == Format::big_compressed || format == Format::big_expanded;
+}
 
 /// One value of a list, as blocks under the compute key.
 struct Value {
   tfhe::FheType type = tfhe::FheType::boolean;
   std::vector<tfhe::Block> blocks;
+  std::vector<tfhe::SquashedBlock> squashed;  // by squash(), for the Big formats
 };
 
 class Coprocessor {
@@ -32,7 +37,10 @@ class Coprocessor {
   /// service does not decrypt).
   Result<std::vector<Value>> expand(ByteView compact_list) const;
 
-  /// A value as a serialized object of that format, with the key's tag.
+  /// Fills `squashed` of the values, over all cores. Error: invalid_argument (blocks of another key).
+  Status squash(std::span<Value> values) const;
+
+  /// A value as a serialized object of that format, with the key's tag. For the Big formats it is squashed if it was not.
   Result<Bytes> serialize(const Value& value, Format format) const;
 
  private:

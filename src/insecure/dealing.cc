@@ -31,16 +31,15 @@ constexpr auto kDealTimeout = std::chrono::minutes(30);
 constexpr const char* kPreprocTable = "preprocessings";
 const Role kDealer(1);
 
-struct PublicObjects {
-  Bytes key_set, public_key;
-  ByteArray<32> key_set_digest{}, public_key_digest{};
+struct ObjectInfo {
+  std::uint64_t size_bytes = 0;
+  ByteArray<32> digest{};
+};
 
-  std::size_t size() const { return key_set.size() + public_key.size(); }
-  /// Seconds for a large key set: on the pool.
-  void hash() {
-    key_set_digest = crypto::tagged_hash(crypto::separators::kKeyObject, key_set);
-    public_key_digest = crypto::tagged_hash(crypto::separators::kKeyObject, public_key);
-  }
+/// What is published: large, so it lies in the vault and is never in memory as a whole.
+struct PublicObjects {
+  ObjectInfo key_set, public_key;
+  std::uint64_t size_bytes() const { return key_set.size_bytes + public_key.size_bytes; }
 };
 
 struct Dealt {
@@ -165,9 +164,44 @@ Result<KeygenFields> validate_keygen(const Core& core, const api::KeyGenRequest&
   return out;
 }
 
-/// Makes or imports the keys and deals them. On the pool: minutes with the default parameters.
+/// An object of the vault while it is written, with its digest.
+class ObjectBeingWritten final : public tfhe_rs::Sink {
+ public:
+  static Result<ObjectBeingWritten> begin(runtime::Vault& vault, const runtime::ObjectName& name) {
+    WITAN_ASSIGN(auto writer, vault.create(name));
+    return ObjectBeingWritten(std::move(writer));
+  }
+  Status write(ByteView piece) override {
+    hash_.update(piece);
+    size_bytes_ += piece.size();
+    return writer_->write(piece);
+  }
+  std::uint64_t size_bytes() const { return size_bytes_; }
+  /// Once, before publish().
+  ObjectInfo info() { return {size_bytes_, hash_.finish()}; }
+  Status publish() { return writer_->finish(); }
+
+ private:
+  explicit ObjectBeingWritten(std::unique_ptr<runtime::ObjectWriter> writer) : writer_(std::move(writer)) {}
+  std::unique_ptr<runtime::ObjectWriter> writer_;
+  crypto::Shake256 hash_{crypto::separators::kKeyObject};
+  std::uint64_t size_bytes_ = 0;
+};
+
+template <class Object, class... Options>
+Result<ObjectInfo> write_object(runtime::Vault& vault, const runtime::ObjectName& name, const Object& object,
+                                Options... options) {
+  WITAN_ASSIGN(auto target, ObjectBeingWritten::begin(vault, name));
+  WITAN_TRY(tfhe_rs::write(object, target, options...));
+  const ObjectInfo info = target.info();
+  WITAN_TRY(target.publish());
+  return info;
+}
+
+/// Makes or imports the keys, writes the public objects into the vault and deals shares. On the pool: seconds with the default
+/// parameters.
 Result<Dealt> make_and_deal(const KeygenFields& fields, CommitteeSize committee,
-                            const std::filesystem::path& import_file) {
+                            const std::filesystem::path& import_file, runtime::Vault& vault) {
   OsRng rng;
   WITAN_ASSIGN(const tfhe::Params params, tfhe::params_by_name(fields.params));
   tfhe::SecretKeySet keys;
@@ -189,45 +223,59 @@ Result<Dealt> make_and_deal(const KeygenFields& fields, CommitteeSize committee,
   tfhe::RngNoise noise(rng);
   const Bytes tag(fields.key.bytes().begin(), fields.key.bytes().end());
   const auto set = tfhe::generate_key_set(params, keys, rng.next<u128>(), noise, {.tag = tag, .progress = {}});
-  out.objects.public_key = tfhe_rs::to_bytes(tfhe::public_key_of(set), 0u);
-  out.objects.key_set = tfhe_rs::to_bytes(set);
-  out.objects.hash();
+  WITAN_ASSIGN(out.objects.public_key,
+               write_object(vault, public_name("PublicKey", fields.key), tfhe::public_key_of(set), 0u));
+  WITAN_ASSIGN(out.objects.key_set, write_object(vault, public_name("CompressedXofKeySet", fields.key), set));
   return out;
 }
 
-/// Bytes [k * kChunkBytes, ...) of key set || public key.
-Bytes chunk_of(const PublicObjects& objects, std::size_t k) {
-  const std::size_t total = objects.size();
-  const std::size_t end = std::min(total, (k + 1) * kChunkBytes);
-  Bytes chunk;
-  chunk.reserve(end - k * kChunkBytes);
-  for (std::size_t at = k * kChunkBytes; at < end;) {
-    const bool first = at < objects.key_set.size();
-    const Bytes& source = first ? objects.key_set : objects.public_key;
-    const std::size_t offset = first ? at : at - objects.key_set.size();
-    const std::size_t size = std::min(source.size() - offset, end - at);
-    append(chunk, ByteView(source).subspan(offset, size));
-    at += size;
+/// Key set || public key, read from the vault from front to back.
+class ObjectStream {
+ public:
+  static Result<std::shared_ptr<ObjectStream>> open(const runtime::Vault& vault, const KeyId& key) {
+    auto out = std::make_shared<ObjectStream>();
+    for (const char* type : {"CompressedXofKeySet", "PublicKey"}) {
+      WITAN_ASSIGN(auto reader, vault.open(public_name(type, key)));
+      out->readers_.push_back(std::move(reader));
+    }
+    return out;
   }
-  return chunk;
-}
+  /// The next kChunkBytes, or what is left.
+  Result<Bytes> next() {
+    Bytes chunk(kChunkBytes);
+    std::size_t filled = 0;
+    while (filled < chunk.size() && current_ < readers_.size()) {
+      WITAN_ASSIGN(const std::size_t n, readers_[current_]->read(MutableByteView(chunk).subspan(filled)));
+      filled += n;
+      if (n == 0) ++current_;
+    }
+    chunk.resize(filled);
+    return chunk;
+  }
+
+ private:
+  std::vector<std::unique_ptr<runtime::ObjectReader>> readers_;
+  std::size_t current_ = 0;
+};
 
 /// Hands out shares, then the public objects, a chunk when everybody has asked for it.
-Task<Status> deal(Session& session, const std::vector<protocols::KeyShares>& shares, const PublicObjects& objects,
-                  runtime::Instant deadline) {
+Task<Status> deal(Core& core, Session& session, const KeyId& key, const Dealt& dealt, runtime::Instant deadline) {
   const auto peers = runtime::RoleSet::others(session.committee(), session.self());
+  const PublicObjects& objects = dealt.objects;
   for (const Role peer : peers) {
     Writer message;
-    message.u64(objects.key_set.size()).raw(objects.key_set_digest);
-    message.u64(objects.public_key.size()).raw(objects.public_key_digest);
-    message.raw(shares[peer.index()].encode().reveal());
+    message.u64(objects.key_set.size_bytes).raw(objects.key_set.digest);
+    message.u64(objects.public_key.size_bytes).raw(objects.public_key.digest);
+    message.raw(dealt.shares[peer.index()].encode().reveal());
     co_await ok(session.send(peer, kShares, runtime::make_payload(message.take())));
   }
-  for (std::size_t k = 0; k * kChunkBytes < objects.size(); ++k) {
+  const auto stream = co_await ok(ObjectStream::open(core.public_vault, key));
+  for (std::uint64_t k = 0; k * kChunkBytes < objects.size_bytes(); ++k) {
     const auto step = static_cast<runtime::Step>(kChunks + 2 * k);
+    auto chunk = co_await ok(co_await core.compute(Work::preprocessing, [stream] { return stream->next(); }));
     for (const Role peer : peers) co_await ok(co_await session.receive(peer, step, deadline));
     if (k > 0) session.release_sent(step - 1);  // they have the chunk before
-    co_await ok(session.send_all(step + 1, runtime::make_payload(chunk_of(objects, k))));
+    co_await ok(session.send_all(step + 1, runtime::make_payload(std::move(chunk))));
   }
   co_return Status{};
 }
@@ -237,43 +285,70 @@ struct Received {
   protocols::KeyShares shares;
 };
 
+/// The objects that a dealer sends, written as they come; visible when both are whole and right.
+class IncomingObjects {
+ public:
+  static Result<std::shared_ptr<IncomingObjects>> begin(runtime::Vault& vault, const KeyId& key,
+                                                        const PublicObjects& announced) {
+    WITAN_ASSIGN(auto key_set, ObjectBeingWritten::begin(vault, public_name("CompressedXofKeySet", key)));
+    WITAN_ASSIGN(auto public_key, ObjectBeingWritten::begin(vault, public_name("PublicKey", key)));
+    return std::shared_ptr<IncomingObjects>(new IncomingObjects(announced, std::move(key_set), std::move(public_key)));
+  }
+  Status write(ByteView piece) {
+    const auto first = static_cast<std::size_t>(
+        std::min<std::uint64_t>(piece.size(), announced_.key_set.size_bytes - key_set_.size_bytes()));
+    WITAN_TRY(key_set_.write(piece.first(first)));
+    return public_key_.write(piece.subspan(first));
+  }
+  Status publish() {
+    if (key_set_.info().digest != announced_.key_set.digest ||
+        public_key_.info().digest != announced_.public_key.digest)
+      return fail(Code::aborted, "aborted: the dealer's objects do not have the digests that it announced");
+    WITAN_TRY(public_key_.publish());
+    return key_set_.publish();
+  }
+
+ private:
+  IncomingObjects(const PublicObjects& announced, ObjectBeingWritten key_set, ObjectBeingWritten public_key)
+      : announced_(announced), key_set_(std::move(key_set)), public_key_(std::move(public_key)) {}
+  const PublicObjects announced_;
+  ObjectBeingWritten key_set_, public_key_;
+};
+
 Task<Result<Received>> receive_dealt(Core& core, Session& session, const KeygenFields& fields,
                                      runtime::Instant deadline) {
   const auto message = co_await ok(co_await session.receive(kDealer, kShares, deadline));
   Reader reader(message.bytes());
-  const std::uint64_t key_set_size = reader.u64();
-  const auto key_set_digest = reader.array<32>();
-  const std::uint64_t public_key_size = reader.u64();
-  const auto public_key_digest = reader.array<32>();
-  if (reader.failed() || key_set_size > runtime::Vault::kMaxObjectBytes || public_key_size > (64u << 20))
-    co_return fail(Code::aborted, "aborted: the dealer announces objects of {} and {} bytes", key_set_size,
-                   public_key_size);
-  const auto params = co_await ok(tfhe::params_by_name(fields.params));
   Received out;
+  PublicObjects& objects = out.objects;
+  objects.key_set.size_bytes = reader.u64();
+  objects.key_set.digest = reader.array<32>();
+  objects.public_key.size_bytes = reader.u64();
+  objects.public_key.digest = reader.array<32>();
+  if (reader.failed() || objects.key_set.size_bytes > runtime::Vault::kMaxObjectBytes ||
+      objects.public_key.size_bytes > (64u << 20))
+    co_return fail(Code::aborted, "aborted: the dealer announces objects of {} and {} bytes",
+                   objects.key_set.size_bytes, objects.public_key.size_bytes);
+  const auto params = co_await ok(tfhe::params_by_name(fields.params));
   out.shares = co_await ok(protocols::KeyShares::decode(reader.raw(reader.remaining()), params));
-  const std::uint64_t total = key_set_size + public_key_size;
-  Bytes all;
-  all.reserve(total);
-  for (std::size_t k = 0; k * kChunkBytes < total; ++k) {
+  // A disk of ours that fails is no reason for the others to fail: all chunks are asked for.
+  const auto incoming = IncomingObjects::begin(core.public_vault, fields.key, objects);
+  Status stored = incoming ? Status{} : Status(fail(incoming.error()));
+  for (std::uint64_t k = 0; k * kChunkBytes < objects.size_bytes(); ++k) {
     const auto step = static_cast<runtime::Step>(kChunks + 2 * k);
     co_await ok(session.send(kDealer, step, runtime::make_payload({})));
     const auto chunk = co_await ok(co_await session.receive(kDealer, step + 1, deadline));
-    const std::uint64_t expected = std::min<std::uint64_t>(kChunkBytes, total - k * kChunkBytes);
+    const std::uint64_t expected = std::min<std::uint64_t>(kChunkBytes, objects.size_bytes() - k * kChunkBytes);
     if (chunk.bytes().size() != expected)
       co_return fail(Code::aborted, "aborted: chunk {} of the dealer has {} bytes, expected {}", k,
                      chunk.bytes().size(), expected);
-    append(all, chunk.bytes());
+    if (stored)
+      stored = co_await core.compute(Work::preprocessing,
+                                     [target = *incoming, payload = chunk.payload] { return target->write(*payload); });
     session.release_received(step + 1);
   }
-  out.objects.public_key.assign(all.begin() + static_cast<std::ptrdiff_t>(key_set_size), all.end());
-  all.resize(key_set_size);
-  out.objects.key_set = std::move(all);
-  out.objects = co_await core.compute(Work::preprocessing, [objects = std::move(out.objects)]() mutable {
-    objects.hash();
-    return std::move(objects);
-  });
-  if (out.objects.key_set_digest != key_set_digest || out.objects.public_key_digest != public_key_digest)
-    co_return fail(Code::aborted, "aborted: the dealer's objects do not have the digests that it announced");
+  co_await ok(std::move(stored));
+  co_await ok(co_await core.compute(Work::preprocessing, [target = *incoming] { return target->publish(); }));
   co_return out;
 }
 
@@ -284,8 +359,8 @@ Status remove_key(Core& core, const KeyId& key, const EpochId& epoch) {
 }
 
 Task<Result<Bytes>> store_and_sign(Core& core, KeygenFields fields, node::KeyOrigin origin,
-                                   std::shared_ptr<const PublicObjects> objects, const protocols::KeyShares& shares) {
-  const auto &public_key_digest = objects->public_key_digest, &key_set_digest = objects->key_set_digest;
+                                   const PublicObjects& objects, const protocols::KeyShares& shares) {
+  const auto &public_key_digest = objects.public_key.digest, &key_set_digest = objects.key_set.digest;
   const std::vector<crypto::TypedKeyDigest> digests = {{crypto::KeyDigestType::public_key, public_key_digest},
                                                        {crypto::KeyDigestType::compressed_key_set, key_set_digest}};
   const auto external = core.signing_key.sign_digest(crypto::eip712_digest(
@@ -314,11 +389,6 @@ Task<Result<Bytes>> store_and_sign(Core& core, KeygenFields fields, node::KeyOri
       crypto::keygen_signed_payload(fields.preprocessing.bytes(), fields.key.bytes(), digests, fields.extra_data));
   for (const auto& entry : result.signatures) record.signatures.push_back({entry.scheme.number, entry.signature});
 
-  co_await ok(
-      co_await core.compute(Work::preprocessing, [&vault = core.public_vault, key = fields.key, objects]() -> Status {
-        WITAN_TRY(vault.put(public_name("CompressedXofKeySet", key), objects->key_set));
-        return vault.put(public_name("PublicKey", key), objects->public_key);
-      }));
   co_await ok(core.keys.add(record, shares));
   co_return api::encode(result);
 }
@@ -330,19 +400,17 @@ Task<Result<Bytes>> deal_or_receive(Core& core, KeygenFields fields, std::filesy
   if (core.router.self() != kDealer) {
     Received received = co_await ok(co_await receive_dealt(core, session, fields, deadline));
     // Whether the dealer made or imported the key cannot be told from here; both are refused alike.
-    auto objects = std::make_shared<const PublicObjects>(std::move(received.objects));
-    co_return co_await store_and_sign(core, fields, node::KeyOrigin::dealt, std::move(objects), received.shares);
+    co_return co_await store_and_sign(core, fields, node::KeyOrigin::dealt, received.objects, received.shares);
   }
   std::filesystem::path import_file;
   if (!import_dir.empty() && std::filesystem::exists(import_dir / (fields.key.hex() + ".bin")))
     import_file = import_dir / (fields.key.hex() + ".bin");
-  auto dealt = co_await ok(
-      co_await core.compute(Work::preprocessing, [fields, import_file, committee = core.router.committee()] {
-        return make_and_deal(fields, committee, import_file);
+  const auto dealt = co_await ok(co_await core.compute(
+      Work::preprocessing, [fields, import_file, committee = core.router.committee(), &vault = core.public_vault] {
+        return make_and_deal(fields, committee, import_file, vault);
       }));
-  const auto objects = std::make_shared<const PublicObjects>(std::move(dealt.objects));
-  co_await ok(co_await deal(session, dealt.shares, *objects, deadline));
-  co_return co_await store_and_sign(core, fields, node::KeyOrigin::dealt, objects, dealt.shares[kDealer.index()]);
+  co_await ok(co_await deal(core, session, fields.key, dealt, deadline));
+  co_return co_await store_and_sign(core, fields, node::KeyOrigin::dealt, dealt.objects, dealt.shares[kDealer.index()]);
 }
 
 Task<void> run_keygen(Core& core, KeygenFields fields, std::filesystem::path import_dir,

@@ -191,17 +191,20 @@ runtime::Task<Result<std::shared_ptr<const SmallKeys>>> KeyStore::small_keys(con
   const auto expansion = std::make_shared<Expansion>(compute_.loop());
   entries_.at(key).expanding = expansion;
   auto expand = [&vault = public_vault_, id = record.key]() -> Result<SharedKeys> {
-    WITAN_ASSIGN(const Bytes raw,
-                 vault.get({"CompressedXofKeySet", std::nullopt, id.bytes()}, runtime::Vault::kMaxObjectBytes));
-    WITAN_ASSIGN(const tfhe::CompressedKeySet set, tfhe_rs::read_key_set(raw));
+    const auto read = [&]() -> Result<tfhe::CompressedKeySet> {  // the file's bytes go before anything is expanded
+      WITAN_ASSIGN(const Bytes raw,
+                   vault.get({"CompressedXofKeySet", std::nullopt, id.bytes()}, runtime::Vault::kMaxObjectBytes));
+      return tfhe_rs::read_key_set(raw);
+    };
+    WITAN_ASSIGN(tfhe::CompressedKeySet set, read());
     WITAN_TRY(tfhe::check(set));
     auto keys = std::make_shared<SmallKeys>();
+    keys->max_noise_level = set.server_key.max_noise_level;
     keys->compute = tfhe::prepare_compute_key(set.server_key);
-    WITAN_ASSIGN(keys->sns, tfhe::prepare_sns_key(set.server_key));
     if (set.server_key.decompression) {
       WITAN_ASSIGN(keys->decompression, tfhe::prepare_decompression_key(set.server_key));
     }
-    keys->max_noise_level = set.server_key.max_noise_level;
+    WITAN_ASSIGN(keys->sns, tfhe::prepare_sns_key(set.server_key));
     return SharedKeys(std::move(keys));
   };
   auto keys = co_await compute_(runtime::Work::preprocessing, std::move(expand));

@@ -1,9 +1,11 @@
 // Compares decrypted values with those that encrypt.mjs drew.
-//   node compare.mjs <values.json> <results.json>      results: {"results": [{"type", "value", ...}, ...]}
+//   node compare.mjs <values.json> <results.json> <which>    which values were decrypted, e.g. 0,4
+// results: {"results": [{"type", "value", ...}, ...]}
 import { readFileSync } from 'node:fs';
 
-const [valuesFile, resultsFile] = process.argv.slice(2);
-const values = JSON.parse(readFileSync(valuesFile));
+const [valuesFile, resultsFile, which] = process.argv.slice(2);
+const all = JSON.parse(readFileSync(valuesFile));
+const values = which.split(',').map((i) => all[Number(i)]);
 const { results } = JSON.parse(readFileSync(resultsFile));
 const mistakes = [];
 if (results.length !== values.length) mistakes.push(`${results.length} results for ${values.length} values`);
