@@ -181,6 +181,7 @@ json report_json(const Committee& committee, const DecryptionOrder& order, const
           {"results", results},
           {"signers", report.agreed.parties},
           {"lied", report.lied},
+          {"other", report.other},
           {"silent", report.silent},
           {"parties", parties},
           {"seconds", report.seconds}};

@@ -92,18 +92,23 @@ PartyAnswer ask(const PartyInfo& party, const api::PublicDecryptionRequest& requ
 
 /// What the nodes themselves saw of their peers.
 void ask_for_liars(const Committee& committee, const DecryptionOrder& order, DecryptionReport& report) {
-  std::map<int, int> lied;
+  std::map<int, int> lied, other;
   for (const auto& [party, answer] : report.answers) {
     if (!answer.verified) continue;
     const api::KmsClient client({.address = committee.party(party).address(), .timeout = std::chrono::seconds(2)});
     const auto statuses = client.get_request_statuses({{order.request.hex()}, {}});
     if (!statuses) continue;
-    for (const auto& status : statuses->statuses)
-      for (const int role : numbers_after(status.error_message.value_or(""), "lied=")) ++lied[role];
+    for (const auto& status : statuses->statuses) {
+      const std::string text = status.error_message.value_or("");
+      for (const int role : numbers_after(text, "lied=")) ++lied[role];
+      for (const int role : numbers_after(text, "other=")) ++other[role];
+    }
   }
   // One node's word is not enough: t + 1 must have seen the lie.
   for (const auto& [role, witnesses] : lied)
     if (witnesses > committee.threshold) report.lied.push_back(role);
+  for (const auto& [role, witnesses] : other)
+    if (witnesses > committee.threshold) report.other.push_back(role);
 }
 
 }  // namespace

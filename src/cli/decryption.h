@@ -42,6 +42,7 @@ struct DecryptionReport {
   client::Agreed agreed;
   std::map<int, PartyAnswer> answers;
   std::vector<int> lied, silent;  // as the answering nodes saw it, or as they did not answer us
+  std::vector<int> other;         // sent shares of other content, by their own word
   double seconds = 0;
 };
 

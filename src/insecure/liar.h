@@ -1,4 +1,5 @@
-// A link that lies: payloads of data frames become random bytes of the same length, independent for each receiver.
+// A link that lies: the second half of the payloads of data frames becomes random bytes, independent for each receiver. In an
+// opening these are shares only, under a header that still names the right content.
 #pragma once
 
 #include "base/rng.h"
@@ -15,8 +16,8 @@ class LiarLink final : public runtime::Link {
     if (frame.kind != runtime::FrameKind::data || !frame.payload || frame.payload->empty())
       return link_.send(to, frame, lane);
     runtime::Frame lie = frame;
-    Bytes bytes(frame.payload->size());
-    rng_.fill(bytes);
+    Bytes bytes = *frame.payload;
+    rng_.fill(MutableByteView(bytes).subspan(bytes.size() / 2));
     lie.payload = std::make_shared<const Bytes>(std::move(bytes));
     return link_.send(to, lie, lane);
   }

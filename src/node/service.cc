@@ -232,8 +232,9 @@ api::RequestStatusInfo Service::status_of(RequestKind kind, const RequestSummary
   if (kind == RequestKind::public_decryption) {
     // Ours: what this node has seen of its peers, for people and for our command line.
     if (const DecryptionNotes* notes = decryptor_.notes(RequestId(summary.id)))
-      out.error_message = fmt::format("{}lied={} silent={}", out.error_message ? *out.error_message + "; " : "",
-                                      role_list(notes->report.lied), role_list(notes->report.silent));
+      out.error_message =
+          fmt::format("{}lied={} other={} silent={}", out.error_message ? *out.error_message + "; " : "",
+                      role_list(notes->report.lied), role_list(notes->report.other), role_list(notes->report.silent));
   }
   return out;
 }
