@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <thread>
 
@@ -104,13 +105,38 @@ Result<ProcessOutput> run_process(const std::vector<std::string>& command, std::
   return output;
 }
 
+namespace {
+
+/// Of /proc/<pid>; nothing if there is no such process.
+std::optional<std::string> proc_text(int pid, const char* name) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/" + name, std::ios::binary);
+  std::ostringstream text;
+  if (!in || !(text << in.rdbuf())) {
+    if (!in) return std::nullopt;
+    return std::string();  // nothing in it
+  }
+  return std::move(text).str();
+}
+
+/// The arguments of a process, each with a zero behind. A program that is just being executed shows none for a moment.
+std::string arguments_of(int pid) {
+  for (int i = 0; i < 200; ++i) {
+    const auto line = proc_text(pid, "cmdline");
+    if (!line) return {};
+    if (!line->empty()) return *line;
+    const auto stat = proc_text(pid, "stat");
+    if (!stat || stat->find(") Z") != std::string::npos) return {};  // it has ended
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return {};
+}
+
+}  // namespace
+
 bool process_runs(int pid, const std::string& argument) {
   if (pid <= 0) return false;
   waitpid(pid, nullptr, WNOHANG);  // a child of ours that has ended
-  std::ifstream in("/proc/" + std::to_string(pid) + "/cmdline", std::ios::binary);
-  std::ostringstream text;
-  if (!in || !(text << in.rdbuf())) return false;
-  const std::string line = std::move(text).str();
+  const std::string line = arguments_of(pid);
   std::size_t at = 0;
   while (at < line.size()) {
     const std::size_t end = std::min(line.find('\0', at), line.size());
