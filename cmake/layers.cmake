@@ -63,6 +63,11 @@ target_link_libraries(witan_ct PRIVATE witan_protocols witan_test_support)
 target_link_options(witan_ct PRIVATE -Wl,--strip-debug)  # valgrind of Debian 12 does not read what clang 19 writes
 set_property(GLOBAL APPEND PROPERTY WITAN_TEST_PROGRAMS witan_ct)
 
+# Load on a running committee (scripts/bench_service.py).
+add_executable(witan_load bench/load/load.cc)
+target_link_libraries(witan_load PRIVATE witan_cli PkgConfig::GRPCPP)
+set_property(GLOBAL APPEND PROPERTY WITAN_BENCHMARKS witan_load)
+
 # Fuzz targets, one per tests/fuzz/fuzz_<name>.cc: ninja fuzzers, in the preset of that name (scripts/fuzz.py).
 if(WITAN_SANITIZE STREQUAL "fuzzer")
   add_custom_target(fuzzers)

@@ -27,5 +27,5 @@ def committee(folder, *words, program=WITAN):
         subprocess.run([str(program), "committee", "down", "--dir", str(folder)], capture_output=True)
 
 
-def dealt_key(folder, program=WITAN):
-    return re.search(r"[0-9a-f]{64}", witan("keygen", "--dir", folder, "--dealt", program=program))[0]
+def dealt_key(folder, program=WITAN, params="test"):
+    return re.search(r"[0-9a-f]{64}", witan("keygen", "--dir", folder, "--dealt", "--params", params, program=program))[0]
