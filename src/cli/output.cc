@@ -57,9 +57,7 @@ void print_parties(const Committee& committee, const DecryptionReport& report) {
   for (const auto& [id, answer] : report.answers)
     if (answer.response && !answer.verified) fmt::print("  party {}: answer refused: {}\n", id, answer.error);
   for (const int id : report.lied) fmt::print("  party {} LIED: it sent wrong shares to its peers\n", id);
-  for (const int id : report.other)
-    fmt::print("  party {} sent shares of OTHER content: it was given other ciphertexts or another key under this id\n",
-               id);
+  for (const int id : report.other) fmt::print("  party {} sent shares that it says are of OTHER content\n", id);
   for (const int id : report.silent) fmt::print("  party {} was SILENT\n", id);
 }
 

@@ -26,7 +26,7 @@ using algebra::Z64;
 struct OpeningReport {
   runtime::RoleSet agreed;  // sent what lies on the accepted polynomials; this party included
   runtime::RoleSet lied;    // sent another value or a malformed message, for the same content
-  runtime::RoleSet other;   // said by the header that their shares are of other content: asked for something else
+  runtime::RoleSet other;  // sent such a message under a header of other content: their own word, a liar may say so too
   runtime::RoleSet silent;  // not heard (yet)
 };
 

@@ -243,8 +243,7 @@ Task<void> PublicDecryptor::work(Checked checked, RateLimiter::Permit permit, bo
   for (const Role liar : report.lied)
     log::warn("public decryption {}: party {} sent wrong shares", id.hex(), liar.number());
   for (const Role role : report.other)
-    log::warn("public decryption {}: party {} was given other ciphertexts or another key under this id", id.hex(),
-              role.number());
+    log::warn("public decryption {}: party {} sent shares that it says are of other content", id.hex(), role.number());
   co_await running->watch_late(core_.loop.after(kWatchLate), [id, party = running.get()](Role role) {
     log::warn("public decryption {}: party {} {}, after the result was accepted", id.hex(), role.number(),
               party->report().other.contains(role) ? "sent shares of other content" : "sent wrong shares");
