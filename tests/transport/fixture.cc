@@ -122,8 +122,11 @@ bool Net::all_connected() {
 
 bool Net::until(const std::function<bool()>& condition, std::chrono::milliseconds limit) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
-  while (!condition() && std::chrono::steady_clock::now() < deadline) pause(std::chrono::milliseconds(2));
-  return condition();
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() >= deadline) return false;
+    pause(std::chrono::milliseconds(2));
+  }
+  return true;
 }
 
 void Net::pause(std::chrono::milliseconds time) {
