@@ -166,13 +166,14 @@ void Transport::Impl::announce(PeerEntry& peer, std::uint64_t incarnation, bool 
   });
 }
 
-void Transport::Impl::deliver(PeerEntry& peer, Lane lane, std::uint64_t incarnation, runtime::Frame frame,
-                              std::size_t cost) {
-  loop_.post([weak = weak_from_this(), &peer, lane, incarnation, frame = std::move(frame), cost]() mutable {
+void Transport::Impl::deliver(PeerEntry& peer, Lane lane, std::uint64_t incarnation,
+                              std::vector<runtime::Frame> frames, std::size_t cost) {
+  loop_.post([weak = weak_from_this(), &peer, lane, incarnation, frames = std::move(frames), cost]() mutable {
     const auto self = weak.lock();
     if (!self || self->stopping_) return;
-    if (self->note_incarnation(peer, incarnation) && self->sink_ != nullptr)
-      self->sink_->deliver(peer.config.role, std::move(frame), lane);
+    const bool current = self->note_incarnation(peer, incarnation);
+    for (runtime::Frame& frame : frames)
+      if (current && self->sink_ != nullptr) self->sink_->deliver(peer.config.role, std::move(frame), lane);
     peer.state.lane(lane).consumed(cost);
   });
 }
@@ -274,8 +275,8 @@ void Transport::Impl::write_all(LaneState& state, Stream& stream) {
       case NextWrite::Kind::stop:
         stream.cancel();  // the reader goes
         return;
-      case NextWrite::Kind::piece:
-        written = stream.write(encode(next.piece, next.payload));
+      case NextWrite::Kind::pieces:
+        written = stream.write(encode(next.pieces));
         break;
       case NextWrite::Kind::grant:
         written = stream.write(encode(next.grant));
@@ -301,15 +302,30 @@ Status Transport::Impl::handle(PeerEntry& peer, Lane lane, std::optional<Reassem
   if (!frames) return fail(Code::invalid_argument, "expected was Start after Hello");
   if (const auto* grant = std::get_if<Grant>(&packet.content())) return state.take_grant(*grant);
   if (const auto* heartbeat = std::get_if<Heartbeat>(&packet.content())) return state.take_heartbeat(*heartbeat);
-  const auto* piece = std::get_if<PieceHeader>(&packet.content());
-  if (piece == nullptr) return fail(Code::invalid_argument, "a second Hello");
-  WITAN_TRY(state.charge(*piece));
-  WITAN_ASSIGN(const MutableByteView place, frames->place(*piece));
-  packet.copy_payload(place);
-  auto frame = frames->take(*piece);
-  WITAN_TRY(state.arrived(*piece, frame.has_value()));
-  if (frame) deliver(peer, lane, incarnation, *std::move(frame), piece->frame_cost());
-  return {};
+  if (!std::holds_alternative<Incoming::Pieces>(packet.content()))
+    return fail(Code::invalid_argument, "a second Hello");
+  std::vector<runtime::Frame> complete;
+  std::size_t cost = 0;
+  const Status read = read_pieces(state, *frames, packet, complete, cost);
+  if (!complete.empty()) deliver(peer, lane, incarnation, std::move(complete), cost);
+  return read;
+}
+
+/// What a packet completes, also if it is wrong further on.
+Status Transport::Impl::read_pieces(LaneState& state, Reassembler& frames, Incoming& packet,
+                                    std::vector<runtime::Frame>& complete, std::size_t& cost) {
+  for (;;) {
+    WITAN_ASSIGN(const auto piece, packet.next_piece());
+    if (!piece) return {};
+    WITAN_TRY(state.charge(*piece));
+    WITAN_ASSIGN(const MutableByteView place, frames.place(*piece));
+    packet.copy_payload(place);
+    auto frame = frames.take(*piece);
+    WITAN_TRY(state.arrived(*piece, frame.has_value()));
+    if (!frame) continue;
+    complete.push_back(*std::move(frame));
+    cost += piece->frame_cost();
+  }
 }
 
 // The accepting side.

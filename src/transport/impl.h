@@ -60,7 +60,10 @@ class Transport::Impl : public std::enable_shared_from_this<Impl> {
   void note_end(PeerEntry& peer, runtime::Lane lane, const StreamEnd& end);
   void note_connected(const PeerEntry& peer, runtime::Lane lane);
   void log_limited(log::Level level, const PeerEntry& peer, const std::string& text);
-  void deliver(PeerEntry& peer, runtime::Lane lane, std::uint64_t incarnation, runtime::Frame frame, std::size_t cost);
+  static Status read_pieces(LaneState& state, Reassembler& frames, Incoming& packet,
+                            std::vector<runtime::Frame>& complete, std::size_t& cost);
+  void deliver(PeerEntry& peer, runtime::Lane lane, std::uint64_t incarnation, std::vector<runtime::Frame> frames,
+               std::size_t cost);
   void announce(PeerEntry& peer, std::uint64_t incarnation, bool frames_lost);
   bool note_incarnation(PeerEntry& peer, std::uint64_t incarnation);  // loop thread
 

@@ -59,7 +59,7 @@ LaneState::Opening LaneState::begin() {
   if (state_ == State::idle) state_ = State::greeting;
   granted_left_ = credit_bytes_ - std::min(credit_bytes_, undelivered_);
   partial_ = 0;
-  heartbeat_sent_ = {};
+  heartbeat_sent_.reset();
   answer_due_ = 0;
   return {received_, granted_left_};
 }
@@ -176,7 +176,7 @@ NextWrite LaneState::next_write(std::chrono::milliseconds heartbeat_interval) {
   for (;;) {
     if (!running()) return {};
     if (auto next = try_next(std::chrono::steady_clock::now(), heartbeat_interval)) return *std::move(next);
-    wake_.wait_until(lock, heartbeat_sent_ + heartbeat_interval);
+    wake_.wait_until(lock, *heartbeat_sent_ + heartbeat_interval);  // the first one goes at once
   }
 }
 
@@ -188,10 +188,11 @@ std::optional<NextWrite> LaneState::poll_write(SteadyTime now, std::chrono::mill
 
 std::optional<NextWrite> LaneState::try_next(SteadyTime now, std::chrono::milliseconds heartbeat_interval) {
   NextWrite next;
-  if (now >= heartbeat_sent_ + heartbeat_interval || answer_due_ != 0) {
+  const bool due = !heartbeat_sent_ || now >= *heartbeat_sent_ + heartbeat_interval;
+  if (due || answer_due_ != 0) {
     next.kind = NextWrite::Kind::heartbeat;
     next.heartbeat = {0, std::exchange(answer_due_, 0), received_};
-    if (now >= heartbeat_sent_ + heartbeat_interval) {
+    if (due) {
       next.heartbeat.number = ++heartbeat_number_;
       heartbeat_sent_ = now;
     }
@@ -203,27 +204,29 @@ std::optional<NextWrite> LaneState::try_next(SteadyTime now, std::chrono::millis
     granted_left_ += credit;
     return next;
   }
-  if (sending_ == kept_.size()) return std::nullopt;
-  const std::size_t left = kept_[sending_].size() - std::size_t{next_fragment_} * kPieceBytes;
-  if (credit_ < std::min(left, kPieceBytes) + kPieceOverheadBytes) return std::nullopt;
-  return next_piece();
+  next.kind = NextWrite::Kind::pieces;
+  std::size_t room = kPieceBytes + kPieceOverheadBytes;
+  while (next.pieces.size() < kMaxPiecesInPacket) {
+    auto piece = next_piece(room);
+    if (!piece) break;
+    room -= piece->header.cost();
+    next.pieces.push_back(*std::move(piece));
+  }
+  if (next.pieces.empty()) return std::nullopt;
+  return next;
 }
 
-NextWrite LaneState::next_piece() {
+/// Nothing if there is none, or none that costs at most so much and that the credit allows.
+std::optional<OutgoingPiece> LaneState::next_piece(std::size_t at_most) {
+  if (sending_ == kept_.size()) return std::nullopt;
   const Kept& kept = kept_[sending_];
-  NextWrite next;
-  next.kind = NextWrite::Kind::piece;
-  next.payload = kept.frame.payload;
-  next.piece = {kept.number,
-                kept.frame.kind,
-                kept.frame.session,
-                kept.frame.step,
-                static_cast<std::uint32_t>(kept.size()),
-                next_fragment_,
-                0};
-  const std::size_t left = kept.size() - next.piece.offset();
-  next.piece.payload_bytes = static_cast<std::uint32_t>(std::min(left, kPieceBytes));
-  credit_ -= next.piece.cost();
+  OutgoingPiece next{{kept.number, kept.frame.kind, kept.frame.session, kept.frame.step,
+                      static_cast<std::uint32_t>(kept.size()), next_fragment_, 0},
+                     kept.frame.payload};
+  const std::size_t left = kept.size() - next.header.offset();
+  next.header.payload_bytes = static_cast<std::uint32_t>(std::min(left, kPieceBytes));
+  if (next.header.cost() > std::min<std::uint64_t>(at_most, credit_)) return std::nullopt;
+  credit_ -= next.header.cost();
   ++next_fragment_;
   if (left <= kPieceBytes) {
     highest_sent_ = std::max(highest_sent_, kept.number);
@@ -250,9 +253,9 @@ Status LaneState::take_heartbeat(const Heartbeat& heartbeat) {
     answer_due_ = heartbeat.number;
     wake_.notify_all();
   }
-  if (heartbeat.answers != 0 && heartbeat.answers == heartbeat_number_)
+  if (heartbeat.answers != 0 && heartbeat.answers == heartbeat_number_ && heartbeat_sent_)
     round_trip_ =
-        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - heartbeat_sent_);
+        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - *heartbeat_sent_);
   return acknowledge(heartbeat.received, sent_on_this_stream());
 }
 

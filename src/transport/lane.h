@@ -28,6 +28,8 @@ using SteadyTime = std::chrono::steady_clock::time_point;
 
 inline constexpr std::size_t kPieceBytes = 256u << 10;
 inline constexpr std::size_t kPieceOverheadBytes = 64;  // charged against the credit beside the payload
+/// In one packet; of several pieces, the costs are at most kPieceBytes together.
+inline constexpr std::size_t kMaxPiecesInPacket = 64;
 /// A lane with less could not even send one piece.
 inline constexpr std::size_t kMinCreditBytes = 2 * (kPieceBytes + kPieceOverheadBytes);
 
@@ -54,6 +56,11 @@ struct PieceHeader {
   std::size_t offset() const { return std::size_t{fragment} * kPieceBytes; }
 };
 
+struct OutgoingPiece {
+  PieceHeader header;
+  runtime::Payload frame_payload;  // of the whole frame
+};
+
 struct Heartbeat {
   std::uint64_t number = 0, answers = 0, received = 0;
 };
@@ -63,9 +70,8 @@ struct Grant {
 
 /// What the writer of a lane does next.
 struct NextWrite {
-  enum class Kind : std::uint8_t { stop, piece, grant, heartbeat } kind = Kind::stop;
-  PieceHeader piece;
-  runtime::Payload payload;  // of the whole frame
+  enum class Kind : std::uint8_t { stop, pieces, grant, heartbeat } kind = Kind::stop;
+  std::vector<OutgoingPiece> pieces;  // one packet
   Grant grant;
   Heartbeat heartbeat;
 };
@@ -150,7 +156,7 @@ class LaneState {
   void drop_kept();
   std::size_t grantable() const;
   std::optional<NextWrite> try_next(SteadyTime now, std::chrono::milliseconds heartbeat_interval);
-  NextWrite next_piece();
+  std::optional<OutgoingPiece> next_piece(std::size_t at_most);
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;
@@ -177,7 +183,7 @@ class LaneState {
 
   // Heartbeats.
   std::uint64_t heartbeat_number_ = 0, answer_due_ = 0;
-  SteadyTime heartbeat_sent_{};
+  std::optional<SteadyTime> heartbeat_sent_;  // on this stream
   std::optional<std::chrono::microseconds> round_trip_;
 };
 

@@ -32,25 +32,27 @@ class FieldWriter {
   void varint(int field, std::uint64_t value) {
     if (value == 0) return;
     tag(field, WireFormat::WIRETYPE_VARINT);
-    end_ = CodedOutputStream::WriteVarint64ToArray(value, end_);
+    written(CodedOutputStream::WriteVarint64ToArray(value, end()));
   }
   void bytes(int field, ByteView value) {
     length(field, value.size());
-    end_ = std::ranges::copy(value, end_).out;
+    written(std::ranges::copy(value, end()).out);
   }
   /// Tag and length of a field whose bytes follow.
   void length(int field, std::size_t size) {
     tag(field, WireFormat::WIRETYPE_LENGTH_DELIMITED);
-    end_ = CodedOutputStream::WriteVarint64ToArray(size, end_);
+    written(CodedOutputStream::WriteVarint64ToArray(size, end()));
   }
-  ByteView view() const { return {array_.data(), static_cast<std::size_t>(end_ - array_.data())}; }
+  ByteView view() const { return ByteView(array_).first(size_); }
 
  private:
   void tag(int field, WireFormat::WireType type) {
-    end_ = CodedOutputStream::WriteVarint32ToArray(WireFormat::MakeTag(field, type), end_);
+    written(CodedOutputStream::WriteVarint32ToArray(WireFormat::MakeTag(field, type), end()));
   }
+  std::uint8_t* end() { return array_.data() + size_; }
+  void written(const std::uint8_t* end) { size_ = static_cast<std::size_t>(end - array_.data()); }
   ByteArray<96> array_;  // the header of a piece has at most 74 bytes
-  std::uint8_t* end_ = array_.data();
+  std::size_t size_ = 0;
 };
 
 }  // namespace
@@ -91,7 +93,13 @@ grpc::ByteBuffer encode(const Heartbeat& heartbeat) {
   return buffer_of(packet);
 }
 
-grpc::ByteBuffer encode(const PieceHeader& piece, const runtime::Payload& frame_payload) {
+namespace {
+
+/// Below this a copy is cheaper than a slice of its own.
+constexpr std::size_t kLentBytes = 16u << 10;
+
+/// The fields of a piece up to its payload.
+FieldWriter fields_of(const PieceHeader& piece) {
   FieldWriter fields;
   fields.varint(pb::Piece::kFrameFieldNumber, piece.frame);
   fields.varint(pb::Piece::kKindFieldNumber, static_cast<std::uint64_t>(piece.kind));
@@ -100,24 +108,62 @@ grpc::ByteBuffer encode(const PieceHeader& piece, const runtime::Payload& frame_
   fields.varint(pb::Piece::kTotalBytesFieldNumber, piece.total_bytes);
   fields.varint(pb::Piece::kFragmentFieldNumber, piece.fragment);
   if (piece.payload_bytes > 0) fields.length(pb::Piece::kPayloadFieldNumber, piece.payload_bytes);
-  FieldWriter head;
-  head.length(pb::Packet::kPieceFieldNumber, fields.view().size() + piece.payload_bytes);
-  Bytes both(head.view().begin(), head.view().end());
-  append(both, fields.view());
+  return fields;
+}
 
-  grpc::Slice slices[2] = {grpc::Slice(both.data(), both.size()), grpc::Slice()};
-  if (piece.payload_bytes == 0) return grpc::ByteBuffer(slices, 1);
-  const ByteView payload = ByteView(*frame_payload).subspan(piece.offset(), piece.payload_bytes);
-  slices[1] = grpc::Slice(
-      const_cast<std::uint8_t*>(payload.data()), payload.size(),
-      [](void* owner) { delete static_cast<runtime::Payload*>(owner); }, new runtime::Payload(frame_payload));
-  return grpc::ByteBuffer(slices, 2);
+grpc::Slice slice_of(ByteView bytes) {
+  return {bytes.data(), bytes.size()};
+}
+
+grpc::Slice lend(ByteView bytes, const runtime::Payload& owner) {
+  return {const_cast<std::uint8_t*>(bytes.data()), bytes.size(),
+          [](void* kept) { delete static_cast<runtime::Payload*>(kept); }, new runtime::Payload(owner)};
+}
+
+}  // namespace
+
+grpc::ByteBuffer encode(std::span<const OutgoingPiece> pieces) {
+  WITAN_CHECK(!pieces.empty() && pieces.size() <= kMaxPiecesInPacket);
+  struct Part {
+    FieldWriter length, fields;
+    ByteView payload;
+  };
+  std::vector<Part> parts;
+  parts.reserve(pieces.size());
+  std::size_t total = 0;
+  for (const auto& [header, frame_payload] : pieces) {
+    Part part{{}, fields_of(header), {}};
+    if (header.payload_bytes > 0) part.payload = ByteView(*frame_payload).subspan(header.offset(), header.payload_bytes);
+    part.length.length(pb::Pieces::kPiecesFieldNumber, part.fields.view().size() + part.payload.size());
+    total += part.length.view().size() + part.fields.view().size() + part.payload.size();
+    parts.push_back(part);
+  }
+  FieldWriter head;
+  head.length(pb::Packet::kPiecesFieldNumber, total);
+  Bytes pending(head.view().begin(), head.view().end());
+  std::vector<grpc::Slice> slices;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    append(pending, parts[i].length.view());
+    append(pending, parts[i].fields.view());
+    if (parts[i].payload.size() < kLentBytes) {
+      append(pending, parts[i].payload);
+      continue;
+    }
+    slices.push_back(slice_of(pending));
+    pending.clear();
+    slices.push_back(lend(parts[i].payload, pieces[i].frame_payload));
+  }
+  if (!pending.empty()) slices.push_back(slice_of(pending));
+  return {slices.data(), slices.size()};
 }
 
 struct Incoming::Reader {
   explicit Reader(grpc::ByteBuffer& buffer) : zero_copy(&buffer), coded(&zero_copy) {}
   grpc::ProtoBufferReader zero_copy;
   CodedInputStream coded;
+  int end = 0;                       // of the packet
+  std::size_t pieces = 0;            // read so far
+  std::uint32_t payload_left = 0;    // of the last one
 };
 
 Incoming::Incoming(Content content, std::unique_ptr<Reader> reader) : content_(content), reader_(std::move(reader)) {}
@@ -126,7 +172,8 @@ Incoming& Incoming::operator=(Incoming&&) noexcept = default;
 Incoming::~Incoming() = default;
 
 void Incoming::copy_payload(MutableByteView out) {
-  WITAN_CHECK(std::get<PieceHeader>(content_).payload_bytes == out.size());
+  WITAN_CHECK(reader_ && reader_->payload_left == out.size());
+  reader_->payload_left = 0;
   if (out.empty()) return;
   WITAN_CHECK(reader_->coded.ReadRaw(out.data(), static_cast<int>(out.size())));
 }
@@ -242,20 +289,35 @@ Result<Incoming::Content> content_of(const pb::Packet& packet) {
 
 }  // namespace
 
+Result<std::optional<PieceHeader>> Incoming::next_piece() {
+  WITAN_CHECK(reader_ && reader_->payload_left == 0);
+  constexpr std::uint32_t kTag = (pb::Pieces::kPiecesFieldNumber << 3) | WireFormat::WIRETYPE_LENGTH_DELIMITED;
+  CodedInputStream& in = reader_->coded;
+  if (in.CurrentPosition() == reader_->end && reader_->pieces > 0) return std::nullopt;
+  if (++reader_->pieces > kMaxPiecesInPacket) return malformed("more than {} pieces in a packet", kMaxPiecesInPacket);
+  std::uint32_t size = 0;
+  if (in.ReadTag() != kTag || !in.ReadVarint32(&size) ||
+      size > static_cast<std::uint32_t>(reader_->end - in.CurrentPosition()))
+    return malformed("Pieces: a piece is cut off, or something else");
+  WITAN_ASSIGN(const PieceHeader piece, read_piece(in, size));
+  reader_->payload_left = piece.payload_bytes;
+  return piece;
+}
+
 Result<Incoming> Incoming::parse(grpc::ByteBuffer& buffer) {
-  constexpr std::uint32_t kPieceTag = (pb::Packet::kPieceFieldNumber << 3) | WireFormat::WIRETYPE_LENGTH_DELIMITED;
+  constexpr std::uint32_t kPiecesTag = (pb::Packet::kPiecesFieldNumber << 3) | WireFormat::WIRETYPE_LENGTH_DELIMITED;
   const std::size_t length = buffer.Length();
   if (length == 0 || length > static_cast<std::size_t>(kMaxPacketBytes))
     return malformed("a packet of {} bytes", length);
   auto reader = std::make_unique<Reader>(buffer);
   if (!reader->zero_copy.status().ok()) return malformed("a packet that gRPC cannot read");
-  if (reader->coded.ReadTag() == kPieceTag) {
+  if (reader->coded.ReadTag() == kPiecesTag) {
     std::uint32_t size = 0;
     if (!reader->coded.ReadVarint32(&size) ||
         size != length - static_cast<std::size_t>(reader->coded.CurrentPosition()))
-      return malformed("a packet of {} bytes around a piece of {}", length, size);
-    WITAN_ASSIGN(PieceHeader piece, read_piece(reader->coded, size));
-    return Incoming(piece, std::move(reader));
+      return malformed("a packet of {} bytes around pieces of {}", length, size);
+    reader->end = static_cast<int>(length);
+    return Incoming(Pieces{}, std::move(reader));
   }
   pb::Packet packet;
   grpc::ProtoBufferReader whole(&buffer);

@@ -1,5 +1,5 @@
-// Packets of proto/witan_transport.proto as bytes. Pieces are written and read without copies of their payload: it is lent to
-// gRPC when sent, and copied once when received, to where the frame is put together.
+// Packets of proto/witan_transport.proto as bytes. Large pieces are written without a copy of their payload: it is lent to gRPC.
+// Every payload is copied once when received, to where the frame is put together.
 #pragma once
 
 #include <grpcpp/support/byte_buffer.h>
@@ -12,9 +12,9 @@
 
 namespace witan::transport {
 
-inline constexpr std::uint32_t kProtocolVersion = 1;
-/// Any packet fits: a piece with its fields.
-inline constexpr int kMaxPacketBytes = static_cast<int>(kPieceBytes) + 1024;
+inline constexpr std::uint32_t kProtocolVersion = 2;
+/// Any packet fits: pieces with their fields.
+inline constexpr int kMaxPacketBytes = static_cast<int>(kPieceBytes + kMaxPiecesInPacket * 128);
 
 struct Hello {
   std::uint32_t version = kProtocolVersion;
@@ -30,13 +30,14 @@ grpc::ByteBuffer encode(const Hello& hello);
 grpc::ByteBuffer encode(const Start& start);
 grpc::ByteBuffer encode(const Grant& grant);
 grpc::ByteBuffer encode(const Heartbeat& heartbeat);
-/// The buffer refers to the payload of the frame and keeps it alive.
-grpc::ByteBuffer encode(const PieceHeader& piece, const runtime::Payload& frame_payload);
+/// One packet. The buffer refers to large payloads and keeps them alive. Precondition: 1 to kMaxPiecesInPacket pieces.
+grpc::ByteBuffer encode(std::span<const OutgoingPiece> pieces);
 
 /// A packet that came in.
 class Incoming {
  public:
-  using Content = std::variant<Hello, Start, PieceHeader, Grant, Heartbeat>;
+  struct Pieces {};  // to be had from next_piece()
+  using Content = std::variant<Hello, Start, Pieces, Grant, Heartbeat>;
 
   /// Error: invalid_argument naming what is wrong. The buffer must outlive the result.
   static Result<Incoming> parse(grpc::ByteBuffer& buffer);
@@ -46,7 +47,9 @@ class Incoming {
   ~Incoming();
 
   const Content& content() const { return content_; }
-  /// Of a PieceHeader, once: its payload. Precondition: out has payload_bytes.
+  /// Of Pieces: the next one, nothing after the last. Error: invalid_argument.
+  Result<std::optional<PieceHeader>> next_piece();
+  /// Of the piece that next_piece() gave, once, before the next one: its payload. Precondition: out has payload_bytes.
   void copy_payload(MutableByteView out);
 
  private:

@@ -56,7 +56,11 @@ class Side {
     if (!frames_) return fail(Code::invalid_argument, "expected was Start");
     if (const auto* grant = std::get_if<Grant>(&packet.content())) return lane_.take_grant(*grant);
     if (const auto* heartbeat = std::get_if<Heartbeat>(&packet.content())) return lane_.take_heartbeat(*heartbeat);
-    return take_piece(std::get<PieceHeader>(packet.content()), packet);
+    for (;;) {
+      WITAN_ASSIGN(const auto piece, packet.next_piece());
+      if (!piece) return {};
+      WITAN_TRY(take_piece(*piece, packet));
+    }
   }
 
   Status take_piece(const PieceHeader& piece, Incoming& packet) {
@@ -80,9 +84,10 @@ class Side {
       const auto next = lane_.poll_write(now_, std::chrono::seconds(1));
       now_ += std::chrono::milliseconds(100);
       if (!next || next->kind == NextWrite::Kind::stop) return;
-      if (next->kind != NextWrite::Kind::piece) continue;
-      WITAN_CHECK(next->piece.offset() + next->piece.payload_bytes <= next->payload->size());
-      WITAN_CHECK(encode(next->piece, next->payload).Length() <= static_cast<std::size_t>(kMaxPacketBytes));
+      if (next->kind != NextWrite::Kind::pieces) continue;
+      for (const auto& [header, payload] : next->pieces)
+        WITAN_CHECK(header.offset() + header.payload_bytes <= payload->size());
+      WITAN_CHECK(encode(next->pieces).Length() <= static_cast<std::size_t>(kMaxPacketBytes));
     }
   }
 

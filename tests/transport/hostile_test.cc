@@ -9,6 +9,7 @@
 
 #include "transport/fixture.h"
 #include "transport/lane.h"
+#include "transport/wire.h"
 #include "witan_transport.grpc.pb.h"
 
 namespace witan::transport {
@@ -43,7 +44,7 @@ class RawPeer {
   static v1::Packet hello(int role) {
     v1::Packet packet;
     auto& out = *packet.mutable_hello();
-    out.set_version(1);
+    out.set_version(kProtocolVersion);
     out.set_context(std::string(reinterpret_cast<const char*>(default_context_id().bytes().data()), 32));
     out.set_role(static_cast<std::uint32_t>(role));
     out.set_process(std::string(16, 'x'));
@@ -57,7 +58,7 @@ class RawPeer {
   }
   static v1::Packet piece(std::uint64_t frame, std::size_t size, std::uint32_t total = 0) {
     v1::Packet packet;
-    auto& out = *packet.mutable_piece();
+    auto& out = *packet.mutable_pieces()->add_pieces();
     out.set_frame(frame);
     out.set_session(std::string(16, 's'));
     out.set_step(1);
@@ -129,7 +130,7 @@ TEST_F(Hostile, WrongHellosAreRefused) {
       {[](v1::Packet& p) { p.mutable_hello()->set_role(2); }, "the certificate is of party 1, the Hello says party 2"},
       {[](v1::Packet& p) { p.mutable_hello()->set_role(77); }, "the Hello says party 77"},
       {[](v1::Packet& p) { p.mutable_hello()->set_role(0); }, "the Hello says party 0"},
-      {[](v1::Packet& p) { p.mutable_hello()->set_version(2); }, "speaks version 2"},
+      {[](v1::Packet& p) { p.mutable_hello()->set_version(9); }, "speaks version 9"},
       {[](v1::Packet& p) { p.mutable_hello()->set_context(std::string(32, 'c')); }, "is of the committee 6363"},
       {[](v1::Packet& p) { p.mutable_hello()->set_process("short"); }, "process id has 5 bytes"},
       {[](v1::Packet& p) { p.mutable_hello()->set_lane(2); }, "lane 2"},
@@ -162,7 +163,7 @@ TEST_F(Hostile, OnlyTheLowerRoleDials) {
 TEST_F(Hostile, PeersThatBreakTheProtocolAreDisconnected) {
   constexpr auto kPiece = static_cast<std::uint32_t>(kPieceBytes);
   const auto with = [](v1::Packet packet, const std::function<void(v1::Piece&)>& spoil) {
-    spoil(*packet.mutable_piece());
+    spoil(*packet.mutable_pieces()->mutable_pieces(0));
     return packet;
   };
   const auto grant = [](std::uint64_t credit, std::uint64_t received) {

@@ -49,16 +49,17 @@ struct End {
   Status take(const NextWrite& packet) {
     if (packet.kind == NextWrite::Kind::grant) return lane().take_grant(packet.grant);
     if (packet.kind == NextWrite::Kind::heartbeat) return lane().take_heartbeat(packet.heartbeat);
-    WITAN_TRY(lane().charge(packet.piece));
-    WITAN_ASSIGN(const MutableByteView place, frames->place(packet.piece));
-    const std::size_t at = packet.piece.offset();
-    for (std::size_t i = 0; i < place.size(); ++i) place[i] = (*packet.payload)[at + i];
-    auto whole = frames->take(packet.piece);
-    WITAN_TRY(lane().arrived(packet.piece, whole.has_value()));
-    if (!whole) return {};
-    got.push_back(static_cast<int>(whole->session.value));
-    sizes.push_back(whole->payload ? whole->payload->size() : 0);
-    costs.push_back(packet.piece.frame_cost());
+    for (const auto& [header, payload] : packet.pieces) {
+      WITAN_TRY(lane().charge(header));
+      WITAN_ASSIGN(const MutableByteView place, frames->place(header));
+      for (std::size_t i = 0; i < place.size(); ++i) place[i] = (*payload)[header.offset() + i];
+      auto whole = frames->take(header);
+      WITAN_TRY(lane().arrived(header, whole.has_value()));
+      if (!whole) continue;
+      got.push_back(static_cast<int>(whole->session.value));
+      sizes.push_back(whole->payload ? whole->payload->size() : 0);
+      costs.push_back(header.frame_cost());
+    }
     return {};
   }
 };
@@ -279,6 +280,42 @@ TEST(Lane, FramesOfSeveralPiecesCountWhole) {
   EXPECT_EQ(pair.b->got, range(1, 40));
 }
 
+TEST(Lane, SmallFramesGoTogetherWithinTheBoundsOfAPacket) {
+  Pair pair;
+  pair.connect();
+  EXPECT_TRUE(pair.move(*pair.a, *pair.b));  // the heartbeat
+  const auto packet = [&] {
+    const auto next = pair.a->lane().poll_write(pair.time, 1h);
+    return next ? next->pieces.size() : 0;
+  };
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(pair.a->lane().enqueue(frame(i, 100)));
+  EXPECT_EQ(packet(), 64u);
+  EXPECT_EQ(packet(), 36u);
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(pair.a->lane().enqueue(frame(i, kPieceBytes / 2 - kPieceOverheadBytes)));
+  EXPECT_EQ(packet(), 2u);
+  EXPECT_EQ(packet(), 2u);
+  EXPECT_EQ(packet(), 1u);
+  ASSERT_TRUE(pair.a->lane().enqueue(frame(1, kPieceBytes + 10)));
+  ASSERT_TRUE(pair.a->lane().enqueue(frame(2, 10)));
+  EXPECT_EQ(packet(), 1u);  // a whole piece fills a packet
+  EXPECT_EQ(packet(), 2u);
+}
+
+TEST(Lane, TheCreditBoundsAPacketOfSmallFrames) {
+  Pair pair(kMinCreditBytes);
+  pair.connect();
+  EXPECT_TRUE(pair.move(*pair.a, *pair.b));
+  for (int i = 1; i <= 700; ++i) ASSERT_TRUE(pair.a->lane().enqueue(frame(i, 1000)));
+  while (pair.move(*pair.a, *pair.b)) {
+  }
+  EXPECT_EQ(pair.b->got.size(), kMinCreditBytes / (1000 + kPieceOverheadBytes));
+  while (pair.b->got.size() < 700) {
+    pair.b->consume_all();
+    pair.settle();
+  }
+  EXPECT_EQ(pair.b->got, range(1, 700));
+}
+
 TEST(Lane, AcknowledgedFramesAreNotKept) {
   Pair pair;
   pair.connect();
@@ -312,7 +349,7 @@ TEST(Lane, ClaimsThatCannotBeTrueAreErrors) {
   const auto refused = [](const std::function<Status(End&)>& claim) {
     Pair pair;
     pair.connect();
-    EXPECT_TRUE(pair.a->lane().enqueue(frame(1, 10)));
+    EXPECT_TRUE(pair.a->lane().enqueue(frame(1, kPieceBytes)));
     EXPECT_TRUE(pair.a->lane().enqueue(frame(2, 10)));
     EXPECT_TRUE(pair.move(*pair.a, *pair.b) && pair.move(*pair.a, *pair.b));  // the heartbeat and frame 1
     const Status claimed = claim(*pair.a);

@@ -48,7 +48,7 @@ TEST(Wire, PiecesAreWhatProtobufWrites) {
   for (const auto& [name, piece] : kPieces) {
     const auto payload = pattern(piece.total_bytes);
     v1::Packet packet;
-    auto& expected = *packet.mutable_piece();
+    auto& expected = *packet.mutable_pieces()->add_pieces();
     expected.set_frame(piece.frame);
     expected.set_kind(static_cast<std::uint32_t>(piece.kind));
     const auto session = piece.session.bytes();
@@ -57,7 +57,7 @@ TEST(Wire, PiecesAreWhatProtobufWrites) {
     expected.set_total_bytes(piece.total_bytes);
     expected.set_fragment(piece.fragment);
     expected.set_payload(payload->data() + piece.offset(), piece.payload_bytes);
-    const std::string text = text_of(encode(piece, payload));
+    const std::string text = text_of(encode({{{piece, payload}}}));
     EXPECT_EQ(text, packet.SerializeAsString()) << name;
     EXPECT_LE(text.size(), static_cast<std::size_t>(kMaxPacketBytes));
   }
@@ -68,10 +68,12 @@ TEST(Wire, PiecesComeBackFromSlicesOfAnySize) {
     for (const std::size_t slice : {1u, 3u, 17u, 4096u, 1u << 20}) {
       if (slice < 100 && piece.payload_bytes > 10000) continue;
       const auto payload = pattern(piece.total_bytes);
-      auto buffer = buffer_of(text_of(encode(piece, payload)), slice);
+      auto buffer = buffer_of(text_of(encode({{{piece, payload}}})), slice);
       auto packet = Incoming::parse(buffer);
       ASSERT_TRUE(packet) << name << ": " << packet.error().message;
-      const auto& got = std::get<PieceHeader>(packet->content());
+      const auto first = packet->next_piece();
+      ASSERT_TRUE(first && *first) << name;
+      const PieceHeader& got = **first;
       EXPECT_EQ(got.frame, piece.frame);
       EXPECT_EQ(got.kind, piece.kind);
       EXPECT_TRUE(got.session == piece.session);
@@ -82,15 +84,63 @@ TEST(Wire, PiecesComeBackFromSlicesOfAnySize) {
       Bytes copied(got.payload_bytes);
       packet->copy_payload(copied);
       EXPECT_TRUE(std::ranges::equal(copied, ByteView(*payload).subspan(piece.offset(), piece.payload_bytes))) << name;
+      const auto end = packet->next_piece();
+      EXPECT_TRUE(end && !*end) << name;
     }
 }
 
-TEST(Wire, ThePayloadIsLentAndNotCopied) {
-  const PieceHeader piece{1, {}, {1}, 1, 1000, 0, 1000};
-  auto payload = pattern(1000);
+// Several pieces, copied and lent ones in turn.
+TEST(Wire, PiecesTravelTogether) {
+  std::vector<OutgoingPiece> pieces;
+  v1::Packet packet;
+  for (std::uint32_t i = 0; i < 9; ++i) {
+    const std::uint32_t size = i % 3 == 2 ? 20000 : i * 7;
+    pieces.push_back({{i + 1, {}, {i}, 1, size, 0, size}, pattern(size)});
+    auto& expected = *packet.mutable_pieces()->add_pieces();
+    expected.set_frame(i + 1);
+    expected.set_session(std::string(1, static_cast<char>(i)) + std::string(15, '\0'));
+    expected.set_step(1);
+    expected.set_total_bytes(size);
+    expected.set_payload(pieces.back().frame_payload->data(), size);
+  }
+  const std::string text = text_of(encode(pieces));
+  EXPECT_EQ(text, packet.SerializeAsString());
+  for (const std::size_t slice : {std::size_t{1}, std::size_t{13}, text.size()}) {
+    auto buffer = buffer_of(text, slice);
+    auto incoming = Incoming::parse(buffer);
+    ASSERT_TRUE(incoming);
+    for (const auto& [header, payload] : pieces) {
+      const auto piece = incoming->next_piece();
+      ASSERT_TRUE(piece && *piece);
+      EXPECT_EQ((*piece)->frame, header.frame);
+      Bytes copied((*piece)->payload_bytes);
+      incoming->copy_payload(copied);
+      EXPECT_EQ(copied, *payload);
+    }
+    const auto end = incoming->next_piece();
+    EXPECT_TRUE(end && !*end);
+  }
+}
+
+/// Reads all of a packet; false if something is wrong with it.
+bool reads(grpc::ByteBuffer buffer) {
+  auto packet = Incoming::parse(buffer);
+  if (!packet) return false;
+  if (!std::holds_alternative<Incoming::Pieces>(packet->content())) return true;
+  for (;;) {
+    const auto piece = packet->next_piece();
+    if (!piece || !*piece) return piece.has_value();
+    Bytes payload((*piece)->payload_bytes);
+    packet->copy_payload(payload);
+  }
+}
+
+TEST(Wire, ALargePayloadIsLentAndNotCopied) {
+  const PieceHeader piece{1, {}, {1}, 1, 20000, 0, 20000};
+  auto payload = pattern(20000);
   const std::uint8_t* data = payload->data();
   {
-    const grpc::ByteBuffer buffer = encode(piece, payload);
+    const grpc::ByteBuffer buffer = encode({{{piece, payload}}});
     const std::weak_ptr<const Bytes> watched = payload;
     payload.reset();
     EXPECT_FALSE(watched.expired());
@@ -131,9 +181,16 @@ v1::Piece good_piece() {
   return piece;
 }
 
+/// Packet around these bytes.
+std::string around_all(const std::string& pieces) {
+  return std::string("\x1a", 1) + static_cast<char>(pieces.size()) + pieces;
+}
+std::string field_of(const std::string& piece) {
+  return std::string("\x0a", 1) + static_cast<char>(piece.size()) + piece;
+}
 /// Packet around these bytes of a piece.
 std::string around(const std::string& piece) {
-  return std::string("\x1a", 1) + static_cast<char>(piece.size()) + piece;
+  return around_all(field_of(piece));
 }
 
 struct Malformed {
@@ -155,6 +212,11 @@ TEST(Wire, MalformedPacketsAreErrors) {
       {"no content", std::string("\x32\x00", 2)},
       {"not protobuf", "\xff\xff\xff\xff"},
       {"only a tag", "\x1a"},
+      {"no piece", std::string("\x1a\x00", 2)},
+      {"another field than a piece", around_all("\x12" + field_of(good).substr(1))},
+      {"another field after the piece", around_all(field_of(good) + "\x10\x01")},
+      {"a piece longer than the packet", around_all(std::string("\x0a\x7f", 2) + good)},
+      {"a second piece that is cut off", around_all(field_of(good) + field_of(good).substr(0, 20))},
       {"length beyond the end", std::string("\x1a\x7f", 2) + good},
       {"bytes after the piece", around(good) + "x"},
       {"another packet after the piece", around(good) + std::string("\x12\x02\x08\x01", 4)},
@@ -179,13 +241,17 @@ TEST(Wire, MalformedPacketsAreErrors) {
       {"cut off", around(good).substr(0, 20)},
       {"too long", around(good) + std::string(static_cast<std::size_t>(kMaxPacketBytes), 'x')},
   };
-  auto right = buffer_of(around(good));
-  EXPECT_TRUE(Incoming::parse(right));
+  EXPECT_TRUE(reads(buffer_of(around(good))));
+  EXPECT_TRUE(reads(buffer_of(around_all(field_of(good) + field_of(good)))));
+  v1::Packet many;
+  for (std::size_t i = 0; i < kMaxPiecesInPacket; ++i) *many.mutable_pieces()->add_pieces() = good_piece();
+  EXPECT_TRUE(reads(buffer_of(many.SerializeAsString())));
+  *many.mutable_pieces()->add_pieces() = good_piece();
+  EXPECT_FALSE(reads(buffer_of(many.SerializeAsString())));
   for (const auto& [name, text] : cases)
     for (const std::size_t slice : {1u, 1u << 20}) {
       if (slice == 1 && text.size() > 10000) continue;
-      auto buffer = buffer_of(text, slice);
-      EXPECT_FALSE(Incoming::parse(buffer)) << name;
+      EXPECT_FALSE(reads(buffer_of(text, slice))) << name;
     }
 }
 
@@ -193,7 +259,7 @@ TEST(Wire, HellosWithIdsOfWrongLengthAreErrors) {
   const auto refused = [](const std::function<void(v1::Hello&)>& spoil) {
     v1::Packet packet;
     auto& hello = *packet.mutable_hello();
-    hello.set_version(1);
+    hello.set_version(2);
     hello.set_context(std::string(32, 'c'));
     hello.set_process(std::string(16, 'p'));
     spoil(hello);
@@ -206,27 +272,21 @@ TEST(Wire, HellosWithIdsOfWrongLengthAreErrors) {
   EXPECT_TRUE(refused([](v1::Hello& h) { h.set_process("p"); }));
   EXPECT_TRUE(refused([](v1::Hello& h) { h.set_peer_process("q"); }));
   // Another version may look different: it is recognised, so that both sides can say so.
-  EXPECT_FALSE(refused([](v1::Hello& h) { h.set_version(2), h.set_process("p"); }));
+  EXPECT_FALSE(refused([](v1::Hello& h) { h.set_version(3), h.set_process("p"); }));
 }
 
 // Random damage is an error or another packet, never a crash; a piece that is accepted has all its payload.
 TEST(Wire, DamagedPacketsNeverCrash) {
   test::SeededRng rng("wire damage");
-  const std::string good = around(good_piece().SerializeAsString());
+  const std::string piece = field_of(good_piece().SerializeAsString());
+  const std::string good = around_all(piece + piece);
   int accepted = 0;
   for (int i = 0; i < 20000; ++i) {
     std::string text = good;
     for (int hits = 1 + i % 3; hits > 0; --hits)
       text[rng.next<std::uint32_t>() % text.size()] = static_cast<char>(rng.next<std::uint8_t>());
     if (i % 5 == 0) text.resize(rng.next<std::uint32_t>() % text.size());
-    auto buffer = buffer_of(text, 1 + rng.next<std::uint32_t>() % 40);
-    auto packet = Incoming::parse(buffer);
-    if (!packet) continue;
-    ++accepted;
-    if (const auto* piece = std::get_if<PieceHeader>(&packet->content())) {
-      Bytes payload(piece->payload_bytes);
-      packet->copy_payload(payload);
-    }
+    accepted += reads(buffer_of(text, 1 + rng.next<std::uint32_t>() % 40));
   }
   EXPECT_GT(accepted, 1000);
 }
