@@ -30,7 +30,7 @@ std::string roles(runtime::RoleSet set) {
 
 /// A result that is evicted takes the shares that were sent for it along: no peer finds them any more.
 PublicDecryptor::PublicDecryptor(Core& core) : core_(core), started_(core.loop.now()), blocks_(core.journal) {
-  core.requests.set_on_evict([](const RawId& id) { return std::vector{protocols::forget_message(RequestId(id))}; });
+  core.requests.set_on_evict([](std::uint64_t sequence) { return std::vector{protocols::forget_message(sequence)}; });
 }
 
 /// All checks of service.md 5.2, in its order; nothing is changed.
@@ -68,7 +68,7 @@ Task<Result<PublicDecryptor::Checked>> PublicDecryptor::check(Request request, S
   co_return out;
 }
 
-Task<Result<PublicDecryptor::Accepted>> PublicDecryptor::record(api::PublicDecryptionRequest message) {
+Task<Result<PublicDecryptor::Accepted>> PublicDecryptor::record(api::PublicDecryptionRequest message, Caller caller) {
   auto permit = co_await ok(core_.limiter.take(core_.config.rate_limits.pub_decrypt));
   const auto request = std::make_shared<const api::PublicDecryptionRequest>(std::move(message));
   Checked checked = co_await ok(co_await check(request, Source::client));
@@ -83,26 +83,36 @@ Task<Result<PublicDecryptor::Accepted>> PublicDecryptor::record(api::PublicDecry
     return out;
   });
   const RawId id = checked.fields.request.bytes();
-  Status inserted = co_await core_.requests.insert(RequestKind::public_decryption, id, digest, std::move(body));
+  Status inserted;
+  if (caller == Caller::waits) {
+    auto insertion = core_.requests.take_up(id, digest);
+    if (insertion)
+      checked.insertion = *std::move(insertion);
+    else
+      inserted = fail(std::move(insertion).error());
+  } else {
+    inserted = co_await core_.requests.insert(RequestKind::public_decryption, id, digest, std::move(body));
+  }
   if (!inserted) {
     if (inserted.error().code == Code::already_exists &&
         co_await ok(core_.requests.same_content(RequestKind::public_decryption, id, digest)))
       co_return Accepted::known;
     co_return fail(std::move(inserted).error());
   }
+  checked.content = digest;
   core_.scope.spawn(work(std::move(checked), std::move(permit), false));
   co_return Accepted::recorded;
 }
 
 Task<Status> PublicDecryptor::accept(api::PublicDecryptionRequest message) {
   const std::string id = message.request_id.value_or("");
-  if (co_await ok(co_await record(std::move(message))) == Accepted::known)
+  if (co_await ok(co_await record(std::move(message), Caller::polls)) == Accepted::known)
     co_return fail(Code::already_exists, "the public decryption {} is known", id);
   co_return Status{};
 }
 
-Task<Status> PublicDecryptor::accept_or_known(api::PublicDecryptionRequest message) {
-  co_await ok(co_await record(std::move(message)));
+Task<Status> PublicDecryptor::take_up_or_known(api::PublicDecryptionRequest message) {
+  co_await ok(co_await record(std::move(message), Caller::waits));
   co_return Status{};
 }
 
@@ -162,10 +172,11 @@ Task<Result<Bytes>> PublicDecryptor::decrypt(Checked& checked, std::unique_ptr<p
                                              bool resumed, bool& counted) {
   const DecryptionFields& fields = checked.fields;
   const KeyRecord& record = *core_.keys.find(fields.key, fields.epoch);
-  protocols::DecryptionJob job{fields.request, fields.key, {}};
+  protocols::DecryptionJob job{fields.request, fields.key, {}, 0};
   for (ParsedCiphertext& parsed : checked.ciphertexts)
     job.ciphertexts.push_back(co_await ok(co_await squash(std::move(parsed), record)));
   checked.ciphertexts.clear();
+  job.sequence = core_.requests.sequence(RequestKind::public_decryption, fields.request.bytes());
   const auto shares = co_await ok(core_.keys.shares(record));
   std::size_t blocks = 0;
   for (const auto& ciphertext : job.ciphertexts) blocks += ciphertext.blocks.size();
@@ -179,7 +190,8 @@ Task<Result<Bytes>> PublicDecryptor::decrypt(Checked& checked, std::unique_ptr<p
       core_.compute,
       shares,
       core_.epochs.find(fields.epoch)->masks,
-      catching_up ? runtime::Duration{} : runtime::Duration(core_.config.threshold.resend_after)};
+      catching_up ? runtime::Duration{} : runtime::Duration(core_.config.threshold.resend_after),
+      checked.binding};
   running = std::make_unique<protocols::PublicDecryption>(std::move(party), std::move(job));
   const auto decrypted = co_await ok(co_await running->run(core_.loop.after(core_.config.threshold.decrypt_timeout)));
 
@@ -209,13 +221,36 @@ Task<Result<Bytes>> PublicDecryptor::decrypt(Checked& checked, std::unique_ptr<p
   co_return api::encode(response);
 }
 
+/// The id of a result that is not kept any more looks new until the commit.
+Error PublicDecryptor::why_withdrawn(const Checked& checked, const Error& error) const {
+  const RequestId& id = checked.fields.request;
+  log::warn("public decryption {} failed: {}: {}", id.hex(), to_string(error.code), error.message);
+  if (error.code != Code::already_exists) return error;
+  const auto same = core_.requests.same_recorded_content(RequestKind::public_decryption, id.bytes(), checked.content);
+  if (!same) return error;
+  if (*same)
+    return {Code::not_found, fmt::format("the result of the public decryption {} is not kept any more", id.hex())};
+  return {
+      Code::already_exists,
+      fmt::format("the public decryption {} is known with other content; an id names one content for ever", id.hex())};
+}
+
 Task<void> PublicDecryptor::work(Checked checked, RateLimiter::Permit permit, bool resumed) {
   const RequestId id = checked.fields.request;
   const auto begun = core_.loop.now();
   std::unique_ptr<protocols::PublicDecryption> running;
   bool counted = false;
+  if (checked.insertion) checked.binding = std::make_shared<protocols::Binding>(checked.insertion->changes());
   auto response = co_await decrypt(checked, running, resumed, counted);
   const bool decrypted = response.has_value();
+  if (checked.insertion) {
+    if (!checked.binding->committed) {  // nothing is known of it then, not even that it failed
+      core_.requests.withdraw(*checked.insertion, why_withdrawn(checked, response.error()));
+      if (running) keep_notes(id, running->report());
+      co_return;
+    }
+    core_.requests.recorded(*checked.insertion);
+  }
   if (!decrypted) checked.ciphertexts.clear();
   checked.memory = {};
   const auto counts = [&] {

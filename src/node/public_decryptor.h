@@ -21,8 +21,9 @@ class PublicDecryptor {
 
   /// PublicDecrypt: returns once the request is durably recorded, then works on in the background.
   runtime::Task<Status> accept(api::PublicDecryptionRequest request);
-  /// The same for PublicDecryptSync: a request that is known already, with this content, is fine.
-  runtime::Task<Status> accept_or_known(api::PublicDecryptionRequest request);
+  /// PublicDecryptSync: begins the work for a caller who waits for the result. A request that is known already, with this
+  /// content, is fine. A crash before the first share is sent forgets the request.
+  runtime::Task<Status> take_up_or_known(api::PublicDecryptionRequest request);
   /// A request that was pending when the node stopped.
   void resume(const InterruptedRequest& request);
   /// GetPublicDecryptionResult.
@@ -40,9 +41,14 @@ class PublicDecryptor {
     DecryptionFields fields;
     MemoryBudget::Permit memory;  // for the ciphertexts
     std::vector<ParsedCiphertext> ciphertexts;
+    crypto::Digest content{};  // of a request that was taken up
+    std::optional<RequestStore::Insertion> insertion;
+    std::shared_ptr<protocols::Binding> binding;
   };
   enum class Accepted : std::uint8_t { recorded, known };
-  runtime::Task<Result<Accepted>> record(api::PublicDecryptionRequest request);
+  enum class Caller : std::uint8_t { polls, waits };
+  runtime::Task<Result<Accepted>> record(api::PublicDecryptionRequest request, Caller caller);
+  Error why_withdrawn(const Checked& checked, const Error& error) const;
   enum class Source : std::uint8_t { client, journal };
   runtime::Task<Result<Checked>> check(Request request, Source source);
   runtime::Task<void> work(Checked checked, RateLimiter::Permit permit, bool resumed);

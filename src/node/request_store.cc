@@ -17,6 +17,7 @@ namespace {
 constexpr const char* kRequests = "requests";
 constexpr const char* kBodies = "request_bodies";
 constexpr const char* kResults = "request_results";
+constexpr const char* kEvictions = "evictions";
 constexpr std::size_t kMaxErrorBytes = 4096;
 
 /// Of a commit: the disk is full, or too many wait for it.
@@ -55,9 +56,34 @@ Bytes RequestStore::journal_key(const Key& key) {
   return Writer().u8(static_cast<std::uint8_t>(key.first)).raw(key.second).take();
 }
 
+namespace {
+
+/// Of a record on the disk. `done` and `evicted` are not written: see request_store.h.
+enum class Recorded : std::uint8_t { pending = 1, failed = 3, deleted = 4, attended = 6 };
+
+Bytes sequence_key(std::uint64_t sequence) {
+  Bytes out(8);
+  for (std::size_t i = 0; i < 8; ++i) out[i] = static_cast<std::uint8_t>(sequence >> (56 - 8 * i));
+  return out;
+}
+
+std::optional<std::uint64_t> sequence_of(ByteView key) {
+  if (key.size() != 8) return std::nullopt;
+  std::uint64_t out = 0;
+  for (const std::uint8_t byte : key) out = out << 8 | byte;
+  return out;
+}
+
+const Bytes kDecryptionsKey = Writer().text("decryptions").take();
+
+}  // namespace
+
 Bytes RequestStore::encode(const Entry& entry) {
+  Recorded state = entry.has_body ? Recorded::pending : Recorded::attended;
+  if (entry.state == RequestState::failed) state = Recorded::failed;
+  if (entry.state == RequestState::deleted) state = Recorded::deleted;
   Writer writer;
-  writer.u8(static_cast<std::uint8_t>(entry.state)).raw(entry.content_digest).u64(entry.sequence);
+  writer.u8(static_cast<std::uint8_t>(state)).raw(entry.content_digest).u64(entry.sequence);
   writer.u8(entry.error ? static_cast<std::uint8_t>(entry.error->code) : 0);
   writer.text(entry.error ? entry.error->message.substr(0, kMaxErrorBytes) : "");
   return writer.take();
@@ -66,60 +92,124 @@ Bytes RequestStore::encode(const Entry& entry) {
 Result<RequestStore::Entry> RequestStore::decode(ByteView record) {
   Reader reader(record);
   Entry entry;
-  const std::uint8_t state = reader.u8();
-  entry.state = static_cast<RequestState>(state);
+  const auto state = static_cast<Recorded>(reader.u8());
   entry.content_digest = reader.array<32>();
   entry.sequence = reader.u64();
   const std::uint8_t code = reader.u8();
   std::string message = reader.text(kMaxErrorBytes);
-  if (code > static_cast<std::uint8_t>(Code::unauthenticated) || state < 1 || state > 5) reader.mark_failed();
-  if ((entry.state == RequestState::failed) != (code != 0)) reader.mark_failed();  // an error is what a failed one has
+  if (code > static_cast<std::uint8_t>(Code::unauthenticated)) reader.mark_failed();
+  if ((state == Recorded::failed) != (code != 0)) reader.mark_failed();  // an error is what a failed one has
+  switch (state) {
+    case Recorded::pending:
+      entry.has_body = true;
+      break;
+    case Recorded::attended:
+      break;
+    case Recorded::failed:
+      entry.state = RequestState::failed;
+      break;
+    case Recorded::deleted:
+      entry.state = RequestState::deleted;
+      break;
+    default:
+      reader.mark_failed();
+  }
   WITAN_TRY(reader.finish("a record of the table requests"));
   if (code != 0) entry.error = Error{static_cast<Code>(code), std::move(message)};
   return entry;
 }
 
-Result<std::vector<InterruptedRequest>> RequestStore::load() {
+Status RequestStore::for_each_sequence(const char* table,
+                                       const std::function<void(std::uint64_t, ByteView)>& visit) const {
   Status status;
+  WITAN_TRY(journal_.for_each(table, [&](ByteView key, ByteView value) {
+    const auto sequence = sequence_of(key);
+    if (sequence) visit(*sequence, value);
+    if (!sequence) status = fail(Code::data_loss, "the journal's table {} has a bad key {}", table, to_hex(key));
+    return sequence.has_value();
+  }));
+  return status;
+}
+
+Status RequestStore::load_evictions() {
+  WITAN_ASSIGN(const auto record, journal_.get(kEvictions, kDecryptionsKey));
+  if (!record) return {};
+  const auto sequence = sequence_of(*record);
+  if (!sequence) return fail(Code::data_loss, "the journal's table {} has a bad record", kEvictions);
+  evicted_up_to_ = *sequence;
+  next_sequence_ = *sequence + 1;
+  return {};
+}
+
+/// Of what has neither a result nor a body.
+bool RequestStore::was_evicted(const Key& key, const Entry& entry) const {
+  return is_decryption(key.first) && entry.sequence <= evicted_up_to_;
+}
+
+Status RequestStore::load_requests(BySequence results, const std::set<std::uint64_t>& bodies) {
+  Status status;
+  std::set<std::uint64_t> sequences;
   const auto visit = [&](ByteView key, ByteView value) {
     Reader reader(key);
     const std::uint8_t kind = reader.u8();
     const RawId id = reader.array<32>();
     auto entry = decode(value);
-    if (reader.failed() || kind < 1 || kind > 4 || !entry) {
+    if (!reader.finish("a key") || kind < 1 || kind > 4 || !entry) {
       status = fail(Code::data_loss, "the journal's table requests has a bad record at key {}", to_hex(key));
       return false;
     }
-    next_sequence_ = std::max(next_sequence_, entry->sequence + 1);
-    const auto request_kind = static_cast<RequestKind>(kind);
-    if (entry->state == RequestState::evicted) return true;
-    if (entry->state == RequestState::pending) entry->waiters = std::make_shared<Waiters>();
-    if (is_decryption(request_kind)) {
-      ++decryptions_;
-      if (entry->state != RequestState::pending && !finished_decryptions_.emplace(entry->sequence, id).second) {
-        status = fail(Code::data_loss, "the journal's table requests has number {} twice", entry->sequence);
-        return false;
-      }
+    const Key name{static_cast<RequestKind>(kind), id};
+    if (const auto result = results.find(entry->sequence);
+        result != results.end() && entry->state == RequestState::pending) {
+      entry->state = RequestState::done;
+      entry->has_body = false;
+      entry->result = std::move(result->second);
+      results.erase(result);
     }
-    entries_.emplace(Key{request_kind, id}, *std::move(entry));
+    const bool finished = entry->state != RequestState::pending;
+    const bool kept = entry->state != RequestState::failed && (finished || bodies.contains(entry->sequence));
+    if (!kept && was_evicted(name, *entry)) return true;
+    if (!sequences.insert(entry->sequence).second) {
+      status = fail(Code::data_loss, "the journal's table requests has number {} twice", entry->sequence);
+      return false;
+    }
+    next_sequence_ = std::max(next_sequence_, entry->sequence + 1);
+    if (!finished && entry->has_body) entry->waiters = std::make_shared<Waiters>();
+    if (!finished && !entry->has_body) {
+      entry->state = RequestState::failed;
+      entry->error = Error{Code::aborted, "aborted: the node stopped while it worked on the request; send it again"};
+    }
+    if (is_decryption(name.first)) {
+      ++decryptions_;
+      if (entry->state != RequestState::pending) finished_decryptions_.emplace(entry->sequence, id);
+    }
+    entries_.emplace(name, *std::move(entry));
     return true;
   };
   WITAN_TRY(journal_.for_each(kRequests, visit));
   WITAN_TRY(status);
+  if (!results.empty())
+    return fail(Code::data_loss, "the journal has a result with number {} and no request for it",
+                results.begin()->first);
+  return {};
+}
 
+Result<std::vector<InterruptedRequest>> RequestStore::load() {
+  WITAN_TRY(load_evictions());
+  BySequence results;
+  std::set<std::uint64_t> bodies;
+  WITAN_TRY(for_each_sequence(kResults, [&](std::uint64_t sequence, ByteView value) {
+    results.emplace_hint(results.end(), sequence, Bytes(value.begin(), value.end()));
+  }));
+  WITAN_TRY(for_each_sequence(kBodies, [&](std::uint64_t sequence, ByteView) { bodies.insert(sequence); }));
+  WITAN_TRY(load_requests(std::move(results), bodies));
   std::map<std::uint64_t, InterruptedRequest> pending;
-  for (auto& [key, entry] : entries_) {
-    if (entry.state == RequestState::done) {
-      WITAN_ASSIGN(auto result, journal_.get(kResults, journal_key(key)));
-      if (!result) return fail(Code::data_loss, "the journal has no result of the {}", name_of(key.first, key.second));
-      entry.result = *std::move(result);
-    }
+  for (const auto& [key, entry] : entries_) {
     if (entry.state != RequestState::pending) continue;
-    WITAN_ASSIGN(auto body, journal_.get(kBodies, journal_key(key)));
+    WITAN_ASSIGN(auto body, journal_.get(kBodies, sequence_key(entry.sequence)));
     if (!body)
-      return fail(Code::data_loss, "the journal has no body of the pending {}", name_of(key.first, key.second));
-    if (!pending.emplace(entry.sequence, InterruptedRequest{key.first, key.second, *std::move(body)}).second)
-      return fail(Code::data_loss, "the journal's table requests has number {} twice", entry.sequence);
+      return fail(Code::data_loss, "the journal has neither body nor result of the {}", name_of(key.first, key.second));
+    pending.emplace(entry.sequence, InterruptedRequest{key.first, key.second, *std::move(body)});
   }
   std::vector<InterruptedRequest> out;
   out.reserve(pending.size());
@@ -127,6 +217,7 @@ Result<std::vector<InterruptedRequest>> RequestStore::load() {
   return out;
 }
 
+/// Also one that is only in the journal: a decryption that was evicted.
 Result<std::optional<RequestStore::Entry>> RequestStore::find(const Key& key) const {
   if (const auto it = entries_.find(key); it != entries_.end()) {
     Entry copy = it->second;
@@ -135,6 +226,7 @@ Result<std::optional<RequestStore::Entry>> RequestStore::find(const Key& key) co
   WITAN_ASSIGN(auto record, journal_.get(kRequests, journal_key(key)));
   if (!record) return std::optional<Entry>{};
   WITAN_ASSIGN(auto entry, decode(*record));
+  entry.state = RequestState::evicted;
   return std::optional<Entry>(std::move(entry));
 }
 
@@ -157,6 +249,7 @@ void RequestStore::evicted(const Key& key, bool committed) {
   const auto it = entries_.find(key);
   WITAN_CHECK(it != entries_.end() && it->second.settling);
   if (committed) {
+    evicted_up_to_ = std::max(evicted_up_to_, it->second.sequence);
     entries_.erase(it);
     return;
   }
@@ -165,56 +258,91 @@ void RequestStore::evicted(const Key& key, bool committed) {
   ++decryptions_;
 }
 
-Task<Status> RequestStore::insert(RequestKind kind, RawId id, ByteArray<32> content_digest, Bytes body,
-                                  std::vector<Change> extra) {
-  const Key key{kind, id};
-  const auto earlier = co_await ok(find(key));
-  const bool redo = earlier && is_decryption(kind) && earlier->state == RequestState::failed && !earlier->settling &&
-                    earlier->content_digest == content_digest;
-  if (earlier && !redo)
-    co_return fail(
-        Code::already_exists, "the {} is known{}", name_of(kind, id),
-        earlier->content_digest == content_digest ? "" : " with other content; an id names one content for ever");
+namespace {
 
-  std::vector<Change> changes;
-  std::optional<Key> leaving;
-  if (redo) {
-    finished_decryptions_.erase(earlier->sequence);
+Error known(RequestKind kind, const RawId& id, bool same_content) {
+  return {Code::already_exists,
+          fmt::format("the {} is known{}", name_of(kind, id),
+                      same_content ? "" : " with other content; an id names one content for ever")};
+}
+
+}  // namespace
+
+/// The entry is there at once: a second insertion of this id meanwhile is refused.
+Result<RequestStore::Insertion> RequestStore::prepare(const Key& key, ByteArray<32> content_digest, bool has_body) {
+  const auto& [kind, id] = key;
+  Insertion out;
+  out.state_ = std::make_shared<Insertion::State>();
+  Insertion::State& state = *out.state_;
+  state.key = key;
+  if (const auto found = entries_.find(key); found != entries_.end()) {
+    const Entry& earlier = found->second;
+    const bool same = earlier.content_digest == content_digest;
+    if (!is_decryption(kind) || earlier.state != RequestState::failed || earlier.settling || !same)
+      return fail(known(kind, id, same));
+    state.earlier = earlier;
+    finished_decryptions_.erase(earlier.sequence);
   } else if (is_decryption(kind)) {
-    leaving = co_await ok(make_room());
+    WITAN_ASSIGN(state.leaving, make_room());
     ++decryptions_;
   }
-  if (leaving) {
-    const Entry& old = entries_.at(*leaving);
-    Entry record;
-    record.state = RequestState::evicted;
-    record.content_digest = old.content_digest;
-    record.sequence = old.sequence;
-    changes.push_back({Change::Kind::put, kRequests, journal_key(*leaving), encode(record)});
-    changes.push_back({Change::Kind::erase, kResults, journal_key(*leaving), {}});
-    std::ranges::move(on_evict_(leaving->second), std::back_inserter(changes));
+  if (state.leaving) {
+    const std::uint64_t sequence = entries_.at(*state.leaving).sequence;
+    out.changes_.push_back(
+        {Change::Kind::put, kEvictions, kDecryptionsKey, sequence_key(std::max(sequence, evicted_up_to_))});
+    out.changes_.push_back({Change::Kind::erase, kResults, sequence_key(sequence), {}});
+    std::ranges::move(on_evict_(sequence), std::back_inserter(out.changes_));
   }
   Entry entry;
   entry.content_digest = content_digest;
-  entry.sequence = next_sequence_++;
+  entry.sequence = state.earlier ? state.earlier->sequence : next_sequence_++;
+  entry.has_body = has_body;
   entry.waiters = std::make_shared<Waiters>();
-  changes.push_back({redo ? Change::Kind::put : Change::Kind::put_new, kRequests, journal_key(key), encode(entry)});
-  changes.push_back({Change::Kind::put, kBodies, journal_key(key), std::move(body)});
-  std::ranges::move(extra, std::back_inserter(changes));
-  entries_.insert_or_assign(key, entry);  // at once: a second insert of this id meanwhile is refused
+  state.sequence = entry.sequence;
+  out.changes_.push_back(
+      {state.earlier ? Change::Kind::put : Change::Kind::put_new, kRequests, journal_key(key), encode(entry)});
+  entries_.insert_or_assign(key, std::move(entry));
+  return out;
+}
 
-  Status committed = co_await journal_.commit(std::move(changes));
-  if (leaving) evicted(*leaving, committed.has_value());
-  if (!committed) {
-    if (is_decryption(kind)) --decryptions_;
-    entries_.erase(key);
-    if (redo) {  // what the journal still says
-      entries_.emplace(key, *earlier);
-      finished_decryptions_[earlier->sequence] = id;
-      ++decryptions_;
-    }
-    entry.waiters->wake_all();
+void RequestStore::recorded(const Insertion& insertion) {
+  if (insertion.state_->leaving) evicted(*insertion.state_->leaving, true);
+}
+
+void RequestStore::withdraw(const Insertion& insertion, Error error) {
+  const auto& [key, sequence, leaving, earlier] = *insertion.state_;
+  if (leaving) evicted(*leaving, false);
+  const auto waiters = entries_.at(key).waiters;
+  entries_.erase(key);
+  if (earlier) {
+    entries_.emplace(key, *earlier);
+    finished_decryptions_[sequence] = key.second;
+  } else if (is_decryption(key.first)) {
+    --decryptions_;
   }
+  waiters->withdrawn = std::move(error);
+  waiters->wake_all();
+}
+
+Result<RequestStore::Insertion> RequestStore::take_up(RawId id, ByteArray<32> content_digest) {
+  return prepare({RequestKind::public_decryption, id}, content_digest, false);
+}
+
+Task<Status> RequestStore::insert(RequestKind kind, RawId id, ByteArray<32> content_digest, Bytes body,
+                                  std::vector<Change> extra) {
+  const Insertion insertion = co_await ok(prepare({kind, id}, content_digest, true));
+  std::vector<Change> changes = insertion.changes();
+  changes.push_back({Change::Kind::put, kBodies, sequence_key(insertion.sequence()), std::move(body)});
+  std::ranges::move(extra, std::back_inserter(changes));
+  Status committed = co_await journal_.commit(std::move(changes));
+  if (committed) {
+    recorded(insertion);
+    co_return committed;
+  }
+  if (committed.error().code == Code::already_exists) {
+    if (const auto same = same_recorded_content(kind, id, content_digest)) committed = fail(known(kind, id, *same));
+  }
+  withdraw(insertion, committed.error());
   co_return committed;
 }
 
@@ -231,9 +359,12 @@ Task<Status> RequestStore::settle(Key key, RequestState state, Bytes result, std
   settled.waiters = nullptr;
   const auto changes = [&] {
     std::vector<Change> out;
-    out.push_back({Change::Kind::put, kRequests, journal_key(key), encode(settled)});
-    out.push_back({Change::Kind::erase, kBodies, journal_key(key), {}});
-    if (state == RequestState::done) out.push_back({Change::Kind::put, kResults, journal_key(key), settled.result});
+    const Bytes place = sequence_key(settled.sequence);
+    if (settled.has_body) out.push_back({Change::Kind::erase, kBodies, place, {}});
+    if (state == RequestState::done)
+      out.push_back({Change::Kind::put, kResults, place, settled.result});
+    else
+      out.push_back({Change::Kind::put, kRequests, journal_key(key), encode(settled)});
     if (extra) std::ranges::move(extra(), std::back_inserter(out));
     return out;
   };
@@ -291,7 +422,7 @@ Task<Status> RequestStore::consume(RawId preprocessing, std::vector<Change> extr
   used.state = RequestState::deleted;
   used.result.clear();
   extra.push_back({Change::Kind::put, kRequests, journal_key(key), encode(used)});
-  extra.push_back({Change::Kind::erase, kResults, journal_key(key), {}});
+  extra.push_back({Change::Kind::erase, kResults, sequence_key(used.sequence), {}});
   Status committed = co_await journal_.commit(std::move(extra));
   Entry& entry = entries_.at(key);
   entry.settling = false;
@@ -312,6 +443,7 @@ Task<Result<Bytes>> RequestStore::result(RequestKind kind, RawId id, runtime::In
     const std::stop_callback on_gone(gone, [&loop = loop_, woken] { loop.post([woken] { woken->set(); }); });
     co_await woken->wait(deadline);
     waiters->events.erase(woken);
+    if (waiters->withdrawn) co_return fail(*waiters->withdrawn);
     it = entries_.find(key);
   }
   if (it == entries_.end()) co_return fail(Code::not_found, "the {} is not known here", name_of(kind, id));
@@ -330,6 +462,15 @@ Task<Result<Bytes>> RequestStore::result(RequestKind kind, RawId id, runtime::In
   co_return fail(Code::not_found, "the {} was used or its result is not kept any more", name_of(kind, id));
 }
 
+std::optional<bool> RequestStore::same_recorded_content(RequestKind kind, RawId id,
+                                                        const ByteArray<32>& content_digest) const {
+  const auto record = journal_.get(kRequests, journal_key({kind, id}));
+  if (!record || !*record) return std::nullopt;
+  const auto entry = decode(**record);
+  if (!entry) return std::nullopt;
+  return entry->content_digest == content_digest;
+}
+
 Result<bool> RequestStore::same_content(RequestKind kind, RawId id, const ByteArray<32>& content_digest) const {
   WITAN_ASSIGN(const auto entry, find({kind, id}));
   return entry && entry->content_digest == content_digest;
@@ -339,6 +480,10 @@ std::optional<RequestState> RequestStore::state(RequestKind kind, RawId id) cons
   const auto it = entries_.find({kind, id});
   if (it == entries_.end()) return std::nullopt;
   return it->second.state;
+}
+
+std::uint64_t RequestStore::sequence(RequestKind kind, RawId id) const {
+  return entries_.at({kind, id}).sequence;
 }
 
 std::optional<RequestSummary> RequestStore::summary(RequestKind kind, RawId id) const {

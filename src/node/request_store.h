@@ -1,14 +1,18 @@
 // Requests of a node and their results ("meta stores", service.md 4), backed by the journal.
 //
-//   absent --insert--> pending --finish--> done(result)          an id is used for ever: the journal keeps its record also
-//                         \------fail----> failed(error)         after its result was evicted
+//   absent --insert, take_up--> pending --finish--> done(result)   an id is used for ever: the journal keeps its record also
+//                                  \------fail----> failed(error)  after its result was evicted
 //   done(preprocessing) --consume--> deleted
-//   failed(decryption) --insert with the same content--> pending
+//   failed(decryption) --insert, take_up with the same content--> pending
 //
-// Journal tables, all with the key kind(1) || id(32):
-//   requests         state, content digest, sequence, error; for ever (some 60 bytes when there was no error)
-//   request_bodies   what is needed to do the request again, while it is pending
-//   request_results  the result, until it is evicted or used
+// Journal tables:
+//   requests         kind(1) || id(32) -> state, content digest, sequence, error; for ever (some 60 bytes without an error)
+//   request_bodies   sequence(8) -> what is needed to do the request again, while it is pending
+//   request_results  sequence(8) -> the result, until it is evicted or used
+//   evictions        "decryptions" -> highest sequence that was evicted
+// What grows at random places is written once for each request; everything else is written and erased at the ends of its table.
+// So a request with a result is done, whatever its state says. One that was taken up for a caller who waits has no body: when
+// the node stops before it is done, it has failed, and the caller may repeat it.
 #pragma once
 
 #include <chrono>
@@ -61,10 +65,24 @@ struct StoreLimits {
 using Extra = std::function<std::vector<runtime::Change>()>;
 
 /// What else leaves the journal together with the result of an evicted decryption.
-using OnEvict = std::function<std::vector<runtime::Change>(const RawId& id)>;
+using OnEvict = std::function<std::vector<runtime::Change>(std::uint64_t sequence)>;
 
 class RequestStore {
  public:
+  /// A request that is pending in memory and on its way into the journal.
+  class Insertion {
+   public:
+    /// To be committed all together; further tries repeat them.
+    const std::vector<runtime::Change>& changes() const { return changes_; }
+    std::uint64_t sequence() const;
+
+   private:
+    friend class RequestStore;
+    struct State;
+    std::vector<runtime::Change> changes_;
+    std::shared_ptr<State> state_;
+  };
+
   RequestStore(runtime::Journal& journal, runtime::Loop& loop, StoreLimits limits);
 
   void set_on_evict(OnEvict hook) { on_evict_ = std::move(hook); }
@@ -76,6 +94,15 @@ class RequestStore {
   /// failed decryption only if the content differs), resource_exhausted (full of pending decryptions).
   runtime::Task<Status> insert(RequestKind kind, RawId id, ByteArray<32> content_digest, Bytes body,
                                std::vector<runtime::Change> extra = {});
+
+  /// Takes a decryption up for a caller who waits. Nothing is recorded yet: the changes belong into the first commit of the work,
+  /// and then into recorded() or withdraw(). Errors: as insert(), except that a request which is not in memory any more is
+  /// only noticed by the commit.
+  Result<Insertion> take_up(RawId id, ByteArray<32> content_digest);
+  /// The changes were committed: the outcome is recorded as usual.
+  void recorded(const Insertion& insertion);
+  /// They were not, and will not be: the request is as before, and who waits for it gets this error.
+  void withdraw(const Insertion& insertion, Error error);
 
   /// Records the outcome, durably, together with what `extra` gives at each try, and wakes whoever waits. While the disk is
   /// full the request stays pending and this is tried again. Other errors of the journal are returned, and the request stays
@@ -94,7 +121,11 @@ class RequestStore {
 
   /// Was this id used for this content? Also of evicted requests.
   Result<bool> same_content(RequestKind kind, RawId id, const ByteArray<32>& content_digest) const;
+  /// The same of the record in the journal alone. Nothing if there is none.
+  std::optional<bool> same_recorded_content(RequestKind kind, RawId id, const ByteArray<32>& content_digest) const;
   std::optional<RequestState> state(RequestKind kind, RawId id) const;
+  /// Of a request in memory: its number in the journal, the same for ever. Precondition: it is there.
+  std::uint64_t sequence(RequestKind kind, RawId id) const;
   std::optional<RequestSummary> summary(RequestKind kind, RawId id) const;
   /// Those in memory, in the order of their ids.
   std::vector<RequestSummary> list(RequestKind kind) const;
@@ -105,6 +136,7 @@ class RequestStore {
   /// Who waits for an outcome.
   struct Waiters {
     std::set<std::shared_ptr<runtime::Event>> events;
+    std::optional<Error> withdrawn;
     void wake_all() const {
       for (const auto& event : events) event->set();
     }
@@ -115,6 +147,7 @@ class RequestStore {
     std::uint64_t sequence = 0;
     Bytes result;
     std::optional<Error> error;
+    bool has_body = false;             // it can be done again without its caller
     bool settling = false;             // a change of it is on the way to the disk
     std::shared_ptr<Waiters> waiters;  // while pending
   };
@@ -123,6 +156,12 @@ class RequestStore {
   static Bytes journal_key(const Key& key);
   static Bytes encode(const Entry& entry);
   static Result<Entry> decode(ByteView record);
+  using BySequence = std::map<std::uint64_t, Bytes>;
+  Status for_each_sequence(const char* table, const std::function<void(std::uint64_t, ByteView)>& visit) const;
+  Status load_evictions();
+  Status load_requests(BySequence results, const std::set<std::uint64_t>& bodies);
+  bool was_evicted(const Key& key, const Entry& entry) const;
+  Result<Insertion> prepare(const Key& key, ByteArray<32> content_digest, bool has_body);
   runtime::Task<Status> settle(Key key, RequestState state, Bytes result, std::optional<Error> error, Extra extra);
   Result<std::optional<Key>> make_room();
   void evicted(const Key& key, bool committed);
@@ -131,11 +170,22 @@ class RequestStore {
   runtime::Journal& journal_;
   runtime::Loop& loop_;
   StoreLimits limits_;
-  OnEvict on_evict_ = [](const RawId&) { return std::vector<runtime::Change>{}; };
+  OnEvict on_evict_ = [](std::uint64_t) { return std::vector<runtime::Change>{}; };
   std::uint64_t next_sequence_ = 1;
   std::map<Key, Entry> entries_;                         // pending, and finished ones that can be polled
   std::map<std::uint64_t, RawId> finished_decryptions_;  // by sequence: the oldest is evicted first
   std::size_t decryptions_ = 0;
+  std::uint64_t evicted_up_to_ = 0;
 };
+
+struct RequestStore::Insertion::State {
+  Key key;
+  std::uint64_t sequence = 0;
+  std::optional<Key> leaving;    // evicted for it
+  std::optional<Entry> earlier;  // failed, done again
+};
+inline std::uint64_t RequestStore::Insertion::sequence() const {
+  return state_->sequence;
+}
 
 }  // namespace witan::node

@@ -78,7 +78,7 @@ Task<Result<api::PublicDecryptionResponse>> Service::decryption_result(api::IdRe
 Task<Result<api::PublicDecryptionResponse>> Service::decrypt_and_wait(api::PublicDecryptionRequest request,
                                                                       std::stop_token gone) {
   const RequestId id = co_await ok(required_id<RequestId>(request.request_id, "request_id"));
-  co_await ok(co_await decryptor_.accept_or_known(std::move(request)));
+  co_await ok(co_await decryptor_.take_up_or_known(std::move(request)));
   co_return co_await decryptor_.result(id, core_.loop.after(kDecryptionWait), std::move(gone));
 }
 

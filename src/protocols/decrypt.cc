@@ -29,7 +29,7 @@ crypto::Digest mask_context(const KeyId& key, const SquashedCiphertext& cipherte
 }
 
 Bytes SessionRecord::encode() const {
-  return Writer().u8(1).raw(contexts).take();
+  return Writer().u8(1).raw(contexts).u64(sequence).take();
 }
 
 Result<SessionRecord> SessionRecord::decode(ByteView record) {
@@ -37,22 +37,30 @@ Result<SessionRecord> SessionRecord::decode(ByteView record) {
   SessionRecord out;
   if (reader.u8() != 1) reader.mark_failed();
   out.contexts = reader.array<32>();
+  out.sequence = reader.u64();
   WITAN_TRY(reader.finish("a record of the table sessions"));
   return out;
 }
 
-runtime::Change forget_message(const RequestId& request) {
-  const auto id = crypto::session_id(request.bytes(), crypto::SessionKind::public_decryption, 0, 0).bytes();
-  return {runtime::Change::Kind::erase, kSentTable, Bytes(id.begin(), id.end()), {}};
+Bytes sent_key(std::uint64_t sequence) {
+  Bytes out(8);
+  for (std::size_t i = 0; i < 8; ++i) out[i] = static_cast<std::uint8_t>(sequence >> (56 - 8 * i));
+  return out;
+}
+
+runtime::Change forget_message(std::uint64_t sequence) {
+  return {runtime::Change::Kind::erase, kSentTable, sent_key(sequence), {}};
 }
 
 runtime::Task<runtime::SentLookup> JournalSentStore::find(SessionId session, runtime::Step step, Role) {
   using Kind = runtime::SentLookup::Kind;
   const auto id = session.bytes();
-  if (const auto bound = journal_.get(kSessionsTable, id); !bound || !*bound) co_return runtime::SentLookup{};
-  auto sent = journal_.get(kSentTable, id);
-  if (!sent || !*sent || step != kDecryptShares)
-    co_return runtime::SentLookup{.kind = Kind::finished, .payload = nullptr};
+  const auto bound = journal_.get(kSessionsTable, id);
+  if (!bound || !*bound) co_return runtime::SentLookup{};
+  const auto record = SessionRecord::decode(**bound);
+  if (!record || step != kDecryptShares) co_return runtime::SentLookup{.kind = Kind::finished, .payload = nullptr};
+  auto sent = journal_.get(kSentTable, sent_key(record->sequence));
+  if (!sent || !*sent) co_return runtime::SentLookup{.kind = Kind::finished, .payload = nullptr};
   co_return runtime::SentLookup{.kind = Kind::found, .payload = runtime::make_payload(**std::move(sent))};
 }
 

@@ -53,6 +53,14 @@ struct DecryptionJob {
   RequestId request;
   KeyId key;
   std::vector<SquashedCiphertext> ciphertexts;  // at most 65535
+  /// Number of the request in this node's journal: what is sent is kept under it. The same whenever the request is repeated.
+  std::uint64_t sequence = 0;
+};
+
+/// What a node records together with the session, at once or not at all.
+struct Binding {
+  std::vector<runtime::Change> changes;
+  bool committed = false;
 };
 
 /// What a node lends to a decryption. All outlive it.
@@ -63,6 +71,7 @@ struct DecryptionParty {
   std::shared_ptr<const KeyShares> keys;
   std::shared_ptr<const mpc::MaskGenerator> masks;
   runtime::Duration resend_after = std::chrono::milliseconds(500);
+  std::shared_ptr<Binding> binding = nullptr;  // optional
 };
 
 struct Decrypted {
@@ -72,18 +81,22 @@ struct Decrypted {
 
 inline constexpr runtime::Step kDecryptShares = 1;
 inline constexpr const char* kSessionsTable = "sessions";  // sid (16 bytes) -> SessionRecord, for ever
-inline constexpr const char* kSentTable = "sent";  // sid -> the own message, as long as the request's result is kept
+/// Sequence (8 bytes, big endian) -> the own message, as long as the request's result is kept.
+inline constexpr const char* kSentTable = "sent";
 
-/// What a session is bound to: the digest of its mask contexts.
+/// What a session is bound to: the digest of its mask contexts. And where its message is.
 struct SessionRecord {
   crypto::Digest contexts{};
+  std::uint64_t sequence = 0;
 
   Bytes encode() const;
   static Result<SessionRecord> decode(ByteView record);
 };
 
+/// Key of the table of messages.
+Bytes sent_key(std::uint64_t sequence);
 /// Removes what was sent for a request: nobody can ask for it afterwards. What its session is bound to stays.
-runtime::Change forget_message(const RequestId& request);
+runtime::Change forget_message(std::uint64_t sequence);
 
 /// Rules of the protocol; tests replace single ones and must then see a violation (see mpc::OpeningRules).
 struct DecryptionRules : mpc::OpeningRules {
@@ -114,6 +127,7 @@ class BasicPublicDecryption {
   using Shares = std::vector<Share<Z128>>;
   runtime::Task<Result<Shares>> masked_shares();
   runtime::Task<Status> bind(const Bytes& message, runtime::Instant deadline);
+  runtime::Task<Status> commit(std::function<std::vector<runtime::Change>()> changes, runtime::Instant deadline);
   Bytes message_of(const Shares& shares) const;
   Result<Decrypted> decode(const std::vector<Gr<Z128>>& opened) const;
 

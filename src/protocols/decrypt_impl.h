@@ -63,18 +63,11 @@ Bytes BasicPublicDecryption<Rules>::message_of(const Shares& shares) const {
   return out;
 }
 
-/// Binds the session to its content, durably, or finds it bound to the same. While the disk is full it is tried again.
+/// While the disk is full it is tried again.
 template <class Rules>
-Task<Status> BasicPublicDecryption<Rules>::bind(const Bytes& message, runtime::Instant deadline) {
+Task<Status> BasicPublicDecryption<Rules>::commit(std::function<std::vector<runtime::Change>()> changes,
+                                                  runtime::Instant deadline) {
   using std::chrono::seconds;
-  const auto id = session_id_.bytes();
-  const Bytes key(id.begin(), id.end());
-  const auto changes = [&] {
-    std::vector<runtime::Change> out;
-    out.push_back({runtime::Change::Kind::put_new, kSessionsTable, key, SessionRecord{contexts_digest_}.encode()});
-    out.push_back({runtime::Change::Kind::put, kSentTable, key, message});
-    return out;
-  };
   const auto may_pass = [](Code code) { return code == Code::unavailable || code == Code::resource_exhausted; };
   runtime::Loop& loop = party_.compute.loop();
   Status committed = co_await party_.journal.commit(changes());
@@ -85,20 +78,42 @@ Task<Status> BasicPublicDecryption<Rules>::bind(const Bytes& message, runtime::I
     co_await loop.sleep_for(pause);
     committed = co_await party_.journal.commit(changes());
   }
-  if (committed || committed.error().code != Code::already_exists) co_return committed;
+  co_return committed;
+}
 
-  const auto stored = co_await ok(party_.journal.get(kSessionsTable, key));
-  if (!stored) co_return fail(Code::internal, "session {} vanished from the journal", session_id_.hex());
-  const SessionRecord earlier = co_await ok(SessionRecord::decode(*stored));
-  if (earlier.contexts != contexts_digest_)
-    co_return fail(
-        Code::already_exists,
-        "session {} of request {} was used for other ciphertexts or another key; an id names one content for ever",
-        session_id_.hex(), job_->request.hex());
-  if (const auto sent = co_await ok(party_.journal.get(kSentTable, key)); sent && *sent != message)
-    co_return fail(Code::internal, "session {} would send another message than before; nothing is sent",
-                   session_id_.hex());
-  co_return Status{};
+/// Binds the session to its content, durably, together with the node's own changes, or finds it bound to the same.
+template <class Rules>
+Task<Status> BasicPublicDecryption<Rules>::bind(const Bytes& message, runtime::Instant deadline) {
+  const auto id = session_id_.bytes();
+  const Bytes key(id.begin(), id.end());
+  const Bytes place = sent_key(job_->sequence);
+  const auto also = [this] { return party_.binding ? party_.binding->changes : std::vector<runtime::Change>{}; };
+  const auto all = [&] {
+    std::vector<runtime::Change> out = also();
+    const SessionRecord record{contexts_digest_, job_->sequence};
+    out.push_back({runtime::Change::Kind::put_new, kSessionsTable, key, record.encode()});
+    out.push_back({runtime::Change::Kind::put, kSentTable, place, message});
+    return out;
+  };
+  Status committed = co_await commit(all, deadline);
+  if (!committed && committed.error().code == Code::already_exists) {
+    const auto stored = co_await ok(party_.journal.get(kSessionsTable, key));
+    if (!stored) co_return committed;  // it was one of the node's changes
+    const SessionRecord earlier = co_await ok(SessionRecord::decode(*stored));
+    if (earlier.contexts != contexts_digest_)
+      co_return fail(
+          Code::already_exists,
+          "session {} of request {} was used for other ciphertexts or another key; an id names one content for ever",
+          session_id_.hex(), job_->request.hex());
+    const auto sent = co_await ok(party_.journal.get(kSentTable, sent_key(earlier.sequence)));
+    if (sent && *sent != message)
+      co_return fail(Code::internal, "session {} would send another message than before; nothing is sent",
+                     session_id_.hex());
+    committed = Status{};
+    if (party_.binding) committed = co_await commit(also, deadline);
+  }
+  if (party_.binding) party_.binding->committed = committed.has_value();
+  co_return committed;
 }
 
 template <class Rules>

@@ -166,8 +166,8 @@ void Transport::Impl::announce(PeerEntry& peer, std::uint64_t incarnation, bool 
   });
 }
 
-void Transport::Impl::deliver(PeerEntry& peer, Lane lane, std::uint64_t incarnation,
-                              std::vector<runtime::Frame> frames, std::size_t cost) {
+void Transport::Impl::deliver(PeerEntry& peer, Lane lane, std::uint64_t incarnation, std::vector<runtime::Frame> frames,
+                              std::size_t cost) {
   loop_.post([weak = weak_from_this(), &peer, lane, incarnation, frames = std::move(frames), cost]() mutable {
     const auto self = weak.lock();
     if (!self || self->stopping_) return;

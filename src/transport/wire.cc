@@ -133,7 +133,8 @@ grpc::ByteBuffer encode(std::span<const OutgoingPiece> pieces) {
   std::size_t total = 0;
   for (const auto& [header, frame_payload] : pieces) {
     Part part{{}, fields_of(header), {}};
-    if (header.payload_bytes > 0) part.payload = ByteView(*frame_payload).subspan(header.offset(), header.payload_bytes);
+    if (header.payload_bytes > 0)
+      part.payload = ByteView(*frame_payload).subspan(header.offset(), header.payload_bytes);
     part.length.length(pb::Pieces::kPiecesFieldNumber, part.fields.view().size() + part.payload.size());
     total += part.length.view().size() + part.fields.view().size() + part.payload.size();
     parts.push_back(part);
@@ -161,9 +162,9 @@ struct Incoming::Reader {
   explicit Reader(grpc::ByteBuffer& buffer) : zero_copy(&buffer), coded(&zero_copy) {}
   grpc::ProtoBufferReader zero_copy;
   CodedInputStream coded;
-  int end = 0;                       // of the packet
-  std::size_t pieces = 0;            // read so far
-  std::uint32_t payload_left = 0;    // of the last one
+  int end = 0;                     // of the packet
+  std::size_t pieces = 0;          // read so far
+  std::uint32_t payload_left = 0;  // of the last one
 };
 
 Incoming::Incoming(Content content, std::unique_ptr<Reader> reader) : content_(content), reader_(std::move(reader)) {}

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/codec.h"
 #include "runtime/fake_journal.h"
 #include "runtime/loop.h"
 #include "runtime/scope.h"
@@ -141,9 +142,10 @@ TEST_F(RequestStoreTest, OldResultsMakeRoomAndTheirIdsStayUsed) {
   EXPECT_EQ(insert(kDecryption, 5).error().code, Code::resource_exhausted) << "min_dec_cache results stay";
   ASSERT_TRUE(finish(kDecryption, 2));
   ASSERT_TRUE(insert(kDecryption, 5));  // the oldest goes
+  ASSERT_TRUE(finish(kDecryption, 5));
   for (int life = 0; life < 2; ++life) {
     EXPECT_EQ(result(kDecryption, 1).error().code, Code::not_found);
-    EXPECT_EQ(disk.tables["request_results"].size(), 2u) << "of 2 and 3";
+    EXPECT_EQ(disk.tables["request_results"].size(), 3u) << "of 2, 3 and 5";
     EXPECT_TRUE(result(kDecryption, 2));
     EXPECT_EQ(insert(kDecryption, 1, 1).error().code, Code::already_exists);
     EXPECT_THAT(insert(kDecryption, 1, 2).error().message, HasSubstr("other content"));
@@ -209,10 +211,11 @@ TEST_F(RequestStoreTest, AnOutcomeIsRecordedWhenTheDiskHasSpaceAgain) {
 
 // What a decryption sent goes with its result; the binding of its session stays.
 TEST_F(RequestStoreTest, AnEvictedResultTakesAlongWhatTheHookNames) {
-  std::vector<RawId> evicted;
-  store->set_on_evict([&](const RawId& gone) {
-    evicted.push_back(gone);
-    return std::vector<runtime::Change>{{runtime::Change::Kind::erase, "sessions", {gone[31]}, {}}};
+  std::vector<std::uint64_t> evicted;
+  store->set_on_evict([&](std::uint64_t sequence) {
+    evicted.push_back(sequence);
+    return std::vector<runtime::Change>{
+        {runtime::Change::Kind::erase, "sessions", {static_cast<std::uint8_t>(sequence)}, {}}};
   });
   for (const std::uint8_t number : Bytes{1, 2, 3, 4}) {
     disk.tables["sessions"][{number}] = {9};
@@ -221,7 +224,7 @@ TEST_F(RequestStoreTest, AnEvictedResultTakesAlongWhatTheHookNames) {
   }
   EXPECT_TRUE(evicted.empty());
   ASSERT_TRUE(insert(kDecryption, 5));
-  EXPECT_EQ(evicted, std::vector{id(1)});
+  EXPECT_EQ(evicted, std::vector{std::uint64_t{1}});
   EXPECT_FALSE(disk.tables["sessions"].contains({1}));
   EXPECT_TRUE(disk.tables["sessions"].contains({2}));
 }
@@ -312,10 +315,11 @@ TEST_F(RequestStoreTest, ADamagedRecordStopsTheStart) {
     table.begin()->second = Bytes(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(size));
     EXPECT_EQ(error().code, Code::data_loss) << size;
   }
-  Bytes failed_without_error = good, pending_with_error = good;
+  Bytes failed_without_error = good, pending_with_error = good, other_state = good;
   failed_without_error[0] = static_cast<std::uint8_t>(RequestState::failed);
   pending_with_error[41] = static_cast<std::uint8_t>(Code::aborted);
-  for (const Bytes& wrong : {failed_without_error, pending_with_error}) {
+  other_state[0] = static_cast<std::uint8_t>(RequestState::done);
+  for (const Bytes& wrong : {failed_without_error, pending_with_error, other_state}) {
     table.begin()->second = wrong;
     EXPECT_EQ(error().code, Code::data_loss);
   }
@@ -323,20 +327,137 @@ TEST_F(RequestStoreTest, ADamagedRecordStopsTheStart) {
   Bytes other_key = table.begin()->first;
   other_key[10] ^= 1;
   table[other_key] = good;  // the same sequence twice
-  disk.tables.at("request_bodies")[other_key] = {1};
   EXPECT_EQ(error().code, Code::data_loss);
+  EXPECT_THAT(error().message, HasSubstr("number 1 twice"));
   table.erase(other_key);
-  disk.tables.at("request_bodies").erase(other_key);
   const auto bodies = disk.tables.at("request_bodies");
   disk.tables.at("request_bodies").clear();
   EXPECT_EQ(error().code, Code::data_loss);
-  EXPECT_THAT(error().message, HasSubstr("no body of the pending public decryption"));
+  EXPECT_THAT(error().message, HasSubstr("neither body nor result of the public decryption"));
   disk.tables.at("request_bodies") = bodies;
   ASSERT_TRUE(finish(kDecryption, 1));
   EXPECT_TRUE(RequestStore(*journal, loop, {}).load());
+  const auto results = disk.tables.at("request_results");
   disk.tables.at("request_results").clear();
   EXPECT_EQ(error().code, Code::data_loss);
-  EXPECT_THAT(error().message, HasSubstr("no result of the public decryption"));
+  disk.tables.at("request_results") = results;
+  for (const Bytes& key : {Bytes{}, Bytes(7), Bytes(9)}) {
+    disk.tables.at("request_results")[key] = {1};
+    EXPECT_THAT(error().message, HasSubstr("bad key"));
+    disk.tables.at("request_results").erase(key);
+  }
+  disk.tables.at("request_results")[Bytes(8, 9)] = {1};
+  EXPECT_THAT(error().message, HasSubstr("no request for it"));
+  disk.tables.at("request_results").erase(Bytes(8, 9));
+  disk.tables["evictions"][Writer().text("decryptions").take()] = {1};
+  EXPECT_EQ(error().code, Code::data_loss);
+}
+
+// Decryptions for a caller who waits: the work itself commits what the insertion gives.
+class TakenUp : public RequestStoreTest {
+ protected:
+  Result<RequestStore::Insertion> take_up(std::uint8_t number, std::uint8_t content = 1) {
+    return store->take_up(id(number), digest(content));
+  }
+  Status commit(const RequestStore::Insertion& insertion) { return loop.run(journal->commit(insertion.changes())); }
+  void take_up_and_finish(std::uint8_t number) {
+    const auto insertion = take_up(number);
+    ASSERT_TRUE(insertion);
+    ASSERT_TRUE(commit(*insertion));
+    store->recorded(*insertion);
+    ASSERT_TRUE(finish(kDecryption, number, {number}));
+  }
+};
+
+TEST_F(TakenUp, IsPendingAtOnceAndRecordedWithItsWork) {
+  const auto insertion = take_up(1);
+  ASSERT_TRUE(insertion);
+  EXPECT_EQ(store->sequence(kDecryption, id(1)), insertion->sequence());
+  EXPECT_EQ(store->state(kDecryption, id(1)), RequestState::pending);
+  EXPECT_EQ(take_up(1).error().code, Code::already_exists);
+  EXPECT_THAT(take_up(1, 2).error().message, HasSubstr("other content"));
+  EXPECT_EQ(insert(kDecryption, 1).error().code, Code::already_exists);
+  EXPECT_TRUE(disk.tables["requests"].empty());
+  ASSERT_TRUE(commit(*insertion));
+  store->recorded(*insertion);
+  ASSERT_TRUE(finish(kDecryption, 1, {7}));
+  EXPECT_EQ(result(kDecryption, 1).value(), Bytes{7});
+  EXPECT_TRUE(restart().empty());
+  EXPECT_EQ(result(kDecryption, 1).value(), Bytes{7});
+  EXPECT_TRUE(disk.tables["request_bodies"].empty());
+}
+
+TEST_F(TakenUp, IsForgottenWithoutItsCommit) {
+  ASSERT_TRUE(take_up(1));
+  EXPECT_TRUE(restart().empty());
+  EXPECT_EQ(result(kDecryption, 1).error().code, Code::not_found);
+  EXPECT_TRUE(take_up(1, 2)) << "nothing is known of its content";
+}
+
+TEST_F(TakenUp, AStopAfterItsCommitIsAFailureThatMayBeRepeatedWithTheSameContent) {
+  const auto insertion = take_up(1);
+  ASSERT_TRUE(insertion && commit(*insertion));
+  EXPECT_TRUE(restart().empty());
+  EXPECT_EQ(result(kDecryption, 1).error().code, Code::aborted);
+  EXPECT_EQ(take_up(1, 2).error().code, Code::already_exists);
+  const auto again = take_up(1);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->sequence(), insertion->sequence()) << "what was sent is kept under it";
+  ASSERT_TRUE(commit(*again));
+  store->recorded(*again);
+  ASSERT_TRUE(finish(kDecryption, 1, {7}));
+  restart();
+  EXPECT_EQ(result(kDecryption, 1).value(), Bytes{7});
+}
+
+TEST_F(TakenUp, WhatIsWithdrawnWasNeverThereAndItsCallerHearsWhy) {
+  const auto insertion = take_up(1);
+  ASSERT_TRUE(insertion);
+  Result<Bytes> got = Bytes{};
+  runtime::TaskScope scope(loop);
+  auto poll = [&]() -> runtime::Task<void> { got = co_await store->result(kDecryption, id(1), loop.after(60s)); };
+  scope.spawn(poll());
+  loop.run_ready();
+  store->withdraw(*insertion, {Code::unavailable, "the disk is full"});
+  loop.run(scope.join());
+  EXPECT_EQ(got.error().code, Code::unavailable);
+  EXPECT_EQ(result(kDecryption, 1).error().code, Code::not_found);
+  EXPECT_EQ(store->count(kDecryption), 0u);
+
+  // A failed one is as it was.
+  ASSERT_TRUE(insert(kDecryption, 2));
+  ASSERT_TRUE(fail_it(kDecryption, 2, {Code::deadline_exceeded, "too late"}));
+  const auto again = take_up(2);
+  ASSERT_TRUE(again);
+  store->withdraw(*again, {Code::unavailable, "the disk is full"});
+  EXPECT_EQ(result(kDecryption, 2).error().code, Code::internal);
+  EXPECT_EQ(store->count(kDecryption), 1u);
+}
+
+TEST_F(TakenUp, MakesRoomLikeAnyOther) {
+  for (std::uint8_t number = 1; number <= 9; ++number) {
+    take_up_and_finish(number);
+    EXPECT_EQ(store->count(kDecryption), std::min<std::size_t>(number, 4));
+  }
+  for (int life = 0; life < 2; ++life) {
+    for (std::uint8_t number = 1; number <= 9; ++number) {
+      const auto kept = result(kDecryption, number);
+      EXPECT_EQ(kept.has_value(), number > 5) << int{number};
+      if (!kept) EXPECT_EQ(kept.error().code, Code::not_found);
+    }
+    EXPECT_EQ(disk.tables["request_results"].size(), 4u);
+    restart();
+  }
+  // What is not in memory any more is noticed by the commit.
+  const auto evicted = take_up(1);
+  ASSERT_TRUE(evicted);
+  EXPECT_EQ(commit(*evicted).error().code, Code::already_exists);
+  store->withdraw(*evicted, {Code::already_exists, "known"});
+  EXPECT_EQ(store->same_recorded_content(kDecryption, id(1), digest(1)), true);
+  EXPECT_EQ(store->same_recorded_content(kDecryption, id(1), digest(2)), false);
+  EXPECT_EQ(store->same_recorded_content(kDecryption, id(99), digest(1)), std::nullopt);
+  EXPECT_EQ(store->count(kDecryption), 4u);
+  EXPECT_TRUE(result(kDecryption, 6)) << "the one that would have left is still there";
 }
 
 }  // namespace

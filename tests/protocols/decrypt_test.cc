@@ -455,14 +455,15 @@ TEST(SessionRecords, AForgottenMessageIsGoneAndTheBindingStays) {
   const auto lookup = [&](runtime::Step step) { return loop.run(sent.find(id, step, Role(2))); };
   using Kind = runtime::SentLookup::Kind;
   EXPECT_EQ(lookup(kDecryptShares).kind, Kind::unknown);
-  disk.tables[kSessionsTable][key] = SessionRecord{{7}}.encode();
-  disk.tables[kSentTable][key] = message;
+  disk.tables[kSessionsTable][key] = SessionRecord{{7}, 300}.encode();
+  disk.tables[kSentTable][sent_key(300)] = message;
+  disk.tables[kSentTable][sent_key(301)] = {1};
   EXPECT_EQ(lookup(kDecryptShares).kind, Kind::found);
   EXPECT_EQ(*lookup(kDecryptShares).payload, message);
   EXPECT_EQ(lookup(kDecryptShares + 1).kind, Kind::finished);
-  ASSERT_TRUE(loop.run(journal.commit(std::vector{forget_message(request)})));
+  ASSERT_TRUE(loop.run(journal.commit(std::vector{forget_message(300)})));
   EXPECT_EQ(lookup(kDecryptShares).kind, Kind::finished);
-  EXPECT_TRUE(disk.tables[kSentTable].empty());
+  EXPECT_EQ(disk.tables[kSentTable].size(), 1u);
   EXPECT_EQ(SessionRecord::decode(disk.tables[kSessionsTable][key]).value().contexts, crypto::Digest{7});
 }
 

@@ -108,8 +108,17 @@ runtime::sim::Program decrypting_program(const Material& material, int jobs, Job
                             material.keys[index],
                             material.masks[index],
                             node.life() == 0 ? runtime::Duration(std::chrono::milliseconds(500)) : runtime::Duration{}};
-      BasicPublicDecryption<Rules> decryption(party, job_of(node.role(), node.life(), number));
+      DecryptionJob job = job_of(node.role(), node.life(), number);
+      job.sequence = static_cast<std::uint64_t>(number) + 1;
+      // As a node does it that takes the request up for a caller who waits, and again after a crash.
+      const bool known = node.journal().get("taken", key).value().has_value();
+      const auto kind = known ? runtime::Change::Kind::put : runtime::Change::Kind::put_new;
+      party.binding = std::make_shared<Binding>();
+      party.binding->changes.push_back({kind, "taken", key, {1}});
+      BasicPublicDecryption<Rules> decryption(party, std::move(job));
       auto result = co_await decryption.run(node.loop().after(timeout));
+      if (result && Rules::journal_before_sending) EXPECT_TRUE(party.binding->committed);
+      if (party.binding->committed) EXPECT_TRUE(node.journal().get("taken", key).value().has_value());
       if (!result) {
         outcome.errors.insert_or_assign(number, result.error());
         co_return;

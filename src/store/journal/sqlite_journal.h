@@ -49,7 +49,7 @@ struct JournalOptions {
 class SqliteJournal final : public runtime::Journal {
  public:
   static constexpr std::int32_t kApplicationId = 0x57544e4a;
-  static constexpr std::int32_t kLayoutVersion = 2;
+  static constexpr std::int32_t kLayoutVersion = 3;
 
   /// Opens or creates the journal, takes its lock, and reads everything once: SQLite's quick_check, the check value of
   /// every record, and the log (`-wal`) for damage before its last synced transaction. Blocks; called before the loop runs.
