@@ -61,11 +61,51 @@ Task<Result<PublicDecryptor::Checked>> PublicDecryptor::check(Request request, S
     out.memory = co_await ok(core_.memory.take(memory));
   else
     out.memory = co_await core_.memory.wait(memory);
-  for (const CiphertextRef& ref : out.fields.ciphertexts)
-    out.ciphertexts.push_back(co_await ok(co_await core_.compute(Work::urgent, [request, ref, params] {
-      return parse_ciphertext(ref, request->ciphertexts[ref.index].ciphertext, *params);
-    })));
+  co_await ok(co_await parse(request, params, out));
   co_return out;
+}
+
+namespace {
+
+/// Of everything that a request says; its ciphertexts are in it by their digests, which are known already.
+crypto::Digest content_of(const api::PublicDecryptionRequest& request, const std::vector<ParsedCiphertext>& parsed) {
+  api::PublicDecryptionRequest out;
+  out.request_id = request.request_id;
+  out.key_id = request.key_id;
+  out.domain = request.domain;
+  out.extra_data = request.extra_data;
+  out.context_id = request.context_id;
+  out.epoch_id = request.epoch_id;
+  out.signing_schemes = request.signing_schemes;
+  for (const ParsedCiphertext& ciphertext : parsed) {
+    const auto& [bytes, type, handle, format] = request.ciphertexts[ciphertext.ref.index];
+    const auto& digest = ciphertext.bytes_digest;
+    out.ciphertexts.push_back({Bytes(digest.begin(), digest.end()), type, handle, format});
+  }
+  return crypto::tagged_hash(crypto::separators::kRequestContent, api::encode(out));
+}
+
+}  // namespace
+
+/// One kernel for each ciphertext; the last one also hashes the whole.
+Task<Status> PublicDecryptor::parse(Request request, std::shared_ptr<const tfhe::Params> params, Checked& checked) {
+  struct Parsed {
+    std::vector<ParsedCiphertext> ciphertexts;
+    crypto::Digest content{};
+  };
+  const auto count = checked.fields.ciphertexts.size();
+  Parsed parsed;
+  for (const CiphertextRef& ref : checked.fields.ciphertexts)
+    parsed = co_await ok(co_await core_.compute(
+        Work::urgent, [request, ref, params, count, so_far = std::move(parsed)]() mutable -> Result<Parsed> {
+          WITAN_ASSIGN(auto next, parse_ciphertext(ref, request->ciphertexts[ref.index].ciphertext, *params));
+          so_far.ciphertexts.push_back(std::move(next));
+          if (so_far.ciphertexts.size() == count) so_far.content = content_of(*request, so_far.ciphertexts);
+          return std::move(so_far);
+        }));
+  checked.ciphertexts = std::move(parsed.ciphertexts);
+  checked.content = parsed.content;
+  co_return Status{};
 }
 
 Task<Result<PublicDecryptor::Accepted>> PublicDecryptor::record(api::PublicDecryptionRequest message, Caller caller) {
@@ -73,33 +113,25 @@ Task<Result<PublicDecryptor::Accepted>> PublicDecryptor::record(api::PublicDecry
   const auto request = std::make_shared<const api::PublicDecryptionRequest>(std::move(message));
   Checked checked = co_await ok(co_await check(request, Source::client));
   warn_about_extra_data(request->extra_data, checked.fields.request, checked.fields.context, checked.fields.epoch);
-  struct Encoded {
-    Bytes body;
-    crypto::Digest digest;
-  };
-  auto [body, digest] = co_await core_.compute(Work::urgent, [request] {
-    Encoded out{api::encode(*request), {}};
-    out.digest = crypto::tagged_hash(crypto::separators::kRequestContent, out.body);
-    return out;
-  });
   const RawId id = checked.fields.request.bytes();
+  const crypto::Digest content = checked.content;
   Status inserted;
   if (caller == Caller::waits) {
-    auto insertion = core_.requests.take_up(id, digest);
+    auto insertion = core_.requests.take_up(id, content);
     if (insertion)
       checked.insertion = *std::move(insertion);
     else
       inserted = fail(std::move(insertion).error());
   } else {
-    inserted = co_await core_.requests.insert(RequestKind::public_decryption, id, digest, std::move(body));
+    Bytes body = co_await core_.compute(Work::urgent, [request] { return api::encode(*request); });
+    inserted = co_await core_.requests.insert(RequestKind::public_decryption, id, content, std::move(body));
   }
   if (!inserted) {
     if (inserted.error().code == Code::already_exists &&
-        co_await ok(core_.requests.same_content(RequestKind::public_decryption, id, digest)))
+        co_await ok(core_.requests.same_content(RequestKind::public_decryption, id, content)))
       co_return Accepted::known;
     co_return fail(std::move(inserted).error());
   }
-  checked.content = digest;
   core_.scope.spawn(work(std::move(checked), std::move(permit), false));
   co_return Accepted::recorded;
 }
@@ -195,30 +227,33 @@ Task<Result<Bytes>> PublicDecryptor::decrypt(Checked& checked, std::unique_ptr<p
   running = std::make_unique<protocols::PublicDecryption>(std::move(party), std::move(job));
   const auto decrypted = co_await ok(co_await running->run(core_.loop.after(core_.config.threshold.decrypt_timeout)));
 
-  std::vector<crypto::Plaintext> plaintexts;
-  for (std::size_t i = 0; i < decrypted.plaintexts.size(); ++i)
-    plaintexts.push_back({decrypted.plaintexts[i], static_cast<std::int32_t>(fields.ciphertexts[i].type)});
-  const std::string id = fields.request.hex();
-  const auto signatures =
-      co_await ok(crypto::sign_public_decryption(core_.signing_key, fields.signing, plaintexts, id));
-  const auto& verifying_key = core_.signing_key.verifying_key();
-  // Nothing wrong may leave: what was made is read again as a client would.
-  co_await ok(crypto::verify_public_decryption(verifying_key, fields.signing, plaintexts, id, signatures.internal,
-                                               signatures.external));
+  co_return co_await sign(fields, decrypted);
+}
 
-  api::PublicDecryptionResponse response;
-  response.signature.assign(signatures.internal.begin(), signatures.internal.end());
-  response.external_signature.assign(signatures.external.begin(), signatures.external.end());
-  response.extra_data = fields.signing.extra_data;
-  api::PublicDecryptionResponsePayload payload;
-  payload.verification_key = verifying_key.bincode();
-  payload.request_id = id;
-  for (crypto::Plaintext& plaintext : plaintexts) payload.plaintexts.push_back({plaintext.bytes, plaintext.fhe_type});
-  response.payload = std::move(payload);
-  response.signatures =
-      sign_with_schemes(core_.signing_key, fields.schemes, signatures.external, crypto::separators::kPublicDecryption,
-                        crypto::public_decryption_payload(verifying_key, plaintexts, id));
-  co_return api::encode(response);
+/// The response as it is recorded and sent.
+Task<Result<Bytes>> PublicDecryptor::sign(const DecryptionFields& fields, protocols::Decrypted decrypted) {
+  auto kernel = [&key = core_.signing_key, fields, decrypted = std::move(decrypted)]() -> Result<Bytes> {
+    std::vector<crypto::Plaintext> plaintexts;
+    for (std::size_t i = 0; i < decrypted.plaintexts.size(); ++i)
+      plaintexts.push_back({decrypted.plaintexts[i], static_cast<std::int32_t>(fields.ciphertexts[i].type)});
+    const std::string id = fields.request.hex();
+    WITAN_ASSIGN(const auto signatures, crypto::sign_public_decryption(key, fields.signing, plaintexts, id));
+    api::PublicDecryptionResponse response;
+    response.signature.assign(signatures.internal.begin(), signatures.internal.end());
+    response.external_signature.assign(signatures.external.begin(), signatures.external.end());
+    response.extra_data = fields.signing.extra_data;
+    response.signatures =
+        sign_with_schemes(key, fields.schemes, signatures.external, crypto::separators::kPublicDecryption,
+                          crypto::public_decryption_payload(key.verifying_key(), plaintexts, id));
+    api::PublicDecryptionResponsePayload payload;
+    payload.verification_key = key.verifying_key().bincode();
+    payload.request_id = id;
+    for (crypto::Plaintext& plaintext : plaintexts)
+      payload.plaintexts.push_back({std::move(plaintext.bytes), plaintext.fhe_type});
+    response.payload = std::move(payload);
+    return api::encode(response);
+  };
+  co_return co_await core_.compute(Work::urgent, std::move(kernel));
 }
 
 /// The id of a result that is not kept any more looks new until the commit.

@@ -41,7 +41,7 @@ class PublicDecryptor {
     DecryptionFields fields;
     MemoryBudget::Permit memory;  // for the ciphertexts
     std::vector<ParsedCiphertext> ciphertexts;
-    crypto::Digest content{};  // of a request that was taken up
+    crypto::Digest content{};  // of the whole request, each ciphertext by the digest of its bytes
     std::optional<RequestStore::Insertion> insertion;
     std::shared_ptr<protocols::Binding> binding;
   };
@@ -51,9 +51,11 @@ class PublicDecryptor {
   Error why_withdrawn(const Checked& checked, const Error& error) const;
   enum class Source : std::uint8_t { client, journal };
   runtime::Task<Result<Checked>> check(Request request, Source source);
+  runtime::Task<Status> parse(Request request, std::shared_ptr<const tfhe::Params> params, Checked& checked);
   runtime::Task<void> work(Checked checked, RateLimiter::Permit permit, bool resumed);
   runtime::Task<void> resume_one(InterruptedRequest request);
   runtime::Task<Result<protocols::SquashedCiphertext>> squash(ParsedCiphertext parsed, const KeyRecord& record);
+  runtime::Task<Result<Bytes>> sign(const DecryptionFields& fields, protocols::Decrypted decrypted);
   runtime::Task<Result<Bytes>> decrypt(Checked& checked, std::unique_ptr<protocols::PublicDecryption>& running,
                                        bool resumed, bool& counted);
   void keep_notes(const RequestId& id, const mpc::OpeningReport& report);

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "base/thread_name.h"
 
 namespace witan::runtime {
 
@@ -56,9 +57,13 @@ struct ComputePool::Impl {
 ComputePool::ComputePool(Loop& loop, Options options) : Compute(loop), impl_(std::make_unique<Impl>()) {
   WITAN_CHECK(options.urgent_threads >= 1 && options.preprocessing_threads >= 1);
   for (int i = 0; i < options.urgent_threads; ++i)
-    impl_->threads.emplace_back([impl = impl_.get()] { impl->of(Work::urgent).serve(); });
+    impl_->threads.emplace_back([impl = impl_.get()] {
+      name_this_thread("urgent work");
+      impl->of(Work::urgent).serve();
+    });
   for (int i = 0; i < options.preprocessing_threads; ++i)
     impl_->threads.emplace_back([impl = impl_.get()] {
+      name_this_thread("bulk work");
       lower_priority_of_this_thread();
       impl->of(Work::preprocessing).serve();
     });

@@ -1,5 +1,7 @@
 #include "runtime/loop.h"
 
+#include <thread>
+
 #include "base/check.h"
 
 namespace witan::runtime {
@@ -152,6 +154,16 @@ void Loop::sift_down(std::size_t index) noexcept {
   heap_move(index, timer);
 }
 
+Duration LoadRest::rest(Instant now, std::uint64_t done) {
+  if (now - begun_ >= kWindow) {
+    per_second_ = static_cast<double>(done - done_before_) / std::chrono::duration<double>(now - begun_).count();
+    begun_ = now;
+    done_before_ = done;
+  }
+  const double over = std::clamp(per_second_ / kBusyPerSecond - 1, 0.0, 1.0);
+  return std::chrono::duration_cast<Duration>(over * kLongest);
+}
+
 // Real time.
 
 const Clock& ThreadLoop::system_clock() {
@@ -171,7 +183,15 @@ void ThreadLoop::stop() {
 void ThreadLoop::run_until(const bool& finished) {
   constexpr std::size_t kBatch = 64;  // between two looks at the clock and at the posted jobs
   while (!finished)
-    if (run_batch(kBatch) == 0) wait_for_work();
+    if (run_batch(kBatch) == 0 && !rest()) wait_for_work();
+}
+
+/// True if something came meanwhile, or may have.
+bool ThreadLoop::rest() {
+  const Duration rest = std::min(load_.rest(now(), steps()), next_timer() - now());
+  if (rest <= Duration{}) return false;
+  std::this_thread::sleep_for(rest);
+  return has_ready();
 }
 
 void ThreadLoop::wake() {

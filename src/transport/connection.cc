@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/rng.h"
+#include "base/thread_name.h"
 #include "transport/impl.h"
 
 namespace witan::transport {
@@ -26,7 +27,8 @@ void lower_priority_of_this_thread() {
   setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), 19);
 }
 
-void set_priority_for(Lane lane) {
+void become(const char* what, Role peer, Lane lane) {
+  name_this_thread(fmt::format("{} {} {}", what, peer.number(), name_of(lane)));
   if (lane == Lane::bulk) lower_priority_of_this_thread();
 }
 
@@ -244,7 +246,7 @@ Transport::Impl::StreamEnd Transport::Impl::carry(PeerEntry& peer, Lane lane, St
   LaneState& state = peer.state.lane(lane);
   StreamEnd end;
   const auto writer = start_thread([&] {
-    set_priority_for(lane);
+    become("to", peer.config.role, lane);
     write_all(state, stream);
   });
   if (!writer) return {kNoThread};
@@ -380,7 +382,7 @@ grpc::Status Transport::Impl::accept_from(PeerEntry& peer, AcceptedStream& strea
     if (!claim.granted()) return {grpc::StatusCode::ABORTED, "a newer stream took over"};
     // A thread of gRPC goes back to its pool; only one of our own may keep the lower priority.
     const auto reader = start_thread([&] {
-      set_priority_for(lane);
+      become("from", peer.config.role, lane);
       end = run(peer, lane, stream, running, *std::move(hello));
     });
     if (!reader) end = {kNoThread};
@@ -425,7 +427,7 @@ Transport::Impl::StreamEnd Transport::Impl::dial_once(PeerEntry& peer, Lane lane
 }
 
 void Transport::Impl::dial(PeerEntry& peer, Lane lane) {
-  set_priority_for(lane);
+  become("from", peer.config.role, lane);
   if (!wait_for_sink()) return;
   OsRng rng;
   const Timings& timings = config_.timings;

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/rng.h"
+#include "base/thread_name.h"
 #include "transport/check.h"
 #include "transport/impl.h"
 
@@ -88,8 +89,14 @@ Status Transport::Impl::start() {
                 config_.listen_address, config_.listen_port);
   port_ = static_cast<std::uint16_t>(bound);
 
-  watcher_ = std::jthread([this] { watch(); });
-  ping_collector_ = std::jthread([this] { collect_pings(); });
+  watcher_ = std::jthread([this] {
+    name_this_thread("peer timeouts");
+    watch();
+  });
+  ping_collector_ = std::jthread([this] {
+    name_this_thread("peer pings");
+    collect_pings();
+  });
   for (auto& [role, peer] : peers_)
     if (config_.self < role)
       for (const runtime::Lane lane : kLanes)

@@ -148,6 +148,7 @@ Result<Database> connect(const fs::path& file) {
        {"PRAGMA synchronous = FULL",      // a commit is synced before it is acknowledged
         "PRAGMA wal_autocheckpoint = 0",  // the writer does it, after acknowledging
         "PRAGMA journal_size_limit = 67108864", "PRAGMA secure_delete = ON",  // erased means zeroed
+        "PRAGMA cache_size = -32768",  // KiB: the pages that new records of some hours go to
         "PRAGMA temp_store = MEMORY",  // nothing outside of these files, and no folder for it is needed
         "PRAGMA trusted_schema = OFF", "PRAGMA cell_size_check = ON", "PRAGMA mmap_size = 0"})
     WITAN_TRY(db.execute(sql));

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/thread_name.h"
 #include "runtime/loop.h"
 #include "store/journal/journal_file.h"
 #include "store/journal/record_check.h"
@@ -245,7 +246,10 @@ class SqliteJournal::Impl {
         reader_(std::move(reader)),
         get_(std::move(get)) {
     writer_.watch_log();
-    thread_ = std::thread([this] { write_groups(); });
+    thread_ = std::thread([this] {
+      name_this_thread("journal");
+      write_groups();
+    });
   }
 
   ~Impl() {
