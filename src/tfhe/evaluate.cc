@@ -294,14 +294,26 @@ Result<std::vector<Block>> pair_blocks(std::span<const Block> blocks, u64 max_no
   return out;
 }
 
-Result<SquashedBlock> squash(const ComputeKey& key, const SnsKey& sns, const Block& paired) {
-  WITAN_TRY(check_block(paired, key.space, key.block_dimension()));
-  const bool big = key.order == PbsOrder::keyswitch_bootstrap;
+Result<std::vector<SquashedBlock>> squash(const ComputeKey& key, const SnsKey& sns, std::span<const Block> paired) {
   const Glwe<u128> table =
       table_of(sns.rotation, sns.space.size(), delta_log2<u128>(sns.space), [](u64 x) { return x; });
-  const Lwe<u64> small = big ? keyswitch(key.ksk, paired.lwe) : paired.lwe;
-  return SquashedBlock{
-      .lwe = bootstrap(sns.rotation, sns.modulus_switch, small, table), .degree = paired.degree, .space = sns.space};
+  std::vector<SquashedBlock> out;
+  out.reserve(paired.size());
+  for (std::size_t at = 0; at < paired.size(); at += kSquashedAtOnce) {
+    std::vector<Lwe<u64>> small;
+    for (const Block& block : paired.subspan(at, std::min(kSquashedAtOnce, paired.size() - at))) {
+      WITAN_TRY(check_block(block, key.space, key.block_dimension()));
+      small.push_back(key.order == PbsOrder::keyswitch_bootstrap ? keyswitch(key.ksk, block.lwe) : block.lwe);
+    }
+    for (Lwe<u128>& lwe : bootstrap<u128>(sns.rotation, sns.modulus_switch, small, table))
+      out.push_back({.lwe = std::move(lwe), .degree = paired[out.size()].degree, .space = sns.space});
+  }
+  return out;
+}
+
+Result<SquashedBlock> squash(const ComputeKey& key, const SnsKey& sns, const Block& paired) {
+  WITAN_ASSIGN(auto squashed, squash(key, sns, std::span(&paired, 1)));
+  return std::move(squashed.front());
 }
 
 Result<SnsCompressionKey> prepare_sns_compression_key(const CompressedServerKey& key) {
