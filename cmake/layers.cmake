@@ -68,6 +68,11 @@ add_executable(witan_load bench/load/load.cc)
 target_link_libraries(witan_load PRIVATE witan_cli PkgConfig::GRPCPP)
 set_property(GLOBAL APPEND PROPERTY WITAN_BENCHMARKS witan_load)
 
+# Whole operations, one repetition at a time (scripts/bench_tfhe.py).
+add_executable(witan_evaluate bench/evaluate/evaluate.cc)
+target_link_libraries(witan_evaluate PRIVATE witan_insecure)
+set_property(GLOBAL APPEND PROPERTY WITAN_BENCHMARKS witan_evaluate)
+
 # Fuzz targets, one per tests/fuzz/fuzz_<name>.cc: ninja fuzzers, in the preset of that name (scripts/fuzz.py).
 if(WITAN_SANITIZE STREQUAL "fuzzer")
   add_custom_target(fuzzers)
