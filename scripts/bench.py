@@ -2,7 +2,8 @@
 """Benchmarks: medians over several repetitions, their spread, the machine, and the baseline of the same run.
 
   NAME   pbs128, pbs64, keyset, expand: whole operations against tfhe-rs (scripts/bench_tfhe.py)
-         decrypt, service, service13: partial decryptions; committees of 4 and of 13 nodes under load
+         decrypt, service, service13, memory: partial decryptions; committees of 4 and of 13 nodes under load; peak memory of
+         nodes with the production parameters
          a layer (algebra, mpc, tfhe, ...): its kernels; layers: those of all
          all: every name of the first two rows
 """
@@ -22,7 +23,7 @@ import bench_tfhe
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TREE = ROOT / "build/release"
 SERVICES = {"service": [], "service13": ["--parties", "13", "--in-flight", "1,16,64"]}
-NAMES = (*bench_tfhe.FIGURES, "decrypt", *SERVICES)
+NAMES = (*bench_tfhe.FIGURES, "decrypt", *SERVICES, "memory")
 
 
 def machine():
@@ -163,11 +164,21 @@ def markdown_table(lines):
 
 def measure_service(name, arguments):
     command = [sys.executable, str(ROOT / "scripts/bench_service.py"), *SERVICES[name], "--seconds", str(arguments.seconds)]
+    return in_a_script(name, command)
+
+
+def in_a_script(name, command):
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
         done = subprocess.run([*command, "--json", report.name])
         if done.returncode != 0:
             sys.exit(f"{name} ended with {done.returncode}")
         return json.loads(pathlib.Path(report.name).read_text())
+
+
+def memory_table(measured):
+    lines = [("after", "peak of the dealer, MiB", "peak of the others, MiB", "resident then, MiB")]
+    keys = ("dealer_peak_mib", "others_peak_mib", "resident_mib")
+    return lines + [(row["what"], *(str(row[key]) for key in keys)) for row in measured["rows"]]
 
 
 def service_table(measured):
@@ -203,6 +214,8 @@ def write_page(page, out):
         text = replace_between(text, "figures", markdown_table([HEAD, *table(out["figures"])]))
     for name, measured in out["services"].items():
         text = replace_between(text, name, markdown_table(service_table(measured)))
+    if "memory" in out:
+        text = replace_between(text, "memory", markdown_table(memory_table(out["memory"])))
     if "decrypt" in out["layers"]:
         lines = [("operation", "median", "spread")]
         lines += [(title, f"{middle:.4g} {unit}", f"{100 * width:.0f} %") for title, middle, width, unit, _ in
@@ -229,6 +242,9 @@ def measure(names, programs, arguments):
             elif name in SERVICES:
                 print(f"{name}:", flush=True)
                 out["services"][name] = measure_service(name, arguments)
+            elif name == "memory":
+                print("memory:", flush=True)
+                out["memory"] = in_a_script(name, [sys.executable, str(ROOT / "scripts/bench_memory.py")])
             elif name in programs:
                 out["layers"][name] = measure_layer(name, programs[name], arguments)
             else:

@@ -11,6 +11,7 @@
 #include <mutex>
 
 #include "base/check.h"
+#include "base/secret.h"
 #include "tfhe/ntt_tables.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -386,7 +387,7 @@ HWY_INLINE void add_to(ColumnSums<u128>& sums, u128* accumulator) {
 /// Per coefficient the balanced y = residue (M/p)^-1 of each prime and k = round(sum y / p); the number is sum y (M/p) - k M. What
 /// is multiplied is y + p and k + number of primes, which are not negative and make the same sum.
 template <class W>
-void inverse_add(const ntt::View& view, double* values, W* accumulator) {
+void inverse_add(const ntt::View& view, double* values, std::span<W> accumulator) {
   const std::size_t n = view.n, primes = view.primes.size();
   for (std::size_t q = 0; q < primes; ++q) inverse_one(view.primes[q], n, values + q * n);
   std::vector<Limbs<W>, CacheLineAllocator<Limbs<W>>> cofactors;
@@ -395,7 +396,7 @@ void inverse_add(const ntt::View& view, double* values, W* accumulator) {
   const V magic = hn::BitCast(d, hn::Set(du, kMagicUnsigned));
   const V offset = hn::Add(magic, hn::Set(d, static_cast<double>(primes)));
   const auto low24 = hn::Set(du, 0xffffff);
-  for (std::size_t j = 0; j < n; j += lanes()) {
+  for (std::size_t j = 0; j < accumulator.size(); j += lanes()) {
     V fractions = hn::Zero(d);
     ColumnSums<W> sums;
     for (std::size_t q = 0; q < primes; ++q) {
@@ -406,13 +407,21 @@ void inverse_add(const ntt::View& view, double* values, W* accumulator) {
       sums.add(hn::And(bits, low24), hn::And(hn::ShiftRight<24>(bits), low24), cofactors[q]);
     }
     sums.add(hn::BitCast(du, hn::Add(hn::Round(fractions), offset)), minus_modulus);
-    add_to(sums, accumulator + j);
+    if (const std::size_t left = accumulator.size() - j; left >= lanes()) {
+      add_to(sums, accumulator.data() + j);
+    } else {
+      W last[8] = {};
+      std::copy_n(accumulator.data() + j, left, last);
+      add_to(sums, last);
+      std::copy_n(last, left, accumulator.data() + j);
+      wipe(last, sizeof last);
+    }
   }
 }
-void inverse_add_u64(const ntt::View& view, double* values, u64* accumulator) {
+void inverse_add_u64(const ntt::View& view, double* values, std::span<u64> accumulator) {
   inverse_add(view, values, accumulator);
 }
-void inverse_add_u128(const ntt::View& view, double* values, u128* accumulator) {
+void inverse_add_u128(const ntt::View& view, double* values, std::span<u128> accumulator) {
   inverse_add(view, values, accumulator);
 }
 
@@ -616,11 +625,11 @@ void Ntt::multiply_add(std::size_t prime, const ntt::Products& products) const {
 
 template <Word W>
 void Ntt::inverse_add(std::span<W> accumulator, std::span<double> sum) const {
-  WITAN_CHECK(accumulator.size() == n_ && sum.size() == transformed_size());
+  WITAN_CHECK(accumulator.size() <= n_ && sum.size() == transformed_size());
   if constexpr (std::same_as<W, u64>)
-    HWY_DYNAMIC_DISPATCH(inverse_add_u64)(view(), sum.data(), accumulator.data());
+    HWY_DYNAMIC_DISPATCH(inverse_add_u64)(view(), sum.data(), accumulator);
   else
-    HWY_DYNAMIC_DISPATCH(inverse_add_u128)(view(), sum.data(), accumulator.data());
+    HWY_DYNAMIC_DISPATCH(inverse_add_u128)(view(), sum.data(), accumulator);
 }
 
 std::vector<VectorTarget> vector_targets() {

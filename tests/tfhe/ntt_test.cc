@@ -212,10 +212,15 @@ void expect_twin(std::size_t n, int bits_a, std::size_t terms, std::size_t colum
         ASSERT_EQ(twin.residues_of(sum), sums_twin[c]) << "column " << c;
         for (std::size_t i = 0; i < size; ++i)
           ASSERT_LE(std::abs(sum[i]), static_cast<double>(Ntt::kPrimes[i / n] / 2 + 1));
-        std::vector<W> expected = operand<W>(Kind::random, n, kWordBits<W>, rng), found = expected;
+        std::vector<W> expected = operand<W>(Kind::random, n, kWordBits<W>, rng), found = expected, first = expected;
         twin.inverse_add<W>(expected, sums_twin[c]);
+        Transformed again(sum.begin(), sum.end());
         ntt.inverse_add<W>(found, sum);
         ASSERT_EQ(found, expected) << "column " << c;
+        first.resize(n / 2 + 3);
+        expected.resize(first.size());
+        ntt.inverse_add<W>(first, again);
+        ASSERT_EQ(first, expected) << "the first coefficients of column " << c;
       }
     }
   }
