@@ -174,7 +174,9 @@ void forward_one(const ntt::Prime& prime, std::size_t n, const In* in, double* a
   }
 }
 
-/// Gentleman and Sande, backwards through the same passes, without the division by n.
+/// Gentleman and Sande, backwards through the same passes, without the division by n. Values of at most p/2 come in; three levels
+/// inside of vectors leave at most 4 p, the two of the next pass at most 16 p < 2^51, of which one in four is reduced; from there on
+/// what comes in is at most 1.8 p.
 void inverse_one(const ntt::Prime& prime, std::size_t n, double* HWY_RESTRICT a) {
   const Field field(prime);
   const std::size_t step = lanes();
@@ -183,8 +185,8 @@ void inverse_one(const ntt::Prime& prime, std::size_t n, double* HWY_RESTRICT a)
   for (std::size_t j = 0; j < n; j += 2 * step, roots += step) {
     V x = hn::Load(d, a + j), y = hn::Load(d, a + j + step);
     inverse_inside<kFirstStride>(field, roots, n / 2, x, y);
-    hn::Store(field.reduce(x), d, a + j);
-    hn::Store(field.reduce(y), d, a + j + step);
+    hn::Store(x, d, a + j);
+    hn::Store(y, d, a + j + step);
   }
   const auto across = static_cast<unsigned>(std::bit_width(n / step)) - 1;
   std::size_t q = step;  // distance of the pairs of this level
@@ -283,27 +285,34 @@ template <std::size_t kColumns>
 HWY_INLINE void multiply_add_columns(const ntt::Prime& prime, const ntt::Products& of, std::size_t first_column) {
   const Field field(prime);
   const V anchor = hn::Set(d, kAnchor);
-  for (std::size_t j = 0; j < of.n; j += lanes()) {
+  constexpr std::size_t kVectors = 2;  // the additions of one sum wait for each other; 2 kColumns sums are under way
+  for (std::size_t j = 0; j < of.n; j += kVectors * lanes()) {
     double* const sum = of.sum + first_column * of.sum_stride + j;
     for (std::size_t first = 0; first < of.terms; first += kTermsAtOnce) {
       const std::size_t end = std::min(of.terms, first + kTermsAtOnce);
-      V high[kColumns], low[kColumns];
-      for (std::size_t c = 0; c < kColumns; ++c) high[c] = anchor, low[c] = hn::Zero(d);
+      V high[kColumns][kVectors], low[kColumns][kVectors];
+      for (std::size_t c = 0; c < kColumns; ++c)
+        for (std::size_t v = 0; v < kVectors; ++v) high[c][v] = anchor, low[c][v] = hn::Zero(d);
       for (std::size_t t = first; t < end; ++t) {
-        const V left = hn::Load(d, of.a + t * of.a_stride + j);
+        const double* const factor = of.a + t * of.a_stride + j;
         const double* const row = of.b + t * of.row_stride + first_column * of.column_stride + j;
-        for (std::size_t c = 0; c < kColumns; ++c) {
-          const V right = hn::Load(d, row + c * of.column_stride);
-          const V next = hn::MulAdd(left, right, high[c]);
-          const V part = hn::Sub(next, high[c]);  // the product, rounded to a multiple of 2^50
-          low[c] = hn::Add(low[c], hn::MulSub(left, right, part));
-          high[c] = next;
+        for (std::size_t v = 0; v < kVectors; ++v) {
+          const V left = hn::Load(d, factor + v * lanes());
+          for (std::size_t c = 0; c < kColumns; ++c) {
+            const V right = hn::Load(d, row + c * of.column_stride + v * lanes());
+            const V next = hn::MulAdd(left, right, high[c][v]);
+            const V part = hn::Sub(next, high[c][v]);  // the product, rounded to a multiple of 2^50
+            low[c][v] = hn::Add(low[c][v], hn::MulSub(left, right, part));
+            high[c][v] = next;
+          }
         }
       }
       for (std::size_t c = 0; c < kColumns; ++c) {
-        const V rest = hn::Add(field.reduce(hn::Sub(high[c], anchor)), low[c]);
-        double* const place = sum + c * of.sum_stride;
-        hn::Store(field.reduce(hn::Add(hn::Load(d, place), rest)), d, place);
+        for (std::size_t v = 0; v < kVectors; ++v) {
+          const V rest = hn::Add(field.reduce(hn::Sub(high[c][v], anchor)), low[c][v]);
+          double* const place = sum + c * of.sum_stride + v * lanes();
+          hn::Store(field.reduce(hn::Add(hn::Load(d, place), rest)), d, place);
+        }
       }
     }
   }
