@@ -224,9 +224,24 @@ def write_page(page, out):
     page.write_text(text)
 
 
+def measure_one(name, world, programs, arguments, out):
+    if name in bench_tfhe.FIGURES:
+        out["figures"] += bench_tfhe.FIGURES[name](world)
+    elif name in SERVICES:
+        print(f"{name}:", flush=True)
+        out["services"][name] = measure_service(name, arguments)
+    elif name == "memory":
+        print("memory:", flush=True)
+        out["memory"] = in_a_script(name, [sys.executable, str(ROOT / "scripts/bench_memory.py")])
+    elif name in programs:
+        out["layers"][name] = measure_layer(name, programs[name], arguments)
+    else:
+        print(f"{name}: there is no program for it in this tree", flush=True)
+
+
 def measure(names, programs, arguments):
-    out = {"machine": machine(), "date": time.strftime("%Y-%m-%d"), "busy_cores": {}, "figures": [], "services": {}, "layers": {},
-           "versions": dict(bench_tfhe.versions(), witan=commit())}
+    out = {"machine": machine(), "date": time.strftime("%Y-%m-%d"), "busy_cores": {}, "seconds_of": {}, "failed": {},
+           "figures": [], "services": {}, "layers": {}, "versions": dict(bench_tfhe.versions(), witan=commit())}
     print(f"{machine_line(out['machine'])}; spread = (max - min) / median, number of repetitions in brackets", flush=True)
     world = bench_tfhe.World() if any(name in bench_tfhe.FIGURES for name in names) else None
     if world and world.missing:
@@ -234,25 +249,21 @@ def measure(names, programs, arguments):
         print(f"no baseline: {world.missing}", flush=True)
     try:
         for name in names:
+            if world and name not in bench_tfhe.FIGURES:
+                world.stop_servers()  # gigabytes of keys
             if (busy := busy_now()) > 0.2:
                 print(f"{name}: others keep {busy:.1f} cores busy; measure again when they do not", flush=True)
             out["busy_cores"][name] = round(busy, 2)
-            if name in bench_tfhe.FIGURES:
-                out["figures"] += bench_tfhe.FIGURES[name](world)
-            elif name in SERVICES:
-                print(f"{name}:", flush=True)
-                out["services"][name] = measure_service(name, arguments)
-            elif name == "memory":
-                print("memory:", flush=True)
-                out["memory"] = in_a_script(name, [sys.executable, str(ROOT / "scripts/bench_memory.py")])
-            elif name in programs:
-                out["layers"][name] = measure_layer(name, programs[name], arguments)
-            else:
-                print(f"{name}: there is no program for it in this tree", flush=True)
-        if world:
-            loading = world.loading()
-            out["loading"] = loading
-            out["versions"]["target"] = loading["ours"].get("target", "")
+            begun = time.monotonic()
+            try:
+                measure_one(name, world, programs, arguments, out)
+            except SystemExit as failure:  # the others are measured all the same
+                out["failed"][name] = str(failure)
+                print(f"{name}: {failure}", file=sys.stderr, flush=True)
+            out["seconds_of"][name] = round(time.monotonic() - begun)
+        if world and world.loaded:
+            out["loading"] = world.loaded
+            out["versions"]["target"] = world.loaded["ours"].get("target", "")
     finally:
         if world:
             world.close()
@@ -293,6 +304,7 @@ def main():
     if arguments.markdown:
         write_page(arguments.markdown, out)
     print(f"{out['seconds']} s in all", flush=True)
+    sys.exit(1 if out["failed"] else 0)
 
 
 if __name__ == "__main__":

@@ -103,22 +103,26 @@ class World:
         self.stack = contextlib.ExitStack()
         self.folder = pathlib.Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="witan-bench-", dir=ROOT / "build")))
         self.variants = [name for name in VARIANTS if not (name == "baseline" and self.missing)]
-        self._servers = None
+        self.loaded = {}
+        self._servers = {}
 
     def servers(self):
-        if self._servers is None:
-            once("ours", "inputs", self.folder / "inputs")
-            self._servers = {}
+        if not self._servers:
+            inputs = self.folder / "inputs"
+            if not inputs.exists():
+                once("ours", "inputs", inputs)
             for variant in self.variants:
-                server = Server(variant, self.folder / "inputs")
-                self.stack.callback(server.stop)
-                self._servers[variant] = server
+                self._servers[variant] = server = Server(variant, inputs)
+                self.loaded[variant] = server.loaded
         return self._servers
 
-    def loading(self):
-        return {variant: server.loaded for variant, server in self.servers().items()}
+    def stop_servers(self):
+        for server in self._servers.values():
+            server.stop()
+        self._servers = {}
 
     def close(self):
+        self.stop_servers()
         self.stack.close()
 
 
@@ -175,7 +179,7 @@ def keyset(world, repetitions={"ours": 5, "baseline": 2, FORCED: 3}):
                    what="of the process, VmHWM")]
 
 
-FIGURES = {"pbs128": pbs128, "pbs64": pbs64, "keyset": keyset, "expand": expand}
+FIGURES = {"pbs128": pbs128, "pbs64": pbs64, "expand": expand, "keyset": keyset}
 
 
 def versions():
