@@ -163,6 +163,7 @@ def expand(world):
 
 
 def keyset(world, repetitions={"ours": 5, "baseline": 2, FORCED: 3}):
+    world.stop_servers()
     answers = {variant: [] for variant in world.variants}
     for number in range(max(repetitions.values())):
         for variant in world.variants:
