@@ -89,12 +89,27 @@ void BlindRotationKey<W>::external_products_add(std::size_t index, std::span<con
 
 namespace {
 
-/// out = (X^exponent - 1) glwe.
+/// out_j = +-from_j - minus_j.
+template <bool kNegated, Word W>
+void signed_difference(W* out, std::span<const W> from, const W* minus) {
+  for (std::size_t j = 0; j < from.size(); ++j) out[j] = (kNegated ? W{0} - from[j] : from[j]) - minus[j];
+}
+
+/// out = (X^exponent - 1) glwe, 0 <= exponent < 2N.
 template <Word W>
 void rotated_difference(const Glwe<W>& glwe, std::size_t exponent, Glwe<W>& out) {
-  for (std::size_t p = 0; p <= glwe.glwe_dimension(); ++p)
-    multiply_by_monomial<W>(out.polynomial(p), glwe.polynomial(p), exponent);
-  for (std::size_t j = 0; j < out.data.size(); ++j) out.data[j] -= glwe.data[j];
+  const std::size_t n = glwe.polynomial_size, shift = exponent % n;
+  for (std::size_t k = 0; k <= glwe.glwe_dimension(); ++k) {
+    const std::span<const W> p = glwe.polynomial(k), kept = p.first(n - shift), wrapped = p.last(shift);
+    W* const to = out.polynomial(k).data();
+    if (exponent < n) {
+      signed_difference<false>(to + shift, kept, p.data() + shift);
+      signed_difference<true>(to, wrapped, p.data());
+    } else {
+      signed_difference<true>(to + shift, kept, p.data() + shift);
+      signed_difference<false>(to, wrapped, p.data());
+    }
+  }
 }
 
 }  // namespace
