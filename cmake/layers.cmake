@@ -46,6 +46,12 @@ witan_layer(cli DEPS base crypto tfhe tfhe_rs coprocessor api client PRIVATE_LIB
 
 include(proto)
 
+# Apart from the rest of the support: it replaces operator new.
+add_library(witan_memory_meter STATIC tests/support/memory_meter.cc)
+target_include_directories(witan_memory_meter PUBLIC ${CMAKE_SOURCE_DIR}/tests)
+target_link_libraries(witan_node_tests PRIVATE witan_memory_meter)
+target_link_libraries(witan_insecure_tests PRIVATE witan_memory_meter)
+
 # Tests over real processes; WITAN_BIN names the folder of the programs.
 file(GLOB e2e_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/e2e/*.cc)
 if(e2e_sources)
@@ -67,6 +73,11 @@ set_property(GLOBAL APPEND PROPERTY WITAN_TEST_PROGRAMS witan_ct)
 add_executable(witan_load bench/load/load.cc)
 target_link_libraries(witan_load PRIVATE witan_cli PkgConfig::GRPCPP)
 set_property(GLOBAL APPEND PROPERTY WITAN_BENCHMARKS witan_load)
+
+# Whole operations, one repetition at a time (scripts/bench_tfhe.py).
+add_executable(witan_evaluate bench/evaluate/evaluate.cc)
+target_link_libraries(witan_evaluate PRIVATE witan_insecure)
+set_property(GLOBAL APPEND PROPERTY WITAN_BENCHMARKS witan_evaluate)
 
 # Fuzz targets, one per tests/fuzz/fuzz_<name>.cc: ninja fuzzers, in the preset of that name (scripts/fuzz.py).
 if(WITAN_SANITIZE STREQUAL "fuzzer")

@@ -31,17 +31,6 @@ constexpr auto kDealTimeout = std::chrono::minutes(30);
 constexpr const char* kPreprocTable = "preprocessings";
 const Role kDealer(1);
 
-struct ObjectInfo {
-  std::uint64_t size_bytes = 0;
-  ByteArray<32> digest{};
-};
-
-/// What is published: large, so it lies in the vault and is never in memory as a whole.
-struct PublicObjects {
-  ObjectInfo key_set, public_key;
-  std::uint64_t size_bytes() const { return key_set.size_bytes + public_key.size_bytes; }
-};
-
 struct Dealt {
   PublicObjects objects;
   std::vector<protocols::KeyShares> shares;  // by role
@@ -220,12 +209,7 @@ Result<Dealt> make_and_deal(const KeygenFields& fields, CommitteeSize committee,
 
   Dealt out;
   out.shares = deal_shares(keys, committee, rng);
-  tfhe::RngNoise noise(rng);
-  const Bytes tag(fields.key.bytes().begin(), fields.key.bytes().end());
-  const auto set = tfhe::generate_key_set(params, keys, rng.next<u128>(), noise, {.tag = tag, .progress = {}});
-  WITAN_ASSIGN(out.objects.public_key,
-               write_object(vault, public_name("PublicKey", fields.key), tfhe::public_key_of(set), 0u));
-  WITAN_ASSIGN(out.objects.key_set, write_object(vault, public_name("CompressedXofKeySet", fields.key), set));
+  WITAN_ASSIGN(out.objects, write_public_objects(params, keys, fields.key, vault, rng));
   return out;
 }
 
@@ -447,6 +431,17 @@ Task<Result<api::Empty>> key_gen(Core& core, api::KeyGenRequest request, std::fi
 }
 
 }  // namespace
+
+Result<PublicObjects> write_public_objects(const tfhe::Params& params, const tfhe::SecretKeySet& keys, const KeyId& key,
+                                           runtime::Vault& vault, Rng& rng) {
+  tfhe::RngNoise noise(rng);
+  const Bytes tag(key.bytes().begin(), key.bytes().end());
+  const auto set = tfhe::generate_key_set(params, keys, rng.next<u128>(), noise, {.tag = tag, .progress = {}});
+  PublicObjects out;
+  WITAN_ASSIGN(out.public_key, write_object(vault, public_name("PublicKey", key), tfhe::public_key_of(set), 0u));
+  WITAN_ASSIGN(out.key_set, write_object(vault, public_name("CompressedXofKeySet", key), set));
+  return out;
+}
 
 std::vector<protocols::KeyShares> deal_shares(const tfhe::SecretKeySet& keys, CommitteeSize committee, Rng& rng) {
   std::vector<protocols::KeyShares> out(static_cast<std::size_t>(committee.parties()));

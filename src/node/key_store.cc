@@ -179,6 +179,45 @@ Result<std::shared_ptr<const protocols::KeyShares>> KeyStore::shares(const KeyRe
   return entry.shares;
 }
 
+namespace {
+
+/// An object of a vault as what a parser reads.
+class VaultSource final : public tfhe_rs::Source {
+ public:
+  explicit VaultSource(runtime::ObjectReader& reader) : reader_(reader) {}
+  std::uint64_t size_bytes() const override { return reader_.size_bytes(); }
+  Result<std::size_t> read(MutableByteView out) override { return reader_.read(out); }
+
+ private:
+  runtime::ObjectReader& reader_;
+};
+
+/// Parsed as it is read, and what is not needed, or not any more, goes before the next part is expanded: beside the expanded keys
+/// there is at most one compressed set, and none of its large parts in the end.
+Result<std::shared_ptr<const SmallKeys>> expand_small_keys(const runtime::Vault& vault, const KeyId& id) {
+  WITAN_ASSIGN(const auto reader, vault.open({"CompressedXofKeySet", std::nullopt, id.bytes()}));
+  VaultSource source(*reader);
+  WITAN_ASSIGN(tfhe::CompressedKeySet set, tfhe_rs::stream_key_set(source));
+  WITAN_TRY(tfhe::check(set));
+  tfhe::CompressedServerKey& key = set.server_key;
+  key.cast.reset();
+  key.compression.reset();
+  key.sns_compression.reset();
+  key.rerandomization.reset();
+  key.oprf.reset();
+  auto keys = std::make_shared<SmallKeys>();
+  keys->max_noise_level = key.max_noise_level;
+  WITAN_ASSIGN(keys->sns, tfhe::prepare_sns_key(key));  // the largest by far
+  key.sns.reset();
+  keys->compute = tfhe::prepare_compute_key(key);
+  if (key.decompression) {
+    WITAN_ASSIGN(keys->decompression, tfhe::prepare_decompression_key(key));
+  }
+  return keys;
+}
+
+}  // namespace
+
 runtime::Task<Result<std::shared_ptr<const SmallKeys>>> KeyStore::small_keys(const KeyRecord& record) {
   using SharedKeys = std::shared_ptr<const SmallKeys>;
   const Key key{record.key, record.epoch};
@@ -191,21 +230,7 @@ runtime::Task<Result<std::shared_ptr<const SmallKeys>>> KeyStore::small_keys(con
   const auto expansion = std::make_shared<Expansion>(compute_.loop());
   entries_.at(key).expanding = expansion;
   auto expand = [&vault = public_vault_, id = record.key]() -> Result<SharedKeys> {
-    const auto read = [&]() -> Result<tfhe::CompressedKeySet> {  // the file's bytes go before anything is expanded
-      WITAN_ASSIGN(const Bytes raw,
-                   vault.get({"CompressedXofKeySet", std::nullopt, id.bytes()}, runtime::Vault::kMaxObjectBytes));
-      return tfhe_rs::read_key_set(raw);
-    };
-    WITAN_ASSIGN(tfhe::CompressedKeySet set, read());
-    WITAN_TRY(tfhe::check(set));
-    auto keys = std::make_shared<SmallKeys>();
-    keys->max_noise_level = set.server_key.max_noise_level;
-    keys->compute = tfhe::prepare_compute_key(set.server_key);
-    if (set.server_key.decompression) {
-      WITAN_ASSIGN(keys->decompression, tfhe::prepare_decompression_key(set.server_key));
-    }
-    WITAN_ASSIGN(keys->sns, tfhe::prepare_sns_key(set.server_key));
-    return SharedKeys(std::move(keys));
+    return expand_small_keys(vault, id);
   };
   auto keys = co_await compute_(runtime::Work::preprocessing, std::move(expand));
   Entry& entry = entries_.at(key);

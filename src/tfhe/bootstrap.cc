@@ -68,42 +68,78 @@ int BlindRotationKey<W>::log_modulus() const {
 }
 
 template <Word W>
-void BlindRotationKey<W>::external_product_add(std::size_t index, const Glwe<W>& difference,
-                                               Glwe<W>& accumulator) const {
-  WITAN_CHECK(index < input_dimension_ && difference.polynomial_size == polynomial_size() &&
-              difference.glwe_dimension() == glwe_dimension_ && accumulator.data.size() == difference.data.size());
+void BlindRotationKey<W>::external_products_add(std::size_t index, std::span<const ExternalProduct> products) const {
   const Decomposer<W> decomposer(decomposition_);
   const std::size_t n = polynomial_size(), levels = decomposer.level_count(), columns = glwe_dimension_ + 1;
   // Rows of one GGSW: level by level, k+1 rows each. The digit of row (level, r) comes from polynomial r.
-  std::vector<i64> digits(levels * columns * n);
-  decomposer.decompose_all(difference.data, digits);
-  matrix_.multiply_add(accumulator.data, digits, index * levels * columns);
+  const std::size_t digits_of_one = levels * columns * n;
+  thread_local std::vector<i64> digits;  // kept: blind rotations come here a thousand times each
+  digits.resize(products.size() * digits_of_one);
+  std::vector<typename PolyMatrix<W>::Product> rows;
+  rows.reserve(products.size());
+  for (const auto& [difference, accumulator] : products) {
+    WITAN_CHECK(index < input_dimension_ && difference->polynomial_size == n &&
+                difference->glwe_dimension() == glwe_dimension_ && accumulator->data.size() == difference->data.size());
+    const auto place = std::span(digits).subspan(rows.size() * digits_of_one, digits_of_one);
+    decomposer.decompose_all(difference->data, place);
+    rows.push_back({.accumulator = accumulator->data, .digits = place});
+  }
+  matrix_.multiply_add(rows, index * levels * columns);
 }
 
 namespace {
 
+/// out_j = +-from_j - minus_j.
+template <bool kNegated, Word W>
+void signed_difference(W* out, std::span<const W> from, const W* minus) {
+  for (std::size_t j = 0; j < from.size(); ++j) out[j] = (kNegated ? W{0} - from[j] : from[j]) - minus[j];
+}
+
+/// out = (X^exponent - 1) glwe, 0 <= exponent < 2N.
 template <Word W>
-Glwe<W> times_monomial(const Glwe<W>& glwe, std::size_t exponent) {
-  Glwe<W> out(glwe.glwe_dimension(), glwe.polynomial_size);
-  for (std::size_t p = 0; p <= glwe.glwe_dimension(); ++p)
-    multiply_by_monomial<W>(out.polynomial(p), glwe.polynomial(p), exponent);
-  return out;
+void rotated_difference(const Glwe<W>& glwe, std::size_t exponent, Glwe<W>& out) {
+  const std::size_t n = glwe.polynomial_size, shift = exponent % n;
+  for (std::size_t k = 0; k <= glwe.glwe_dimension(); ++k) {
+    const std::span<const W> p = glwe.polynomial(k), kept = p.first(n - shift), wrapped = p.last(shift);
+    W* const to = out.polynomial(k).data();
+    if (exponent < n) {
+      signed_difference<false>(to + shift, kept, p.data() + shift);
+      signed_difference<true>(to, wrapped, p.data());
+    } else {
+      signed_difference<true>(to + shift, kept, p.data() + shift);
+      signed_difference<false>(to, wrapped, p.data());
+    }
+  }
 }
 
 }  // namespace
 
 template <Word W>
-void blind_rotate(const BlindRotationKey<W>& key, const SwitchedLwe& lwe, Glwe<W>& accumulator) {
-  WITAN_CHECK(lwe.mask.size() == key.input_dimension() && lwe.log_modulus == key.log_modulus());
+void blind_rotate(const BlindRotationKey<W>& key, std::span<const SwitchedLwe> lwes, std::span<Glwe<W>> accumulators) {
+  WITAN_CHECK(lwes.size() == accumulators.size());
   const std::size_t two_n = 2 * key.polynomial_size();
-  accumulator = times_monomial(accumulator, (two_n - lwe.body) % two_n);
-  for (std::size_t i = 0; i < lwe.mask.size(); ++i) {
-    if (lwe.mask[i] == 0) continue;
-    // CMUX: acc + s_i (acc X^a_i - acc) = acc X^(a_i s_i).
-    Glwe<W> difference = times_monomial(accumulator, lwe.mask[i]);
-    for (std::size_t j = 0; j < difference.data.size(); ++j) difference.data[j] -= accumulator.data[j];
-    key.external_product_add(i, difference, accumulator);
+  std::vector<Glwe<W>> differences(accumulators.begin(), accumulators.end());
+  for (std::size_t b = 0; b < lwes.size(); ++b) {
+    WITAN_CHECK(lwes[b].mask.size() == key.input_dimension() && lwes[b].log_modulus == key.log_modulus());
+    rotated_difference(accumulators[b], (two_n - lwes[b].body) % two_n, differences[b]);
+    for (std::size_t j = 0; j < accumulators[b].data.size(); ++j) accumulators[b].data[j] += differences[b].data[j];
   }
+  std::vector<typename BlindRotationKey<W>::ExternalProduct> products;
+  for (std::size_t i = 0; i < key.input_dimension(); ++i) {
+    products.clear();
+    for (std::size_t b = 0; b < lwes.size(); ++b) {
+      if (lwes[b].mask[i] == 0) continue;
+      // CMUX: acc + s_i (acc X^a_i - acc) = acc X^(a_i s_i).
+      rotated_difference(accumulators[b], lwes[b].mask[i], differences[b]);
+      products.push_back({&differences[b], &accumulators[b]});
+    }
+    key.external_products_add(i, products);
+  }
+}
+
+template <Word W>
+void blind_rotate(const BlindRotationKey<W>& key, const SwitchedLwe& lwe, Glwe<W>& accumulator) {
+  blind_rotate<W>(key, std::span(&lwe, 1), std::span(&accumulator, 1));
 }
 
 template <Word W>
@@ -135,19 +171,34 @@ Glwe<W> lookup_table(std::size_t glwe_dimension, std::size_t polynomial_size, u6
 }
 
 template <Word W>
-Lwe<W> bootstrap(const BlindRotationKey<W>& key, const ModulusSwitchKey& modulus_switch_key, const Lwe<u64>& lwe,
-                 const Glwe<W>& table) {
-  Glwe<W> accumulator = table;
-  blind_rotate(key, modulus_switch(modulus_switch_key, lwe, key.log_modulus()), accumulator);
-  return sample_extract(accumulator, 0);
+std::vector<Lwe<W>> bootstrap(const BlindRotationKey<W>& key, const ModulusSwitchKey& modulus_switch_key,
+                              std::span<const Lwe<u64>> lwes, const Glwe<W>& table) {
+  std::vector<SwitchedLwe> switched;
+  switched.reserve(lwes.size());
+  for (const Lwe<u64>& lwe : lwes) switched.push_back(modulus_switch(modulus_switch_key, lwe, key.log_modulus()));
+  std::vector<Glwe<W>> accumulators(lwes.size(), table);
+  blind_rotate<W>(key, switched, accumulators);
+  std::vector<Lwe<W>> out;
+  out.reserve(lwes.size());
+  for (const Glwe<W>& accumulator : accumulators) out.push_back(sample_extract(accumulator, 0));
+  return out;
 }
 
-#define WITAN_INSTANTIATE(W)                                                                  \
-  template class BlindRotationKey<W>;                                                         \
-  template void blind_rotate(const BlindRotationKey<W>&, const SwitchedLwe&, Glwe<W>&);       \
-  template Lwe<W> sample_extract(const Glwe<W>&, std::size_t);                                \
-  template Glwe<W> lookup_table(std::size_t, std::size_t, u64, const std::function<W(u64)>&); \
-  template Lwe<W> bootstrap(const BlindRotationKey<W>&, const ModulusSwitchKey&, const Lwe<u64>&, const Glwe<W>&);
+template <Word W>
+Lwe<W> bootstrap(const BlindRotationKey<W>& key, const ModulusSwitchKey& modulus_switch_key, const Lwe<u64>& lwe,
+                 const Glwe<W>& table) {
+  return std::move(bootstrap<W>(key, modulus_switch_key, std::span(&lwe, 1), table).front());
+}
+
+#define WITAN_INSTANTIATE(W)                                                                                       \
+  template class BlindRotationKey<W>;                                                                              \
+  template void blind_rotate(const BlindRotationKey<W>&, const SwitchedLwe&, Glwe<W>&);                            \
+  template void blind_rotate(const BlindRotationKey<W>&, std::span<const SwitchedLwe>, std::span<Glwe<W>>);        \
+  template Lwe<W> sample_extract(const Glwe<W>&, std::size_t);                                                     \
+  template Glwe<W> lookup_table(std::size_t, std::size_t, u64, const std::function<W(u64)>&);                      \
+  template Lwe<W> bootstrap(const BlindRotationKey<W>&, const ModulusSwitchKey&, const Lwe<u64>&, const Glwe<W>&); \
+  template std::vector<Lwe<W>> bootstrap(const BlindRotationKey<W>&, const ModulusSwitchKey&,                      \
+                                         std::span<const Lwe<u64>>, const Glwe<W>&);
 WITAN_INSTANTIATE(u64)
 WITAN_INSTANTIATE(u128)
 #undef WITAN_INSTANTIATE

@@ -29,8 +29,16 @@ class BlindRotationKey {
   /// log2 of 2N: what inputs are switched to.
   int log_modulus() const;
 
-  /// accumulator += GGSW(bit `index`) external product with `difference`.
-  void external_product_add(std::size_t index, const Glwe<W>& difference, Glwe<W>& accumulator) const;
+  struct ExternalProduct {
+    const Glwe<W>* difference = nullptr;
+    Glwe<W>* accumulator = nullptr;
+  };
+  /// accumulator += GGSW(bit `index`) external product with `difference`, for each; the key is read once for all.
+  void external_products_add(std::size_t index, std::span<const ExternalProduct> products) const;
+  void external_product_add(std::size_t index, const Glwe<W>& difference, Glwe<W>& accumulator) const {
+    const ExternalProduct one{&difference, &accumulator};
+    external_products_add(index, std::span(&one, 1));
+  }
 
  private:
   PolyMatrix<W> matrix_;
@@ -41,6 +49,10 @@ class BlindRotationKey {
 /// accumulator * X^(-phase): starts with X^-body, then one CMUX per mask word. The lookup table is the accumulator.
 template <Word W>
 void blind_rotate(const BlindRotationKey<W>& key, const SwitchedLwe& lwe, Glwe<W>& accumulator);
+/// The same for several at once, in step: a key that is larger than the caches is read once for all. accumulators[i] belongs to
+/// lwes[i].
+template <Word W>
+void blind_rotate(const BlindRotationKey<W>& key, std::span<const SwitchedLwe> lwes, std::span<Glwe<W>> accumulators);
 
 /// Coefficient h as an LWE under the flattened GLWE key (tfhe-formats.md 12).
 template <Word W>
@@ -56,5 +68,9 @@ Glwe<W> lookup_table(std::size_t glwe_dimension, std::size_t polynomial_size, u6
 template <Word W>
 Lwe<W> bootstrap(const BlindRotationKey<W>& key, const ModulusSwitchKey& modulus_switch_key, const Lwe<u64>& lwe,
                  const Glwe<W>& table);
+/// Of several over the same table, in one pass over the key.
+template <Word W>
+std::vector<Lwe<W>> bootstrap(const BlindRotationKey<W>& key, const ModulusSwitchKey& modulus_switch_key,
+                              std::span<const Lwe<u64>> lwes, const Glwe<W>& table);
 
 }  // namespace witan::tfhe

@@ -54,15 +54,37 @@ LookupTable make_lookup_table(const ComputeKey& key, const std::function<u64(u64
 
 namespace {
 
-/// Bootstrap of an LWE under the small key into a block of the key's order.
+/// What goes into one bootstrap.
+struct SmallInput {
+  const Lwe<u64>* lwe = nullptr;  // under the small key
+  const LookupTable* table = nullptr;
+};
+
+/// Bootstraps of LWEs under the small key into blocks of the key's order, in one pass over the key.
+std::vector<Block> bootstrap_small(const ComputeKey& key, std::span<const SmallInput> inputs) {
+  std::vector<SwitchedLwe> switched;
+  std::vector<Glwe<u64>> accumulators;
+  for (const SmallInput& input : inputs) {
+    switched.push_back(modulus_switch(key.modulus_switch, *input.lwe, key.rotation.log_modulus()));
+    accumulators.push_back(input.table->accumulator);
+  }
+  blind_rotate<u64>(key.rotation, switched, accumulators);
+  std::vector<Block> out;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    Lwe<u64> big = sample_extract(accumulators[i], 0);
+    const bool stays_big = key.order == PbsOrder::keyswitch_bootstrap;
+    out.push_back({.lwe = stays_big ? std::move(big) : keyswitch(key.ksk, big),
+                   .degree = inputs[i].table->degree,
+                   .noise_level = kNominalNoise,
+                   .space = key.space,
+                   .order = key.order});
+  }
+  return out;
+}
+
 Block bootstrap_small(const ComputeKey& key, const LookupTable& table, const Lwe<u64>& small) {
-  Lwe<u64> big = bootstrap(key.rotation, key.modulus_switch, small, table.accumulator);
-  const bool stays_big = key.order == PbsOrder::keyswitch_bootstrap;
-  return {.lwe = stays_big ? std::move(big) : keyswitch(key.ksk, big),
-          .degree = table.degree,
-          .noise_level = kNominalNoise,
-          .space = key.space,
-          .order = key.order};
+  const SmallInput input{&small, &table};
+  return std::move(bootstrap_small(key, std::span(&input, 1)).front());
 }
 
 }  // namespace
@@ -149,20 +171,26 @@ Lwe<u64> cast_element(const ComputeKey& key, const CastKey& cast, const CompactL
   return cast.destination == KeyChoice::small ? out : keyswitch(key.ksk, out);
 }
 
+/// Bootstraps per pass over the key: the digits of so many stay in the cache beside one step's rows.
+constexpr std::size_t kBootstrappedAtOnce = 8;
+
 /// Blocks of one value that starts at block `first_block` of the list.
 std::vector<Block> expand_value(const ComputeKey& key, const CastKey& cast, const CompactList& list,
                                 const DataKind& kind, std::size_t first_block, UnpackTables& tables) {
-  const std::size_t per_ciphertext = list.is_packed() ? 2 : 1;
+  const std::size_t per_ciphertext = list.is_packed() ? 2 : 1, count = block_count(kind);
+  const std::size_t first_ciphertext = first_block / per_ciphertext;
+  std::vector<Lwe<u64>> small;
   std::vector<Block> out;
-  std::optional<Lwe<u64>> small;
-  std::size_t held = 0;  // ciphertext that `small` is
-  for (std::size_t number = 0; number < block_count(kind); ++number) {
-    const std::size_t block = first_block + number;
-    if (!small || held != block / per_ciphertext) {
-      held = block / per_ciphertext;
-      small = cast_element(key, cast, list, held);
+  std::vector<SmallInput> inputs;
+  small.reserve(count / per_ciphertext + 2);  // inputs point into it
+  for (std::size_t number = 0; number < count;) {
+    inputs.clear();
+    for (; number < count && inputs.size() < kBootstrappedAtOnce; ++number) {
+      const std::size_t block = first_block + number, ciphertext = block / per_ciphertext;
+      if (first_ciphertext + small.size() == ciphertext) small.push_back(cast_element(key, cast, list, ciphertext));
+      inputs.push_back({&small.back(), &tables.get(rule_of(kind, number), block % per_ciphertext == 1)});
     }
-    out.push_back(bootstrap_small(key, tables.get(rule_of(kind, number), block % per_ciphertext == 1), *small));
+    std::ranges::move(bootstrap_small(key, inputs), std::back_inserter(out));
   }
   return out;
 }
@@ -294,14 +322,26 @@ Result<std::vector<Block>> pair_blocks(std::span<const Block> blocks, u64 max_no
   return out;
 }
 
-Result<SquashedBlock> squash(const ComputeKey& key, const SnsKey& sns, const Block& paired) {
-  WITAN_TRY(check_block(paired, key.space, key.block_dimension()));
-  const bool big = key.order == PbsOrder::keyswitch_bootstrap;
+Result<std::vector<SquashedBlock>> squash(const ComputeKey& key, const SnsKey& sns, std::span<const Block> paired) {
   const Glwe<u128> table =
       table_of(sns.rotation, sns.space.size(), delta_log2<u128>(sns.space), [](u64 x) { return x; });
-  const Lwe<u64> small = big ? keyswitch(key.ksk, paired.lwe) : paired.lwe;
-  return SquashedBlock{
-      .lwe = bootstrap(sns.rotation, sns.modulus_switch, small, table), .degree = paired.degree, .space = sns.space};
+  std::vector<SquashedBlock> out;
+  out.reserve(paired.size());
+  for (std::size_t at = 0; at < paired.size(); at += kSquashedAtOnce) {
+    std::vector<Lwe<u64>> small;
+    for (const Block& block : paired.subspan(at, std::min(kSquashedAtOnce, paired.size() - at))) {
+      WITAN_TRY(check_block(block, key.space, key.block_dimension()));
+      small.push_back(key.order == PbsOrder::keyswitch_bootstrap ? keyswitch(key.ksk, block.lwe) : block.lwe);
+    }
+    for (Lwe<u128>& lwe : bootstrap<u128>(sns.rotation, sns.modulus_switch, small, table))
+      out.push_back({.lwe = std::move(lwe), .degree = paired[out.size()].degree, .space = sns.space});
+  }
+  return out;
+}
+
+Result<SquashedBlock> squash(const ComputeKey& key, const SnsKey& sns, const Block& paired) {
+  WITAN_ASSIGN(auto squashed, squash(key, sns, std::span(&paired, 1)));
+  return std::move(squashed.front());
 }
 
 Result<SnsCompressionKey> prepare_sns_compression_key(const CompressedServerKey& key) {

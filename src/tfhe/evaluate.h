@@ -82,6 +82,10 @@ Result<SnsKey> prepare_sns_key(const CompressedServerKey& key);
 Result<std::vector<Block>> pair_blocks(std::span<const Block> blocks, u64 max_noise_level);
 /// Steps 2 to 5 on one paired block.
 Result<SquashedBlock> squash(const ComputeKey& key, const SnsKey& sns, const Block& paired);
+/// The same for several blocks, equal results: the key, far larger than the caches, is read once for kSquashedAtOnce of them. One
+/// thread. The error is of the first block that has one.
+inline constexpr std::size_t kSquashedAtOnce = 4;
+Result<std::vector<SquashedBlock>> squash(const ComputeKey& key, const SnsKey& sns, std::span<const Block> paired);
 
 struct SnsCompressionKey {
   PackingKey<u128> packing;

@@ -82,41 +82,89 @@ HWY_INLINE void inverse_inside(const Field& field, const double* roots, std::siz
 
 constexpr std::size_t kFirstStride = HWY_LANES(double) / 2;
 
-/// Cooley and Tukey, two levels per pass. Values grow by less than 0.9 p per level.
-void forward_one(const ntt::Prime& prime, std::size_t n, double* HWY_RESTRICT a) {
+HWY_INLINE V from_unsigned(hn::Vec<DU> bits) {
+  return hn::Sub(hn::BitCast(d, hn::Or(bits, hn::Set(du, kMagicUnsigned))),
+                 hn::BitCast(d, hn::Set(du, kMagicUnsigned)));
+}
+HWY_INLINE V from_signed(hn::Vec<DI> value) {
+  const auto magic = hn::Set(di, static_cast<i64>(kMagicSigned));
+  return hn::Sub(hn::BitCast(d, hn::Add(value, magic)), hn::BitCast(d, magic));
+}
+HWY_INLINE V load(const double* at) {
+  return hn::Load(d, at);
+}
+HWY_INLINE V load(const i64* at) {
+  return from_signed(hn::LoadU(di, at));
+}
+
+/// Memory that is read soon: on its way into the second-level cache while something else is computed.
+class Ahead {
+ public:
+  explicit Ahead(std::span<const double> soon) : at_(soon.data()), end_(soon.data() + soon.size()) {}
+  /// Once per pass over four vectors: a transform of n numbers then reaches at least 3 n.
+  HWY_INLINE void next() {
+    constexpr int kLines = HWY_LANES(double) == 8 ? 3 : 2;
+    for (int i = 0; i < kLines && at_ < end_; ++i, at_ += 8) __builtin_prefetch(at_, 0, 2);
+  }
+
+ private:
+  const double *at_, *end_;
+};
+
+/// The first pass of a transform if the number of levels across vectors is odd.
+template <class In>
+HWY_INLINE void forward_radix_2(const Field& field, const double* w, std::size_t n, const In* in, double* a) {
+  const V root = hn::Set(d, w[1]);
+  for (std::size_t j = 0; j < n / 2; j += lanes()) {
+    const V x = load(in + j), y = field.multiply(load(in + j + n / 2), root);
+    hn::Store(hn::Add(x, y), d, a + j);
+    hn::Store(hn::Sub(x, y), d, a + j + n / 2);
+  }
+}
+
+/// Two levels: m blocks, 2 half numbers each.
+template <class In>
+HWY_INLINE void forward_radix_4(const Field& field, const double* w, std::size_t m, std::size_t half, const In* in,
+                                double* a, Ahead& ahead) {
+  const std::size_t q = half / 2;
+  for (std::size_t i = 0; i < m; ++i) {
+    const V root = hn::Set(d, w[m + i]), left = hn::Set(d, w[2 * (m + i)]), right = hn::Set(d, w[2 * (m + i) + 1]);
+    const In* source = in + 2 * half * i;
+    double* block = a + 2 * half * i;
+    for (std::size_t j = 0; j < q; j += lanes()) {
+      const V a0 = load(source + j), a1 = load(source + j + q);
+      const V a2 = field.multiply(load(source + j + 2 * q), root);
+      const V a3 = field.multiply(load(source + j + 3 * q), root);
+      const V b0 = hn::Add(a0, a2), b2 = hn::Sub(a0, a2);
+      const V b1 = field.multiply(hn::Add(a1, a3), left), b3 = field.multiply(hn::Sub(a1, a3), right);
+      hn::Store(hn::Add(b0, b1), d, block + j);
+      hn::Store(hn::Sub(b0, b1), d, block + j + q);
+      hn::Store(hn::Add(b2, b3), d, block + j + 2 * q);
+      hn::Store(hn::Sub(b2, b3), d, block + j + 3 * q);
+      ahead.next();
+    }
+  }
+}
+
+/// Cooley and Tukey, two levels per pass, the first one from `in` (which may be `a`) to `a`. Values grow by less than 0.9 p per
+/// level.
+template <class In>
+void forward_one(const ntt::Prime& prime, std::size_t n, const In* in, double* a, Ahead ahead) {
   const Field field(prime);
   const std::size_t step = lanes();
   const double* w = prime.roots.data();
   std::size_t m = 1, half = n / 2;  // blocks of this level, distance of its pairs
   const auto across = static_cast<unsigned>(std::bit_width(n / step)) - 1;
   if (across % 2 == 1) {
-    const V root = hn::Set(d, w[1]);
-    for (std::size_t j = 0; j < half; j += step) {
-      const V x = hn::Load(d, a + j), y = field.multiply(hn::Load(d, a + j + half), root);
-      hn::Store(hn::Add(x, y), d, a + j);
-      hn::Store(hn::Sub(x, y), d, a + j + half);
-    }
+    forward_radix_2(field, w, n, in, a);
     m = 2;
     half /= 2;
+  } else {
+    forward_radix_4(field, w, m, half, in, a, ahead);
+    m = 4;
+    half /= 4;
   }
-  for (; half >= step; m *= 4, half /= 4) {
-    const std::size_t q = half / 2;
-    for (std::size_t i = 0; i < m; ++i) {
-      const V root = hn::Set(d, w[m + i]), left = hn::Set(d, w[2 * (m + i)]), right = hn::Set(d, w[2 * (m + i) + 1]);
-      double* block = a + 2 * half * i;
-      for (std::size_t j = 0; j < q; j += step) {
-        const V a0 = hn::Load(d, block + j), a1 = hn::Load(d, block + j + q);
-        const V a2 = field.multiply(hn::Load(d, block + j + 2 * q), root);
-        const V a3 = field.multiply(hn::Load(d, block + j + 3 * q), root);
-        const V b0 = hn::Add(a0, a2), b2 = hn::Sub(a0, a2);
-        const V b1 = field.multiply(hn::Add(a1, a3), left), b3 = field.multiply(hn::Sub(a1, a3), right);
-        hn::Store(hn::Add(b0, b1), d, block + j);
-        hn::Store(hn::Sub(b0, b1), d, block + j + q);
-        hn::Store(hn::Add(b2, b3), d, block + j + 2 * q);
-        hn::Store(hn::Sub(b2, b3), d, block + j + 3 * q);
-      }
-    }
-  }
+  for (; half >= step; m *= 4, half /= 4) forward_radix_4(field, w, m, half, a, a, ahead);
   const double* roots = prime.lane_roots.data();
   for (std::size_t j = 0; j < n; j += 2 * step, roots += step) {
     V x = hn::Load(d, a + j), y = hn::Load(d, a + j + step);
@@ -126,7 +174,9 @@ void forward_one(const ntt::Prime& prime, std::size_t n, double* HWY_RESTRICT a)
   }
 }
 
-/// Gentleman and Sande, backwards through the same passes, without the division by n.
+/// Gentleman and Sande, backwards through the same passes, without the division by n. Values of at most p/2 come in; three levels
+/// inside of vectors leave at most 4 p, the two of the next pass at most 16 p < 2^51, of which one in four is reduced; from there on
+/// what comes in is at most 1.8 p.
 void inverse_one(const ntt::Prime& prime, std::size_t n, double* HWY_RESTRICT a) {
   const Field field(prime);
   const std::size_t step = lanes();
@@ -135,8 +185,8 @@ void inverse_one(const ntt::Prime& prime, std::size_t n, double* HWY_RESTRICT a)
   for (std::size_t j = 0; j < n; j += 2 * step, roots += step) {
     V x = hn::Load(d, a + j), y = hn::Load(d, a + j + step);
     inverse_inside<kFirstStride>(field, roots, n / 2, x, y);
-    hn::Store(field.reduce(x), d, a + j);
-    hn::Store(field.reduce(y), d, a + j + step);
+    hn::Store(x, d, a + j);
+    hn::Store(y, d, a + j + step);
   }
   const auto across = static_cast<unsigned>(std::bit_width(n / step)) - 1;
   std::size_t q = step;  // distance of the pairs of this level
@@ -166,15 +216,6 @@ void inverse_one(const ntt::Prime& prime, std::size_t n, double* HWY_RESTRICT a)
       hn::Store(field.multiply(hn::Sub(x, y), root), d, a + j + half);
     }
   }
-}
-
-HWY_INLINE V from_unsigned(hn::Vec<DU> bits) {
-  return hn::Sub(hn::BitCast(d, hn::Or(bits, hn::Set(du, kMagicUnsigned))),
-                 hn::BitCast(d, hn::Set(du, kMagicUnsigned)));
-}
-HWY_INLINE V from_signed(hn::Vec<DI> value) {
-  const auto magic = hn::Set(di, static_cast<i64>(kMagicSigned));
-  return hn::Sub(hn::BitCast(d, hn::Add(value, magic)), hn::BitCast(d, magic));
 }
 
 void load_words(const ntt::Prime& prime, const u64* words, std::size_t n, double* out) {
@@ -208,7 +249,7 @@ template <class W>
 void forward(const ntt::View& view, const W* words, double* out) {
   for (const ntt::Prime& prime : view.primes) {
     load_words(prime, words, view.n, out);
-    forward_one(prime, view.n, out);
+    forward_one(prime, view.n, out, out, Ahead({}));
     out += view.n;
   }
 }
@@ -219,12 +260,8 @@ void forward_u128(const ntt::View& view, const u128* words, double* out) {
   forward(view, words, out);
 }
 
-void forward_digits(const ntt::View& view, const i64* digits, double* out) {
-  for (const ntt::Prime& prime : view.primes) {
-    for (std::size_t j = 0; j < view.n; j += lanes()) hn::Store(from_signed(hn::LoadU(di, digits + j)), d, out + j);
-    forward_one(prime, view.n, out);
-    out += view.n;
-  }
+void forward_digits(const ntt::Prime& prime, std::span<const i64> digits, double* out, std::span<const double> soon) {
+  forward_one(prime, digits.size(), digits.data(), out, Ahead(soon));
 }
 
 void normalise(const ntt::View& view, double* values) {
@@ -235,45 +272,166 @@ void normalise(const ntt::View& view, double* values) {
   }
 }
 
-/// Terms between reductions: 1/2 p and 8 times 0.9 p are below 2^51.
-constexpr std::size_t kTermsAtOnce = 8;
+/// Terms between reductions; see multiply_add_columns.
+constexpr std::size_t kTermsAtOnce = 12;
+/// 1.5 * 2^102: a sum that begins here stays between 2^102 and 2^103, and is a multiple of 2^50, while what is added stays below
+/// 2^101.
+constexpr double kAnchor = 0x1.8p102;
 
-void multiply_add(const ntt::View& view, double* sum, const double* a, std::size_t terms, const double* b,
-                  std::size_t stride) {
-  const std::size_t size = view.n * view.primes.size();
-  for (std::size_t q = 0; q < view.primes.size(); ++q) {
-    const Field field(view.primes[q]);
-    for (std::size_t j = q * view.n; j < (q + 1) * view.n; j += lanes()) {
-      V total = hn::Load(d, sum + j);
-      for (std::size_t first = 0; first < terms; first += kTermsAtOnce) {
-        const std::size_t end = std::min(terms, first + kTermsAtOnce);
-        for (std::size_t t = first; t < end; ++t)
-          total = hn::Add(total, field.multiply(hn::Load(d, a + t * size + j), hn::Load(d, b + t * stride + j)));
-        total = field.reduce(total);
+/// Products are not reduced one by one: their high parts, multiples of 2^50, add up exactly in `high`, their low parts, at most
+/// 2^49 each, in `low`. With |a| <= 2^51, |b| <= p/2 < 2^46 and 12 terms |high| < 2^101 and |low| < 2^52.6; the quotient of
+/// `high` by p is off by less than 4, so that the rest is below 2^49.1, and all sums are integers below 2^53.
+template <std::size_t kColumns>
+HWY_INLINE void multiply_add_columns(const ntt::Prime& prime, const ntt::Products& of, std::size_t first_column) {
+  const Field field(prime);
+  const V anchor = hn::Set(d, kAnchor);
+  constexpr std::size_t kVectors = 2;  // the additions of one sum wait for each other; 2 kColumns sums are under way
+  for (std::size_t j = 0; j < of.n; j += kVectors * lanes()) {
+    double* const sum = of.sum + first_column * of.sum_stride + j;
+    for (std::size_t first = 0; first < of.terms; first += kTermsAtOnce) {
+      const std::size_t end = std::min(of.terms, first + kTermsAtOnce);
+      V high[kColumns][kVectors], low[kColumns][kVectors];
+      for (std::size_t c = 0; c < kColumns; ++c)
+        for (std::size_t v = 0; v < kVectors; ++v) high[c][v] = anchor, low[c][v] = hn::Zero(d);
+      for (std::size_t t = first; t < end; ++t) {
+        const double* const factor = of.a + t * of.a_stride + j;
+        const double* const row = of.b + t * of.row_stride + first_column * of.column_stride + j;
+        for (std::size_t v = 0; v < kVectors; ++v) {
+          const V left = hn::Load(d, factor + v * lanes());
+          for (std::size_t c = 0; c < kColumns; ++c) {
+            const V right = hn::Load(d, row + c * of.column_stride + v * lanes());
+            const V next = hn::MulAdd(left, right, high[c][v]);
+            const V part = hn::Sub(next, high[c][v]);  // the product, rounded to a multiple of 2^50
+            low[c][v] = hn::Add(low[c][v], hn::MulSub(left, right, part));
+            high[c][v] = next;
+          }
+        }
       }
-      hn::Store(total, d, sum + j);
+      for (std::size_t c = 0; c < kColumns; ++c) {
+        for (std::size_t v = 0; v < kVectors; ++v) {
+          const V rest = hn::Add(field.reduce(hn::Sub(high[c][v], anchor)), low[c][v]);
+          double* const place = sum + c * of.sum_stride + v * lanes();
+          hn::Store(field.reduce(hn::Add(hn::Load(d, place), rest)), d, place);
+        }
+      }
     }
   }
 }
 
-/// Per prime the balanced y = residue (M/p)^-1 as integers, in place; and k = round(sum y / p) of each coefficient.
-void inverse(const ntt::View& view, double* values, i64* k) {
-  const std::size_t n = view.n;
-  for (std::size_t q = 0; q < view.primes.size(); ++q) inverse_one(view.primes[q], n, values + q * n);
-  const auto magic = hn::Set(di, static_cast<i64>(kMagicSigned));
-  const auto to_integer = [&](V value) {
-    return hn::Sub(hn::BitCast(di, hn::Add(value, hn::BitCast(d, magic))), magic);
-  };
-  for (std::size_t j = 0; j < n; j += lanes()) {
+void multiply_add(const ntt::Prime& prime, const ntt::Products& of) {
+  std::size_t column = 0;
+  for (; column + 3 <= of.columns; column += 3) multiply_add_columns<3>(prime, of, column);
+  if (of.columns - column == 2) multiply_add_columns<2>(prime, of, column);
+  if (of.columns - column == 1) multiply_add_columns<1>(prime, of, column);
+}
+
+/// Bits 0 to 31 of both.
+HWY_INLINE hn::Vec<DU> multiply_low_halves(hn::Vec<DU> a, hn::Vec<DU> b) {
+  constexpr hn::Repartition<std::uint32_t, D> dw;
+  return hn::MulEven(hn::BitCast(dw, a), hn::BitCast(dw, b));
+}
+
+/// A constant modulo 2^w in limbs of 32 bits, one per lane of 64.
+template <class W>
+struct Limbs {
+  static constexpr std::size_t kCount = sizeof(W) / 4;
+  explicit Limbs(u128 value) {
+    for (std::size_t i = 0; i < kCount; ++i) limbs[i] = hn::Set(du, static_cast<u64>(value >> (32 * i)) & 0xffffffff);
+  }
+  hn::Vec<DU> limbs[kCount];
+};
+
+/// Sums of products of numbers below 2^24 by limbs: column i has weight 2^(32 i), `above` of it 2^24 more. Products are below
+/// 2^56; 2^8 of them fit.
+template <class W>
+struct ColumnSums {
+  static constexpr std::size_t kCount = sizeof(W) / 4;
+  ColumnSums() {
+    for (std::size_t i = 0; i < kCount; ++i) at[i] = above[i] = hn::Zero(du);
+  }
+  HWY_INLINE void add(hn::Vec<DU> low, hn::Vec<DU> high, const Limbs<W>& constant) {
+    for (std::size_t i = 0; i < kCount; ++i) {
+      at[i] = hn::Add(at[i], multiply_low_halves(low, constant.limbs[i]));
+      above[i] = hn::Add(above[i], multiply_low_halves(high, constant.limbs[i]));
+    }
+  }
+  HWY_INLINE void add(hn::Vec<DU> small, const Limbs<W>& constant) {
+    for (std::size_t i = 0; i < kCount; ++i) at[i] = hn::Add(at[i], multiply_low_halves(small, constant.limbs[i]));
+  }
+  HWY_INLINE void add_word(std::size_t index, hn::Vec<DU> word) {
+    at[2 * index] = hn::Add(at[2 * index], hn::And(word, hn::Set(du, 0xffffffff)));
+    at[2 * index + 1] = hn::Add(at[2 * index + 1], hn::ShiftRight<32>(word));
+  }
+  /// Carries, so that at[i] are limbs, but for bits above 2^w in the last one.
+  HWY_INLINE void settle() {
+    const auto low8 = hn::Set(du, 0xff), low32 = hn::Set(du, 0xffffffff);
+    for (std::size_t i = 0; i < kCount; ++i) {
+      at[i] = hn::Add(at[i], hn::ShiftLeft<24>(hn::And(above[i], low8)));
+      if (i == 0) continue;
+      at[i] = hn::Add(at[i], hn::Add(hn::ShiftRight<8>(above[i - 1]), hn::ShiftRight<32>(at[i - 1])));
+      at[i - 1] = hn::And(at[i - 1], low32);
+    }
+  }
+  HWY_INLINE hn::Vec<DU> word(std::size_t index) const {
+    return hn::Or(at[2 * index], hn::ShiftLeft<32>(at[2 * index + 1]));
+  }
+  hn::Vec<DU> at[kCount], above[kCount];
+};
+
+HWY_INLINE void add_to(ColumnSums<u64>& sums, u64* accumulator) {
+  sums.add_word(0, hn::LoadU(du, accumulator));
+  sums.settle();
+  hn::StoreU(sums.word(0), du, accumulator);
+}
+HWY_INLINE void add_to(ColumnSums<u128>& sums, u128* accumulator) {
+  auto* const halves = reinterpret_cast<u64*>(accumulator);
+  hn::Vec<DU> low, high;
+  hn::LoadInterleaved2(du, halves, low, high);
+  sums.add_word(0, low);
+  sums.add_word(1, high);
+  sums.settle();
+  hn::StoreInterleaved2(sums.word(0), sums.word(1), du, halves);
+}
+
+/// Per coefficient the balanced y = residue (M/p)^-1 of each prime and k = round(sum y / p); the number is sum y (M/p) - k M. What
+/// is multiplied is y + p and k + number of primes, which are not negative and make the same sum.
+template <class W>
+void inverse_add(const ntt::View& view, double* values, std::span<W> accumulator) {
+  const std::size_t n = view.n, primes = view.primes.size();
+  for (std::size_t q = 0; q < primes; ++q) inverse_one(view.primes[q], n, values + q * n);
+  std::vector<Limbs<W>, CacheLineAllocator<Limbs<W>>> cofactors;
+  for (const ntt::Prime& prime : view.primes) cofactors.emplace_back(prime.cofactor);
+  const Limbs<W> minus_modulus(u128{0} - view.modulus);
+  const V magic = hn::BitCast(d, hn::Set(du, kMagicUnsigned));
+  const V offset = hn::Add(magic, hn::Set(d, static_cast<double>(primes)));
+  const auto low24 = hn::Set(du, 0xffffff);
+  for (std::size_t j = 0; j < accumulator.size(); j += lanes()) {
     V fractions = hn::Zero(d);
-    for (std::size_t q = 0; q < view.primes.size(); ++q) {
+    ColumnSums<W> sums;
+    for (std::size_t q = 0; q < primes; ++q) {
       const Field field(view.primes[q]);
       const V y = field.multiply(hn::Load(d, values + q * n + j), hn::Set(d, view.primes[q].crt));
       fractions = hn::MulAdd(y, field.inverse_p, fractions);
-      hn::Store(hn::BitCast(d, to_integer(y)), d, values + q * n + j);
+      const auto bits = hn::BitCast(du, hn::Add(y, hn::Add(magic, field.p)));
+      sums.add(hn::And(bits, low24), hn::And(hn::ShiftRight<24>(bits), low24), cofactors[q]);
     }
-    hn::StoreU(to_integer(hn::Round(fractions)), di, k + j);
+    sums.add(hn::BitCast(du, hn::Add(hn::Round(fractions), offset)), minus_modulus);
+    if (const std::size_t left = accumulator.size() - j; left >= lanes()) {
+      add_to(sums, accumulator.data() + j);
+    } else {
+      W last[8] = {};
+      std::copy_n(accumulator.data() + j, left, last);
+      add_to(sums, last);
+      std::copy_n(last, left, accumulator.data() + j);
+      wipe(last, sizeof last);
+    }
   }
+}
+void inverse_add_u64(const ntt::View& view, double* values, std::span<u64> accumulator) {
+  inverse_add(view, values, accumulator);
+}
+void inverse_add_u128(const ntt::View& view, double* values, std::span<u128> accumulator) {
+  inverse_add(view, values, accumulator);
 }
 
 std::size_t vector_lanes() {
@@ -296,7 +454,8 @@ HWY_EXPORT(forward_u128);
 HWY_EXPORT(forward_digits);
 HWY_EXPORT(normalise);
 HWY_EXPORT(multiply_add);
-HWY_EXPORT(inverse);
+HWY_EXPORT(inverse_add_u64);
+HWY_EXPORT(inverse_add_u128);
 HWY_EXPORT(vector_lanes);
 HWY_EXPORT(this_target);
 
@@ -361,8 +520,7 @@ Transformed lane_roots(const Transformed& roots, std::size_t n, std::size_t lane
 
 struct Ntt::Tables {
   std::vector<ntt::Prime> primes;
-  std::array<u128, kMaxPrimes> cofactors{};  // M / p mod 2^128
-  u128 modulus = 1;                          // M mod 2^128
+  u128 modulus = 1;  // their product M mod 2^128
 };
 
 bool Ntt::supports(std::size_t polynomial_size) {
@@ -400,7 +558,7 @@ Ntt::Ntt(std::size_t polynomial_size, int primes)
       cofactor *= other;
     }
     prime.crt = balanced(inverse_of(crt, p), p);
-    tables_->cofactors[tables_->primes.size()] = cofactor;
+    prime.cofactor = cofactor;
     tables_->modulus *= p;
     tables_->primes.push_back(std::move(prime));
   }
@@ -410,38 +568,45 @@ Ntt::~Ntt() = default;
 
 const Ntt& Ntt::get(std::size_t polynomial_size, int primes) {
   WITAN_CHECK(supports(polynomial_size) && primes >= 1 && primes <= kMaxPrimes);
-  constexpr std::size_t kSizes = std::bit_width(kMaxSize);
-  static std::array<std::array<std::once_flag, kMaxPrimes>, kSizes> made;
-  static std::array<std::array<std::unique_ptr<Ntt>, kMaxPrimes>, kSizes> kept;
+  constexpr std::size_t kSizes = std::bit_width(kMaxSize), kLengths = 4;  // vectors of 1, 2, 4, 8 doubles
+  using Lengths = std::array<std::unique_ptr<Ntt>, kLengths>;
+  static std::array<std::array<std::array<std::once_flag, kLengths>, kMaxPrimes>, kSizes> made;
+  static std::array<std::array<Lengths, kMaxPrimes>, kSizes> kept;
   const auto size = static_cast<std::size_t>(std::bit_width(polynomial_size)) - 1;
   const auto count = static_cast<std::size_t>(primes) - 1;
-  std::call_once(made[size][count], [&] { kept[size][count] = std::make_unique<Ntt>(polynomial_size, primes); });
-  return *kept[size][count];
+  const auto length = static_cast<std::size_t>(std::countr_zero(vector_target_lanes()));
+  std::call_once(made[size][count][length],
+                 [&] { kept[size][count][length] = std::make_unique<Ntt>(polynomial_size, primes); });
+  return *kept[size][count][length];
 }
 
-namespace {
-ntt::View view(std::size_t n, const std::vector<ntt::Prime>& primes) {
-  return {n, primes};
+ntt::View Ntt::view() const {
+  return {n_, tables_->primes, tables_->modulus};
 }
-}  // namespace
 
 template <Word W>
 void Ntt::forward(std::span<const W> polynomial, std::span<double> out) const {
   WITAN_CHECK(polynomial.size() == n_ && out.size() == transformed_size());
   if constexpr (std::same_as<W, u64>)
-    HWY_DYNAMIC_DISPATCH(forward_u64)(view(n_, tables_->primes), polynomial.data(), out.data());
+    HWY_DYNAMIC_DISPATCH(forward_u64)(view(), polynomial.data(), out.data());
   else
-    HWY_DYNAMIC_DISPATCH(forward_u128)(view(n_, tables_->primes), polynomial.data(), out.data());
+    HWY_DYNAMIC_DISPATCH(forward_u128)(view(), polynomial.data(), out.data());
 }
 
 void Ntt::forward_digits(std::span<const i64> polynomial, std::span<double> out) const {
-  WITAN_CHECK(polynomial.size() == n_ && out.size() == transformed_size());
-  HWY_DYNAMIC_DISPATCH(forward_digits)(view(n_, tables_->primes), polynomial.data(), out.data());
+  WITAN_CHECK(out.size() == transformed_size());
+  for (std::size_t q = 0; q < tables_->primes.size(); ++q) forward_digits(q, polynomial, out.subspan(q * n_, n_), {});
+}
+
+void Ntt::forward_digits(std::size_t prime, std::span<const i64> polynomial, std::span<double> out,
+                         std::span<const double> soon) const {
+  WITAN_CHECK(prime < tables_->primes.size() && polynomial.size() == n_ && out.size() == n_);
+  HWY_DYNAMIC_DISPATCH(forward_digits)(tables_->primes[prime], polynomial, out.data(), soon);
 }
 
 void Ntt::normalise(std::span<double> transformed) const {
   WITAN_CHECK(transformed.size() == transformed_size());
-  HWY_DYNAMIC_DISPATCH(normalise)(view(n_, tables_->primes), transformed.data());
+  HWY_DYNAMIC_DISPATCH(normalise)(view(), transformed.data());
 }
 
 void Ntt::multiply_add(std::span<double> sum, std::span<const double> a, std::span<const double> b,
@@ -449,24 +614,31 @@ void Ntt::multiply_add(std::span<double> sum, std::span<const double> a, std::sp
   const std::size_t size = transformed_size(), terms = a.size() / size;
   WITAN_CHECK(sum.size() == size && a.size() == terms * size &&
               (terms == 0 || b.size() >= (terms - 1) * stride + size));
-  HWY_DYNAMIC_DISPATCH(multiply_add)(view(n_, tables_->primes), sum.data(), a.data(), terms, b.data(), stride);
+  for (std::size_t q = 0; q < tables_->primes.size(); ++q)
+    multiply_add(q, {.sum = sum.data() + q * n_,
+                     .sum_stride = size,
+                     .a = a.data() + q * n_,
+                     .a_stride = size,
+                     .b = b.data() + q * n_,
+                     .row_stride = stride,
+                     .column_stride = size,
+                     .n = n_,
+                     .terms = terms,
+                     .columns = 1});
+}
+
+void Ntt::multiply_add(std::size_t prime, const ntt::Products& products) const {
+  WITAN_CHECK(prime < tables_->primes.size() && products.n == n_);
+  HWY_DYNAMIC_DISPATCH(multiply_add)(tables_->primes[prime], products);
 }
 
 template <Word W>
 void Ntt::inverse_add(std::span<W> accumulator, std::span<double> sum) const {
-  WITAN_CHECK(accumulator.size() == n_ && sum.size() == transformed_size());
-  std::array<i64, kMaxSize> k;
-  HWY_DYNAMIC_DISPATCH(inverse)(view(n_, tables_->primes), sum.data(), k.data());
-  const auto modulus = static_cast<W>(tables_->modulus);
-  std::array<W, kMaxPrimes> cofactors;
-  std::ranges::transform(tables_->cofactors, cofactors.begin(), [](u128 c) { return static_cast<W>(c); });
-  for (std::size_t j = 0; j < n_; ++j) {
-    W value = accumulator[j] - static_cast<W>(static_cast<SignedWord<W>>(k[j])) * modulus;
-    for (std::size_t q = 0; q < static_cast<std::size_t>(primes_); ++q)
-      value += static_cast<W>(static_cast<SignedWord<W>>(std::bit_cast<i64>(sum[q * n_ + j]))) * cofactors[q];
-    accumulator[j] = value;
-  }
-  wipe(k.data(), n_ * sizeof(i64));
+  WITAN_CHECK(accumulator.size() <= n_ && sum.size() == transformed_size());
+  if constexpr (std::same_as<W, u64>)
+    HWY_DYNAMIC_DISPATCH(inverse_add_u64)(view(), sum.data(), accumulator);
+  else
+    HWY_DYNAMIC_DISPATCH(inverse_add_u128)(view(), sum.data(), accumulator);
 }
 
 std::vector<VectorTarget> vector_targets() {
@@ -477,6 +649,10 @@ std::vector<VectorTarget> vector_targets() {
 
 void choose_vector_target(i64 id) {
   hwy::SetSupportedTargetsForTest(id);
+}
+
+std::size_t vector_target_lanes() {
+  return HWY_DYNAMIC_DISPATCH(vector_lanes)();
 }
 
 VectorTarget vector_target() {

@@ -11,29 +11,33 @@
 
 #include <array>
 #include <memory>
-#include <new>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "tfhe/large_memory.h"
 #include "tfhe/word.h"
 
 namespace witan::tfhe {
 
-/// Memory in whole cache lines.
-template <class T>
-struct CacheLineAllocator {
-  using value_type = T;
-  static constexpr std::align_val_t kAlignment{64};
-  CacheLineAllocator() = default;
-  template <class U>
-  CacheLineAllocator(const CacheLineAllocator<U>&) {}  // NOLINT: as std::allocator
-  T* allocate(std::size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), kAlignment)); }
-  void deallocate(T* memory, std::size_t) { ::operator delete(memory, kAlignment); }
-  friend bool operator==(const CacheLineAllocator&, const CacheLineAllocator&) { return true; }
-};
 /// Transformed polynomials, one after the other.
 using Transformed = std::vector<double, CacheLineAllocator<double>>;
+
+namespace ntt {
+struct View;
+
+/// Modulo one prime: sum_c += a_0 b_0c + a_1 b_1c + ... for every column c. Polynomial t of a begins at a[t * a_stride], b_tc at
+/// b[t * row_stride + c * column_stride], sum_c at sum[c * sum_stride].
+struct Products {
+  double* sum = nullptr;
+  std::size_t sum_stride = 0;
+  const double* a = nullptr;
+  std::size_t a_stride = 0;
+  const double* b = nullptr;
+  std::size_t row_stride = 0, column_stride = 0;
+  std::size_t n = 0, terms = 0, columns = 0;  // n: of the transform
+};
+}  // namespace ntt
 
 class Ntt {
  public:
@@ -48,7 +52,7 @@ class Ntt {
   /// How many primes hold coefficients of absolute value at most 2^log2 (the modulus is above 2^(log2 + 4)); nothing if even
   /// kMaxPrimes do not.
   static std::optional<int> primes_for(int log2);
-  /// Tables are built once and kept. Preconditions (checked): supports(polynomial_size), 1 <= primes <= kMaxPrimes.
+  /// For the vector instructions of the call; tables are built once and kept. Preconditions (checked): supports(polynomial_size), 1 <= primes <= kMaxPrimes.
   static const Ntt& get(std::size_t polynomial_size, int primes);
 
   /// For the best vector instructions that Highway may use at the time of the call.
@@ -68,6 +72,14 @@ class Ntt {
   /// |digit| <= 2^kMaxDigitLog2.
   void forward_digits(std::span<const i64> polynomial, std::span<double> out) const;
 
+  // Prime by prime: one after the other, all products of a matrix modulo a prime find its rows in the cache.
+
+  /// forward_digits() modulo prime number `prime` alone, N doubles. `soon`: what the caller reads next, fetched on the way.
+  void forward_digits(std::size_t prime, std::span<const i64> polynomial, std::span<double> out,
+                      std::span<const double> soon) const;
+  /// As the other multiply_add, modulo prime number `prime`.
+  void multiply_add(std::size_t prime, const ntt::Products& products) const;
+
   /// Brings residues to |r| <= p/2: what multiply_add wants of its right-hand side.
   void normalise(std::span<double> transformed) const;
 
@@ -76,13 +88,14 @@ class Ntt {
   void multiply_add(std::span<double> sum, std::span<const double> a, std::span<const double> b,
                     std::size_t stride) const;
 
-  /// accumulator += the polynomial whose transform is `sum` (normalised), modulo 2^w. `sum` is used up. Exact if its
-  /// coefficients are below 2^-4 times the product of the primes.
+  /// accumulator += the polynomial whose transform is `sum` (normalised), modulo 2^w; its first coefficients, if the accumulator is
+  /// shorter. `sum` is used up. Exact if the coefficients are below 2^-4 times the product of the primes.
   template <Word W>
   void inverse_add(std::span<W> accumulator, std::span<double> sum) const;
 
  private:
   struct Tables;
+  ntt::View view() const;
   std::size_t n_;
   int primes_;
   std::unique_ptr<Tables> tables_;
@@ -98,5 +111,7 @@ std::vector<VectorTarget> vector_targets();
 /// The one that is used from now on in this process; 0 for the best.
 void choose_vector_target(i64 id);
 VectorTarget vector_target();
+/// Doubles in a vector of that target: what the order of a transform's entries depends on.
+std::size_t vector_target_lanes();
 
 }  // namespace witan::tfhe

@@ -17,12 +17,14 @@ struct Prime {
   Transformed lane_roots, inverse_lane_roots;
   double two32 = 0, two43 = 0, two86 = 0;  // of limbs
   double crt = 0;                          // (M / p)^-1 / N, M the product of all primes
+  u128 cofactor = 1;                       // M / p mod 2^128
 };
 
 /// Everything of one transform.
 struct View {
   std::size_t n = 0;
   std::span<const Prime> primes;
+  u128 modulus = 1;  // M mod 2^128
 };
 
 }  // namespace witan::tfhe::ntt

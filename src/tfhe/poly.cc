@@ -131,13 +131,12 @@ template <Word W>
 void multiply_by_monomial(std::span<W> out, std::span<const W> p, std::size_t exponent) {
   const std::size_t n = p.size();
   WITAN_CHECK(out.size() == n && exponent < 2 * n);
-  for (std::size_t j = 0; j < n; ++j) {
-    const std::size_t at = (j + exponent) % (2 * n);
-    if (at < n)
-      out[at] = p[j];
-    else
-      out[at - n] = W{0} - p[j];
-  }
+  const std::size_t shift = exponent % n;
+  const auto put = [](W* to, std::span<const W> from, bool negated) {
+    for (std::size_t j = 0; j < from.size(); ++j) to[j] = negated ? W{0} - from[j] : from[j];
+  };
+  put(out.data() + shift, p.first(n - shift), exponent >= n);
+  put(out.data(), p.last(shift), exponent < n);
 }
 
 template <Word W>
@@ -157,6 +156,11 @@ PolyMatrix<W>::PolyMatrix(std::size_t rows, std::size_t columns, std::size_t pol
 }
 
 template <Word W>
+std::size_t PolyMatrix<W>::place_of(std::size_t row, std::size_t prime) const {
+  return (row * static_cast<std::size_t>(ntt_->primes()) + prime) * columns_ * polynomial_size_;
+}
+
+template <Word W>
 void PolyMatrix<W>::set_row(std::size_t row, std::span<const W> coefficients) {
   const std::size_t n = polynomial_size_;
   WITAN_CHECK(row < rows_ && coefficients.size() == columns_ * n);
@@ -164,51 +168,77 @@ void PolyMatrix<W>::set_row(std::size_t row, std::span<const W> coefficients) {
     std::ranges::copy(coefficients, coefficients_.begin() + static_cast<std::ptrdiff_t>(row * columns_ * n));
     return;
   }
-  const std::size_t size = ntt_->transformed_size();
+  Transformed polynomial(ntt_->transformed_size());
   for (std::size_t c = 0; c < columns_; ++c) {
-    const auto place = std::span(transformed_).subspan((row * columns_ + c) * size, size);
-    ntt_->forward<W>(coefficients.subspan(c * n, n), place);
-    ntt_->normalise(place);
+    ntt_->forward<W>(coefficients.subspan(c * n, n), polynomial);
+    ntt_->normalise(polynomial);
+    for (std::size_t q = 0; q * n < polynomial.size(); ++q)
+      std::ranges::copy(std::span(polynomial).subspan(q * n, n),
+                        transformed_.begin() + static_cast<std::ptrdiff_t>(place_of(row, q) + c * n));
   }
 }
 
 template <Word W>
-void PolyMatrix<W>::multiply_add(std::span<W> accumulator, std::span<const i64> digits, std::size_t first_row) const {
+void PolyMatrix<W>::multiply_add_plain(const Product& product, std::size_t first_row) const {
   const std::size_t n = polynomial_size_;
-  const std::size_t used = digits.size() / n;
-  WITAN_CHECK(accumulator.size() == columns_ * n && digits.size() == used * n && used <= rows_at_once_ &&
-              first_row + used <= rows_);
+  std::vector<W> words(n);
+  for (std::size_t i = 0; i * n < product.digits.size(); ++i) {
+    std::ranges::transform(product.digits.subspan(i * n, n), words.begin(),
+                           [](i64 digit) { return static_cast<W>(digit); });
+    if (std::ranges::all_of(words, [](W word) { return word == 0; })) continue;
+    for (std::size_t c = 0; c < columns_; ++c)
+      add_karatsuba<W>(product.accumulator.subspan(c * n, n), words,
+                       std::span(coefficients_).subspan(((first_row + i) * columns_ + c) * n, n));
+  }
+}
+
+template <Word W>
+void PolyMatrix<W>::multiply_add(std::span<const Product> products, std::size_t first_row) const {
+  if (products.empty()) return;
+  const std::size_t n = polynomial_size_, used = products.front().digits.size() / n;
+  WITAN_CHECK(used <= rows_at_once_ && first_row + used <= rows_);
+  for (const Product& product : products)
+    WITAN_CHECK(product.accumulator.size() == columns_ * n && product.digits.size() == used * n);
   if (ntt_ == nullptr) {
-    std::vector<W> words(n);
-    for (std::size_t i = 0; i < used; ++i) {
-      std::ranges::transform(digits.subspan(i * n, n), words.begin(), [](i64 digit) { return static_cast<W>(digit); });
-      if (std::ranges::all_of(words, [](W word) { return word == 0; })) continue;
-      for (std::size_t c = 0; c < columns_; ++c)
-        add_karatsuba<W>(accumulator.subspan(c * n, n), words,
-                         std::span(coefficients_).subspan(((first_row + i) * columns_ + c) * n, n));
-    }
+    for (const Product& product : products) multiply_add_plain(product, first_row);
     return;
   }
-  const std::size_t size = ntt_->transformed_size();
-  thread_local Transformed left, sum;  // kept: blind rotations come here a thousand times each
-  left.resize(used * size);
-  sum.resize(size);
-  std::vector<W> words(digit_log2_ <= Ntt::kMaxDigitLog2 ? 0 : n);
-  for (std::size_t i = 0; i < used; ++i) {
-    const auto polynomial = digits.subspan(i * n, n);
-    const auto place = std::span(left).subspan(i * size, size);
-    if (words.empty()) {
-      ntt_->forward_digits(polynomial, place);
-      continue;
+  const std::size_t size = ntt_->transformed_size(), primes = static_cast<std::size_t>(ntt_->primes());
+  const bool wide = digit_log2_ > Ntt::kMaxDigitLog2;  // then as words, modulo all primes at once
+  thread_local Transformed left, sums;                 // kept: blind rotations come here a thousand times each
+  left.resize(wide ? products.size() * used * size : used * n);
+  sums.assign(products.size() * columns_ * size, 0.0);
+  if (wide) {
+    std::vector<W> words(n);
+    for (std::size_t i = 0; i < products.size() * used; ++i) {
+      std::ranges::transform(products[i / used].digits.subspan(i % used * n, n), words.begin(),
+                             [](i64 digit) { return static_cast<W>(digit); });
+      ntt_->forward<W>(words, std::span(left).subspan(i * size, size));
     }
-    std::ranges::transform(polynomial, words.begin(), [](i64 digit) { return static_cast<W>(digit); });
-    ntt_->forward<W>(words, place);
   }
-  for (std::size_t c = 0; c < columns_; ++c) {
-    std::ranges::fill(sum, 0.0);
-    ntt_->multiply_add(sum, left, std::span(transformed_).subspan((first_row * columns_ + c) * size), columns_ * size);
-    ntt_->inverse_add<W>(accumulator.subspan(c * n, n), sum);
+  for (std::size_t q = 0; q < primes; ++q) {
+    for (std::size_t number = 0; number < products.size(); ++number) {
+      for (std::size_t i = 0; i < used && !wide; ++i) {
+        const auto row = std::span(transformed_).subspan(place_of(first_row + i, q), columns_ * n);
+        ntt_->forward_digits(q, products[number].digits.subspan(i * n, n), std::span(left).subspan(i * n, n),
+                             number == 0 ? row : row.first(0));
+      }
+      ntt_->multiply_add(q, {.sum = sums.data() + number * columns_ * size + q * n,
+                             .sum_stride = size,
+                             .a = wide ? left.data() + number * used * size + q * n : left.data(),
+                             .a_stride = wide ? size : n,
+                             .b = transformed_.data() + place_of(first_row, q),
+                             .row_stride = primes * columns_ * n,
+                             .column_stride = n,
+                             .n = n,
+                             .terms = used,
+                             .columns = columns_});
+    }
   }
+  for (std::size_t number = 0; number < products.size(); ++number)
+    for (std::size_t c = 0; c < columns_; ++c)
+      ntt_->inverse_add<W>(products[number].accumulator.subspan(c * n, n),
+                           std::span(sums).subspan((number * columns_ + c) * size, size));
 }
 
 #define WITAN_INSTANTIATE(W)                                                                            \

@@ -64,15 +64,27 @@ class PolyMatrix {
   /// `coefficients` holds the row's polynomials one after the other. Different rows may be set from different threads.
   void set_row(std::size_t row, std::span<const W> coefficients);
 
-  /// accumulator_c += sum over i of digits_i * M[first_row + i][c] for every column c. `digits` holds one polynomial of
-  /// signed digits per row used; all-zero digit polynomials cost nothing. Digits are public.
-  void multiply_add(std::span<W> accumulator, std::span<const i64> digits, std::size_t first_row) const;
+  struct Product {
+    std::span<W> accumulator;     // one polynomial per column
+    std::span<const i64> digits;  // one polynomial of signed digits per row used
+  };
+  /// accumulator_c += sum over i of digits_i * M[first_row + i][c] for every column c and every product; all use the same rows,
+  /// which are read once for all of them. Digits are public.
+  void multiply_add(std::span<const Product> products, std::size_t first_row) const;
+  void multiply_add(std::span<W> accumulator, std::span<const i64> digits, std::size_t first_row) const {
+    const Product one{accumulator, digits};
+    multiply_add(std::span(&one, 1), first_row);
+  }
 
  private:
+  void multiply_add_plain(const Product& product, std::size_t first_row) const;
+  /// Of one row modulo one prime: all columns, one after the other.
+  std::size_t place_of(std::size_t row, std::size_t prime) const;
+
+  const Ntt* ntt_ = nullptr;  // null: coefficients_ are used
+  Transformed transformed_;   // row by row, prime by prime, column by column
   std::size_t rows_ = 0, columns_ = 0, polynomial_size_ = 0, rows_at_once_ = 0;
   int digit_log2_ = 0;
-  const Ntt* ntt_ = nullptr;  // null: coefficients_ are used
-  Transformed transformed_;   // row by row, column by column
   std::vector<W> coefficients_;
 };
 

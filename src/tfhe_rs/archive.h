@@ -27,6 +27,16 @@ class Sink {
   virtual Status write(ByteView piece) = 0;
 };
 
+/// Gives the bytes of an object from front to back, e.g. of a file: a large object is parsed without its bytes beside it.
+class Source {
+ public:
+  virtual ~Source() = default;
+  /// Of the whole object; what count() checks against.
+  virtual std::uint64_t size_bytes() const = 0;
+  /// Fills at most out.size() bytes and returns how many; 0 at the end.
+  virtual Result<std::size_t> read(MutableByteView out) = 0;
+};
+
 class BufferSink final : public Sink {
  public:
   BufferSink() = default;
@@ -53,29 +63,30 @@ class ReadArchive {
  public:
   static constexpr bool kReading = true;
   explicit ReadArchive(ByteView in) : in_(in) {}
+  /// Reads ahead at most kBufferBytes.
+  explicit ReadArchive(Source& source)
+      : source_(&source), unread_(static_cast<std::size_t>(source.size_bytes())), buffer_(kBufferBytes) {}
 
   const FormatOptions& options() const { return options_; }
   bool ok() const { return status_.has_value(); }
   const Status& status() const { return status_; }
-  std::size_t remaining() const { return in_.size(); }
+  std::size_t remaining() const { return in_.size() + unread_; }
   /// "DataKind 0, ...": each type that came in an older version than the one we write.
   const std::vector<std::string>& old_versions() const { return old_versions_; }
 
   template <class... Args>
   void error(fmt::format_string<Args...> format, Args&&... args) {
     if (!status_) return;
-    status_ = fail(Code::invalid_argument, "{}: {}", where_, fmt::format(format, std::forward<Args>(args)...));
-    in_ = {};
+    stop(fail(Code::invalid_argument, "{}: {}", where_, fmt::format(format, std::forward<Args>(args)...)));
   }
 
   template <class T>
     requires std::is_arithmetic_v<T> || std::same_as<T, u128>
   void primitive(T& value) {
     value = T{};
-    if (in_.size() < sizeof value)
-      return error("the object is cut short: {} bytes are left, {} are needed", in_.size(), sizeof value);
-    std::memcpy(&value, in_.data(), sizeof value);
-    in_ = in_.subspan(sizeof value);
+    if (remaining() < sizeof value)
+      return error("the object is cut short: {} bytes are left, {} are needed", remaining(), sizeof value);
+    take({reinterpret_cast<std::uint8_t*>(&value), sizeof value});
   }
   void boolean(bool& value) {
     std::uint8_t byte = 0;
@@ -113,33 +124,67 @@ class ReadArchive {
   std::uint64_t count(std::uint64_t min_bytes) {
     std::uint64_t items = 0;
     primitive(items);
-    if (ok() && items > in_.size() / min_bytes)
-      error("a list claims {} items of at least {} bytes, but {} bytes are left", items, min_bytes, in_.size());
+    if (ok() && items > remaining() / min_bytes)
+      error("a list claims {} items of at least {} bytes, but {} bytes are left", items, min_bytes, remaining());
     return ok() ? items : 0;
   }
   template <class W>
   void words(std::vector<W>& values) {
     values.resize(count(sizeof(W)));
-    if (!values.empty()) std::memcpy(values.data(), in_.data(), values.size() * sizeof(W));
-    in_ = in_.subspan(values.size() * sizeof(W));
+    take({reinterpret_cast<std::uint8_t*>(values.data()), values.size() * sizeof(W)});
   }
   /// At most `max_bytes`; what is no printable ASCII becomes '?', which no name of the format has.
   void text(std::string& value, std::size_t max_bytes) {
     const std::uint64_t size = count(1);
     value.clear();
     if (size > max_bytes) return error("a name has {} bytes, at most {} are expected", size, max_bytes);
-    for (const std::uint8_t byte : in_.first(size))
-      value.push_back(byte >= 0x20 && byte < 0x7f ? static_cast<char>(byte) : '?');
-    in_ = in_.subspan(size);
+    value.resize(size);
+    take({reinterpret_cast<std::uint8_t*>(value.data()), value.size()});
+    for (char& c : value)
+      if (c < 0x20 || c > 0x7e) c = '?';
   }
 
  private:
+  static constexpr std::size_t kBufferBytes = 1 << 16;
+
+  void stop(std::unexpected<Error> why) {
+    status_ = std::move(why);
+    in_ = {};
+    unread_ = 0;
+  }
+  /// The next bytes, of which there are enough if the source holds what it says; zeros after an error.
+  void take(MutableByteView out) {
+    const std::size_t held = std::min(out.size(), in_.size());
+    if (held > 0) std::memcpy(out.data(), in_.data(), held);
+    in_ = in_.subspan(held);
+    out = out.subspan(held);
+    while (!out.empty() && unread_ > 0) {
+      const bool direct = out.size() >= kBufferBytes;  // a long list goes to its place at once
+      const MutableByteView target = direct ? out : MutableByteView(buffer_);
+      auto count = source_->read(target.first(std::min(target.size(), unread_)));
+      if (!count) return stop(fail(std::move(count).error()));
+      if (*count == 0) return error("the object is cut short: {} bytes are left, none came", unread_);
+      unread_ -= *count;
+      if (direct) {
+        out = out.subspan(*count);
+        continue;
+      }
+      const std::size_t size = std::min(out.size(), *count);
+      std::memcpy(out.data(), buffer_.data(), size);
+      in_ = ByteView(buffer_).subspan(size, *count - size);
+      out = out.subspan(size);
+    }
+    if (!out.empty()) std::memset(out.data(), 0, out.size());
+  }
   void note_old_version(std::uint32_t tag) {
     std::string text = fmt::format("{} {}", where_, tag);
     if (std::ranges::find(old_versions_, text) == old_versions_.end()) old_versions_.push_back(std::move(text));
   }
 
-  ByteView in_;
+  ByteView in_;  // what is in memory of the rest: of the caller's bytes, or of buffer_
+  Source* source_ = nullptr;
+  std::size_t unread_ = 0;  // what the source still has
+  Bytes buffer_;
   Status status_;
   const char* where_ = "the envelope";
   std::vector<std::string> old_versions_;

@@ -97,13 +97,10 @@ struct ReadReport {
   std::size_t trailing_bytes = 0;
 };
 
+/// Envelope and value from an archive at its beginning.
 template <class Object>
-Result<Object> read_as(ByteView bytes, Trailing trailing, ReadReport* report = nullptr) {
+Result<Object> read_from(ReadArchive& ar, Trailing trailing, ReadReport* report = nullptr) {
   const auto& names = Format<Object>::kNames;
-  if (bytes.size() > kMaxObjectBytes && trailing == Trailing::reject)
-    return fail(Code::invalid_argument, "the object has {} bytes, at most {} are allowed", bytes.size(),
-                kMaxObjectBytes);
-  ReadArchive ar(bytes.first(std::min<std::uint64_t>(bytes.size(), kMaxObjectBytes)));
   const std::string name = open_envelope(ar);
   const auto found = std::ranges::find(names, name);
   if (ar.ok() && found == names.end()) ar.error("the object is a {}, expected {}", name, fmt::join(names, " or "));
@@ -116,6 +113,15 @@ Result<Object> read_as(ByteView bytes, Trailing trailing, ReadReport* report = n
     return fail(Code::invalid_argument, "{} bytes follow the {}, expected none", ar.remaining(), name);
   if (report) *report = {.old_versions = ar.old_versions(), .trailing_bytes = ar.remaining()};
   return object;
+}
+
+template <class Object>
+Result<Object> read_as(ByteView bytes, Trailing trailing, ReadReport* report = nullptr) {
+  if (bytes.size() > kMaxObjectBytes && trailing == Trailing::reject)
+    return fail(Code::invalid_argument, "the object has {} bytes, at most {} are allowed", bytes.size(),
+                kMaxObjectBytes);
+  ReadArchive ar(bytes.first(std::min<std::uint64_t>(bytes.size(), kMaxObjectBytes)));
+  return read_from<Object>(ar, trailing, report);
 }
 
 /// Envelope and value, for writing and measuring.

@@ -54,6 +54,13 @@ Result<tfhe::CompressedServerKey> read_server_key(ByteView bytes, Trailing trail
 Result<tfhe::CompressedKeySet> read_key_set(ByteView bytes, Trailing trailing) {
   return read_as<tfhe::CompressedKeySet>(bytes, trailing);
 }
+Result<tfhe::CompressedKeySet> stream_key_set(Source& source) {
+  if (source.size_bytes() > kMaxObjectBytes)
+    return fail(Code::invalid_argument, "the object has {} bytes, at most {} are allowed", source.size_bytes(),
+                kMaxObjectBytes);
+  ReadArchive ar(source);
+  return read_from<tfhe::CompressedKeySet>(ar, Trailing::reject);
+}
 Result<ClientKeyObject> read_client_key(ByteView bytes, Trailing trailing) {
   return read_as<ClientKeyObject>(bytes, trailing);
 }

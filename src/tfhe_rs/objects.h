@@ -28,6 +28,8 @@ Result<tfhe::CompactPublicKey> read_public_key(ByteView bytes, Trailing trailing
 Result<tfhe::CompressedCompactPublicKey> read_compressed_public_key(ByteView bytes, Trailing trailing);
 Result<tfhe::CompressedServerKey> read_server_key(ByteView bytes, Trailing trailing);
 Result<tfhe::CompressedKeySet> read_key_set(ByteView bytes, Trailing trailing = Trailing::reject);
+/// The same from a stream: the set is held once, with 64 KiB read ahead. Errors of the source come through as they are.
+Result<tfhe::CompressedKeySet> stream_key_set(Source& source);
 Result<ClientKeyObject> read_client_key(ByteView bytes, Trailing trailing = Trailing::reject);
 
 /// Writes any object above, piece by piece: nothing of the 511 MB of a key set is held twice.

@@ -5,6 +5,7 @@
 #include "crypto/hash.h"
 #include "node/node_testing.h"
 #include "runtime/scope.h"
+#include "support/memory_meter.h"
 
 namespace witan::node {
 namespace {
@@ -278,6 +279,22 @@ TEST_F(KeyStoreTest, SmallKeysAreExpandedOnceForAllWhoAsk) {
   EXPECT_EQ(got[0], got[2]);
   EXPECT_TRUE(got[0]->decompression.has_value());
   EXPECT_EQ(loop_.run(keys.small_keys(record)).value(), got[0]);
+}
+
+// The file is parsed as it is read: beside what stays there is never more than the parsed set.
+TEST_F(KeyStoreTest, ExpandingHoldsTheSetOnce) {
+  KeyRecord record = record_of(1);
+  const std::size_t set_bytes = [&] {
+    const Bytes content = witan::test::read_data("tfhe/native-1.7.0/test/compressed_xof_key_set.bin");
+    publish(record, "CompressedXofKeySet", content);
+    return content.size();
+  }();
+  KeyStore keys = store();
+  ASSERT_TRUE(keys.add(record, shares()));
+  const witan::test::MemoryMeter meter;
+  ASSERT_TRUE(loop_.run(keys.small_keys(record)));
+  EXPECT_GT(meter.peak_bytes(), set_bytes) << "the meter counts";
+  EXPECT_LT(meter.peak_bytes(), meter.held_bytes() + set_bytes + set_bytes / 4);
 }
 
 TEST_F(KeyStoreTest, AKeySetThatCannotBeExpandedFailsAllWhoAskAndBlocksNobody) {

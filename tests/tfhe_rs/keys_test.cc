@@ -76,6 +76,61 @@ TEST(KeySet, FieldsAreThoseOfTheSpecification) {
   EXPECT_EQ(synthetic.seed, tfhe::key_set_seed(load_le<u128>(test::hex("000102030405060708090a0b0c0d0e0f").data())));
 }
 
+/// Gives pieces of changing sizes, up to a place where it ends or fails.
+class PieceSource final : public Source {
+ public:
+  PieceSource(ByteView bytes, std::size_t piece, std::size_t end, bool fails = false)
+      : bytes_(bytes), piece_(piece), end_(end), fails_(fails) {}
+  std::uint64_t size_bytes() const override { return bytes_.size(); }
+  Result<std::size_t> read(MutableByteView out) override {
+    if (at_ == end_ && fails_) return fail(Code::unavailable, "the disk is gone");
+    const std::size_t size = std::min({out.size(), piece_ + at_ % 3, end_ - at_});
+    std::ranges::copy(bytes_.subspan(at_, size), out.begin());
+    at_ += size;
+    return size;
+  }
+  std::size_t read_bytes() const { return at_; }
+
+ private:
+  ByteView bytes_;
+  std::size_t piece_, end_, at_ = 0;
+  bool fails_;
+};
+
+TEST(KeySet, AStreamGivesWhatItsBytesGive) {
+  const Bytes bytes = test::read_data("tfhe/native-1.7.0/test/compressed_xof_key_set.bin");
+  const auto expected = read_key_set(bytes).value();
+  for (const std::size_t piece :
+       {std::size_t{1}, std::size_t{7}, std::size_t{4096}, std::size_t{65535}, bytes.size()}) {
+    PieceSource source(bytes, piece, bytes.size());
+    const auto set = stream_key_set(source);
+    ASSERT_TRUE(set) << set.error().message;
+    EXPECT_TRUE(*set == expected) << piece;
+    EXPECT_EQ(source.read_bytes(), bytes.size());
+  }
+}
+
+TEST(KeySet, AStreamThatEndsOrFailsIsRefusedWhereverItDoes) {
+  const Bytes bytes = test::read_data("tfhe/native-1.7.0/test/compressed_xof_key_set.bin");
+  for (std::size_t end = 0; end < bytes.size(); end += bytes.size() / 97 + 1) {
+    PieceSource short_one(bytes, 1000, end);
+    const auto cut = stream_key_set(short_one);
+    ASSERT_FALSE(cut);
+    EXPECT_EQ(cut.error().code, Code::invalid_argument);
+    EXPECT_NE(cut.error().message.find("cut short"), std::string::npos) << cut.error().message;
+    PieceSource failing(bytes, 1000, end, true);
+    const auto failed = stream_key_set(failing);
+    ASSERT_FALSE(failed);
+    EXPECT_EQ(failed.error().code, Code::unavailable);
+  }
+  Bytes longer = bytes;
+  longer.push_back(0);
+  PieceSource source(longer, 1000, longer.size());
+  const auto refused = stream_key_set(source);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, read_key_set(longer).error().message);
+}
+
 const tfhe::MaskOrigin& origin_of(const tfhe::CompressedKeySet& set, ComponentKind kind) {
   const tfhe::CompressedServerKey& key = set.server_key;
   switch (kind) {
