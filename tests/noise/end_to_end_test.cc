@@ -71,6 +71,16 @@ TEST(NoiseOfBlocks, ToyParametersFollowTheFormulas) {
   expect_factors_are_seen(measured);
 }
 
+TEST(NoiseOfBlocks, TheMeasuredCiphertextsAreThoseOfTheEvaluator) {
+  for (const char* name : {"witan_toy_b", "test"}) {
+    const Params params = test::params(name);
+    const Measurements measured = measure(make_keys(params, name), params,
+                                          {.blocks = 101, .extracts_per_block = 1, .label = name, .compare = true});
+    EXPECT_EQ(measured.other_ciphertexts, 0u) << name;
+    EXPECT_EQ(measured.wrong_values, 0u) << name;
+  }
+}
+
 TEST(NoiseOfBlocks, NoisyToyParametersFollowTheFormulas) {
   const Measurements measured = measure_toy(noisy_toy());
   expect_all_fit(measured);

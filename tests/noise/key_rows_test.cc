@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <limits>
+#include <numeric>
 
 #include "noise_formulas.h"
 #include "statistics.h"
@@ -37,8 +40,8 @@ class DistortedNoise final : public NoiseSource {
   int bound_change_;
 };
 
-/// Of `rows` rows in all of them, as many as asked for: the first, the last and others spread evenly over all levels and
-/// places of a level (the step is made prime to the rows of one key bit).
+/// `count` rows, or all if there are fewer: the first, the last and others spread evenly over all levels and places of a
+/// level (the step is made prime to the number of rows of one key bit).
 std::vector<std::size_t> chosen_rows(const Component& c, std::size_t count) {
   std::vector<std::size_t> out;
   const std::size_t per_bit = c.shape == RowShape::ggsw ? c.decomposition.level_count * (c.glwe_dimension + 1)

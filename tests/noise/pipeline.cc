@@ -47,6 +47,7 @@ const char* to_string(Step step) {
 void Measurements::merge(const Measurements& other) {
   for (std::size_t i = 0; i < kSteps; ++i) steps[i].merge(other.steps[i]);
   wrong_values += other.wrong_values;
+  other_ciphertexts += other.other_ciphertexts;
 }
 
 namespace {
@@ -323,7 +324,8 @@ std::vector<Stored> compress_blocks(const Bench& bench, std::span<const Bootstra
   return all;
 }
 
-void decompress_block(const Bench& bench, const Stored& stored, Measurements& out) {
+/// The block that comes out.
+Lwe<u64> decompress_block(const Bench& bench, const Stored& stored, Measurements& out) {
   const CompressionParams& cc = *bench.params.compression;
   const auto bits = bench.bits(KeyName::compression);
   const int log_modulus = bench.decompression.rotation.log_modulus();
@@ -339,8 +341,27 @@ void decompress_block(const Bench& bench, const Stored& stored, Measurements& ou
           .variance();
   const Glwe<u64> accumulator = rotate<u64>(bench.decompression.rotation, table, delta_log2<u64>(bench.space), switched,
                                             bits, bench.keys.glwe, predicted, out.at(Step::decompress));
-  out.wrong_values +=
-      decode(phase(sample_extract(accumulator, 0), bench.bits(KeyName::glwe)), bench.space) != stored.value.value();
+  Lwe<u64> block = sample_extract(accumulator, 0);
+  out.wrong_values += decode(phase(block, bench.bits(KeyName::glwe)), bench.space) != stored.value.value();
+  return block;
+}
+
+/// How many of these ciphertexts tfhe/evaluate.h makes otherwise from the same list.
+std::size_t compare(const Bench& bench, const Fresh& fresh, std::span<const Bootstrapped> blocks,
+                    std::span<const Squashed> squashed, std::span<const Lwe<u64>> decompressed) {
+  const auto expanded = expand_compact_list(bench.compute, bench.cast, fresh.list).value();
+  std::vector<Block> chosen;  // the message of even ciphertexts, the carry of odd ones
+  for (std::size_t i = 0; i < blocks.size(); ++i) chosen.push_back(expanded[2 * i + i % 2]);
+  const auto list = compress(bench.compression, chosen).value();
+  std::size_t differ = 0;
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    const std::array<Block, 2> two{chosen[i], chosen[(i + 1) % chosen.size()]};
+    const auto pair = pair_blocks(two, bench.params.compute.max_noise_level).value();
+    differ += chosen[i].lwe != blocks[i].extracts[0];
+    differ += squash(bench.compute, bench.sns, pair[0]).value().lwe != squashed[i].lwe;
+    differ += decompress(bench.decompression, list, i).value().lwe != decompressed[i];
+  }
+  return differ;
 }
 
 /// NoiseSource times a factor.
@@ -377,8 +398,10 @@ Measurements measure(const test::World& world, const Params& predicted, const Ru
   compress_squashed(bench, squashed, out);
   std::vector<Stored> stored = compress_blocks(bench, blocks, out);
   std::erase_if(stored, [](const Stored& each) { return !each.value; });
-  parallel_for(run.blocks, [&](std::size_t i) { decompress_block(bench, stored[i], measured[i]); });
+  std::vector<Lwe<u64>> decompressed(run.blocks);
+  parallel_for(run.blocks, [&](std::size_t i) { decompressed[i] = decompress_block(bench, stored[i], measured[i]); });
   for (const Measurements& each : measured) out.merge(each);
+  if (run.compare) out.other_ciphertexts = compare(bench, fresh, blocks, squashed, decompressed);
   return out;
 }
 

@@ -34,6 +34,8 @@ struct Measurements {
   std::array<Measured, kSteps> steps;
   /// Blocks that decoded to another value than they should, at any of the decoding points.
   std::size_t wrong_values = 0;
+  /// With Run::compare: ciphertexts that differ from those of tfhe/evaluate.h.
+  std::size_t other_ciphertexts = 0;
   Measured& at(Step step) { return steps[static_cast<std::size_t>(step)]; }
   const Measured& at(Step step) const { return steps[static_cast<std::size_t>(step)]; }
   void merge(const Measurements& other);
@@ -43,6 +45,7 @@ struct Run {
   std::size_t blocks = 0;              // that go through all steps
   std::size_t extracts_per_block = 4;  // coefficients of an accumulator that become inputs of key switch and packing
   std::string label;                   // of the randomness
+  bool compare = false;                // with the functions of tfhe/evaluate.h; only with one extract per block
 };
 
 /// Runs blocks through all steps on all cores; errors are divided by what the formulas predict for `predicted`, which are
