@@ -62,6 +62,14 @@ if(e2e_sources)
   set_property(GLOBAL APPEND PROPERTY WITAN_TEST_PROGRAMS witan_e2e_tests)
 endif()
 
+# Noise against its formulas (docs/noise.md); a program of its own, because it takes minutes of processor time.
+file(GLOB noise_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/noise/*.cc)
+add_executable(witan_noise_tests ${noise_sources} tests/tfhe/tfhe_testing.cc)
+target_include_directories(witan_noise_tests PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+target_link_libraries(witan_noise_tests PRIVATE witan_protocols witan_coprocessor witan_test_support GTest::gtest
+                                                GTest::gmock GTest::gtest_main)
+set_property(GLOBAL APPEND PROPERTY WITAN_TEST_PROGRAMS witan_noise_tests)
+
 # Secrets under valgrind (scripts/test.py runs it).
 add_executable(witan_ct tests/ct/ct.cc)
 target_include_directories(witan_ct PRIVATE ${CMAKE_SOURCE_DIR}/tests)

@@ -282,6 +282,41 @@ def broken_objects(checks, committee, key, params, folder):
                     () if refused else [str(file), *done.stdout.splitlines(), *done.stderr.splitlines()])
 
 
+def with_a_two(client_key):
+    """A client key whose encryption key, a list of 512 words that are bits, has an entry 2."""
+    count, two = (512).to_bytes(8, "little"), (2).to_bytes(8, "little")
+    at = client_key.find(count)
+    while at >= 0:
+        words = client_key[at + 8:at + 8 + 8 * 512]
+        if len(words) == 8 * 512 and all(int.from_bytes(words[i:i + 8], "little") < 2 for i in range(0, len(words), 8)):
+            return client_key[:at + 8] + two + client_key[at + 16:]
+        at = client_key.find(count, at + 1)
+    raise Broken("the client key has no list of 512 bits")
+
+
+def broken_client_keys(checks, committee, client_key, folder):
+    """What is no client key of the parameters is refused by the party that would deal it, with the reason."""
+    folder.mkdir()
+    content = client_key.read_bytes()
+    others = ROOT / "tests/data/tfhe/native-1.7.0/default/client_key.bin"
+    for name, changed, reason in (
+            ("cut short", content[:-1000], "bytes are left"),
+            ("with more behind it", content + b"x", "1 bytes follow"),
+            ("of another name", content.replace(b"::ClientKey", b"::ClientKez"), "expected high_level_api::ClientKey"),
+            ("that is no object", b"", "cut short"),
+            ("with an entry that is no bit", with_a_two(content), "bit"),
+            ("of other parameters", others.read_bytes(), "has other parameters than test")):
+        begun, file = time.monotonic(), folder / name.replace(" ", "_")
+        file.write_bytes(changed)
+        try:
+            key, _ = committee.deal(file)
+            answer = f"key {key} was dealt"
+        except Broken as error:
+            answer = str(error)
+        good = "party 1" in answer and reason in answer
+        checks.note(good, f"a client key {name} is not imported", time.monotonic() - begun, () if good else [answer])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--params", choices=("test", "default"), default="test")
@@ -304,6 +339,7 @@ def main():
         if test:
             our_ciphertexts(checks, committee, key, arguments.params, kinds, dice, folder / "imported")
             broken_objects(checks, committee, key, arguments.params, folder / "broken")
+            broken_client_keys(checks, committee, folder / "imported/client_key.bin", folder / "broken_client_keys")
     except (Broken, subprocess.TimeoutExpired, OSError) as error:
         checks.note(False, str(error), time.monotonic() - begun)
     finally:

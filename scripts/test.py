@@ -15,6 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 UNIT_TIMEOUT_S = 600
 STEP_TIMEOUT_S = 600
 CAMPAIGN_TIMEOUT_S = 3600
+NOISE_TIMEOUT_S = 1800
 INTEROP_TIMEOUT_S = 3600  # builds tfhe-rs the first time
 # ThreadSanitizer runs what has several threads. api and transport have them too, but it does not see the atomics inside of
 # Debian's gRPC, which hand data from thread to thread: every test of these would be reported.
@@ -96,7 +97,7 @@ def show(outcome):
 
 
 def units_of(tree):
-    return [p for p in sorted(tree.glob("witan_*_tests")) if "e2e" not in p.name]
+    return [p for p in sorted(tree.glob("witan_*_tests")) if p.name not in ("witan_e2e_tests", "witan_noise_tests")]
 
 
 def sanitized(preset, names, note):
@@ -167,6 +168,8 @@ def main():
         for job in concurrent.futures.as_completed([pool.submit(gtest, p, UNIT_TIMEOUT_S) for p in units]):
             note(job.result())
     if not arguments.quick:
+        if wanted("noise"):  # uses all cores itself
+            note(gtest(tree / "witan_noise_tests", NOISE_TIMEOUT_S))
         for program in sorted(tree.glob("witan_*e2e*_tests")):
             if wanted(program.name):
                 note(gtest(program, 900, dict(os.environ, WITAN_BIN=str(tree / "bin"))))

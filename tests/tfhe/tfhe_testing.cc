@@ -63,16 +63,17 @@ std::vector<W> words(std::span<const std::uint8_t> bits) {
 }
 
 template <Word W>
-i128 magnitude(W value) {
-  const auto s = static_cast<SignedWord<W>>(value);
-  return s < 0 ? -i128{s} : i128{s};
+std::vector<SignedWord<W>> signed_words(std::span<const W> words) {
+  std::vector<SignedWord<W>> out;
+  for (const W word : words) out.push_back(static_cast<SignedWord<W>>(word));
+  return out;
 }
 
 }  // namespace
 
 template <Word W>
-i128 row_noise(const Component& c, std::size_t row, std::span<const W> expanded_row,
-               std::span<const std::uint8_t> under, std::span<const std::uint8_t> input) {
+std::vector<SignedWord<W>> row_noises(const Component& c, std::size_t row, std::span<const W> expanded_row,
+                                      std::span<const std::uint8_t> under, std::span<const std::uint8_t> input) {
   const std::size_t n = c.polynomial_size, k = c.glwe_dimension;
   const std::size_t levels = c.decomposition.level_count, base = c.decomposition.base_log;
   const auto scale = [&](std::size_t level) { return W{1} << (8 * sizeof(W) - base * level); };
@@ -80,7 +81,7 @@ i128 row_noise(const Component& c, std::size_t row, std::span<const W> expanded_
     W rest = expanded_row[n];
     for (std::size_t j = 0; j < n; ++j) rest -= expanded_row[j] * under[j];
     if (!input.empty()) rest -= input[row / levels] * scale(levels - row % levels);
-    return magnitude(rest);
+    return signed_words<W>(std::span(&rest, 1));
   }
   std::vector<W> rest(expanded_row.end() - static_cast<std::ptrdiff_t>(n), expanded_row.end());
   const auto subtract = [&](const std::vector<W>& p) {
@@ -102,8 +103,19 @@ i128 row_noise(const Component& c, std::size_t row, std::span<const W> expanded_
     else
       for (std::size_t j = 0; j < n; ++j) rest[j] += message * under[r * n + j];
   }
+  return signed_words<W>(rest);
+}
+template std::vector<i64> row_noises(const Component&, std::size_t, std::span<const u64>, std::span<const std::uint8_t>,
+                                     std::span<const std::uint8_t>);
+template std::vector<i128> row_noises(const Component&, std::size_t, std::span<const u128>,
+                                      std::span<const std::uint8_t>, std::span<const std::uint8_t>);
+
+template <Word W>
+i128 row_noise(const Component& c, std::size_t row, std::span<const W> expanded_row,
+               std::span<const std::uint8_t> under, std::span<const std::uint8_t> input) {
   i128 largest = 0;
-  for (const W value : rest) largest = std::max(largest, magnitude(value));
+  for (const i128 noise : row_noises<W>(c, row, expanded_row, under, input))
+    largest = std::max(largest, noise < 0 ? -noise : noise);
   return largest;
 }
 template i128 row_noise(const Component&, std::size_t, std::span<const u64>, std::span<const std::uint8_t>,

@@ -19,8 +19,12 @@ Params params(std::string_view name);
 template <Word W>
 std::vector<W> naive_product(std::span<const W> a, std::span<const W> b);
 
-/// Largest |noise| of one expanded row (mask, body): body - mask * key - message, with the formulas of
+/// Noise of one expanded row (mask, body), body word by body word: body - mask * key - message, with the formulas of
 /// threshold-tfhe.md 4.5 and the orders of tfhe-formats.md 12 written out here once more.
+template <Word W>
+std::vector<SignedWord<W>> row_noises(const Component& component, std::size_t row, std::span<const W> expanded_row,
+                                      std::span<const std::uint8_t> under, std::span<const std::uint8_t> input);
+/// The largest |noise| of them.
 template <Word W>
 i128 row_noise(const Component& component, std::size_t row, std::span<const W> expanded_row,
                std::span<const std::uint8_t> under, std::span<const std::uint8_t> input);
