@@ -1,0 +1,28 @@
+#include "mpc/aes_kernels_x86.h"
+
+namespace witan::mpc::aes {
+namespace {
+
+struct OneBlock {
+  using Vector = __m128i;
+  static constexpr std::size_t kBlocks = 1;
+  static Vector load(const std::uint8_t* from) { return _mm_loadu_si128(reinterpret_cast<const Vector*>(from)); }
+  static void store(Vector value, std::uint8_t* to) { _mm_storeu_si128(reinterpret_cast<Vector*>(to), value); }
+  static Vector broadcast(const std::uint8_t* from) { return load(from); }
+  static Vector set32(int word) { return _mm_set1_epi32(word); }
+  static Vector counters(std::uint64_t first) { return _mm_set_epi64x(0, static_cast<long long>(first)); }
+  static Vector exclusive_or(Vector a, Vector b) { return _mm_xor_si128(a, b); }
+  static Vector round(Vector state, Vector key) { return _mm_aesenc_si128(state, key); }
+  static Vector last_round(Vector state, Vector key) { return _mm_aesenclast_si128(state, key); }
+  static Vector permute(Vector value, Vector places) { return _mm_shuffle_epi8(value, places); }
+  template <int kBytes>
+  static Vector shift_left(Vector value) {
+    return _mm_slli_si128(value, kBytes);
+  }
+};
+
+}  // namespace
+
+const Kernels kAesNi = X86Kernels<OneBlock>::kKernels;
+
+}  // namespace witan::mpc::aes

@@ -1,0 +1,34 @@
+// Compiled with -mvaes (cmake/layers.cmake).
+#include "mpc/aes_kernels_x86.h"
+
+namespace witan::mpc::aes {
+namespace {
+
+struct TwoBlocks {
+  using Vector = __m256i;
+  static constexpr std::size_t kBlocks = 2;
+  static Vector load(const std::uint8_t* from) { return _mm256_loadu_si256(reinterpret_cast<const Vector*>(from)); }
+  static void store(Vector value, std::uint8_t* to) { _mm256_storeu_si256(reinterpret_cast<Vector*>(to), value); }
+  static Vector broadcast(const std::uint8_t* from) {
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  }
+  static Vector set32(int word) { return _mm256_set1_epi32(word); }
+  static Vector counters(std::uint64_t first) {
+    const auto low = static_cast<long long>(first);
+    return _mm256_add_epi64(_mm256_set_epi64x(0, low, 0, low), _mm256_set_epi64x(0, 1, 0, 0));
+  }
+  static Vector exclusive_or(Vector a, Vector b) { return _mm256_xor_si256(a, b); }
+  static Vector round(Vector state, Vector key) { return _mm256_aesenc_epi128(state, key); }
+  static Vector last_round(Vector state, Vector key) { return _mm256_aesenclast_epi128(state, key); }
+  static Vector permute(Vector value, Vector places) { return _mm256_shuffle_epi8(value, places); }
+  template <int kBytes>
+  static Vector shift_left(Vector value) {
+    return _mm256_slli_si256(value, kBytes);
+  }
+};
+
+}  // namespace
+
+const Kernels kVaes256 = X86Kernels<TwoBlocks>::kKernels;
+
+}  // namespace witan::mpc::aes
