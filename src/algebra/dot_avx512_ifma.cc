@@ -106,8 +106,10 @@ void multiply_add(const u64* groups, const u128* words, std::size_t count, u64* 
 
 void finish(const u64* sums, u128* coefficients) {
   for (std::size_t j = 0; j < kCoefficients; ++j) {
-    coefficients[j] = 0;
-    for (std::size_t i = 0; i < kGroup; ++i) coefficients[j] += recombined(sums + j * kLimbs * kGroup + i, kGroup);
+    u64 limbs[kLimbs];  // of eight numbers below 2^52, the last one modulo 2^64
+    for (std::size_t limb = 0; limb < kLimbs; ++limb)
+      limbs[limb] = static_cast<u64>(_mm512_reduce_add_epi64(_mm512_loadu_si512(sums + (j * kLimbs + limb) * kGroup)));
+    coefficients[j] = recombined(limbs, 1);
   }
 }
 

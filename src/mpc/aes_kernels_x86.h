@@ -10,8 +10,9 @@
 
 namespace witan::mpc::aes {
 
-/// V has: kBlocks; load, store, broadcast (one block to all places), set32, counters(c) = c, c + 1, ... and counter(c) = c, c, ...;
-/// exclusive_or, round, last_round, permute (bytes inside of blocks), shift_left<bytes> (inside of blocks).
+/// V has: kBlocks; load, store, broadcast (one block to all places), set32, set128(low, high), counters(c) = c, c + 1, ...;
+/// exclusive_or, bit_and, add (numbers of 128 bits), round, last_round, permute (bytes inside of blocks), shift_left<bytes> (inside of
+/// blocks).
 template <class V>
 struct X86Kernels {
   using Vector = typename V::Vector;
@@ -84,8 +85,47 @@ struct X86Kernels {
     }
   }
 
+  /// kPairs pairs of counters under each of the keys in kKeys vectors that begin at number `vector`.
+  template <std::size_t kKeys, std::size_t kPairs>
+  [[gnu::always_inline]] static void add_tile(const KeyGroup* keys, std::size_t vector, std::uint64_t first,
+                                              Vector low_bits, std::uint8_t* out, std::size_t row_bytes) {
+    constexpr std::size_t kCounters = 2 * kPairs;
+    const std::uint8_t* key[kKeys];
+    for (std::size_t k = 0; k < kKeys; ++k)
+      key[k] = keys[(vector + k) / kVectors].round[0][V::kBlocks * ((vector + k) % kVectors)];
+    Vector state[kKeys][kCounters];
+    for (std::size_t k = 0; k < kKeys; ++k)
+      for (std::size_t c = 0; c < kCounters; ++c)
+        state[k][c] = V::exclusive_or(V::set128(first + c, 0), V::load(key[k]));
+    for (std::size_t r = 1; r <= kRounds; ++r)
+      for (std::size_t k = 0; k < kKeys; ++k) {
+        const Vector round_key = V::load(key[k] + r * kGroup * kBlockBytes);
+        for (std::size_t c = 0; c < kCounters; ++c)
+          state[k][c] = r < kRounds ? V::round(state[k][c], round_key) : V::last_round(state[k][c], round_key);
+      }
+    for (std::size_t k = 0; k < kKeys; ++k)
+      for (std::size_t p = 0; p < kPairs; ++p)
+        V::store(V::add(V::bit_and(state[k][2 * p], low_bits), V::bit_and(state[k][2 * p + 1], low_bits)),
+                 out + p * row_bytes + (vector + k) * V::kBlocks * kBlockBytes);
+  }
+
+  static void add_pairs(const KeyGroup* keys, std::size_t groups, std::uint64_t first, std::size_t count, unsigned bits,
+                        std::uint8_t* out) {
+    const Vector low_bits = V::set128(~std::uint64_t{0}, (std::uint64_t{1} << (bits - 64)) - 1);
+    const std::size_t vectors = groups * kVectors, row_bytes = groups * kGroup * kBlockBytes;
+    std::size_t b = 0;
+    for (; b + 4 <= count; b += 4)
+      for (std::size_t v = 0; v < vectors; ++v)
+        add_tile<1, 4>(keys, v, first + 2 * b, low_bits, out + b * row_bytes, row_bytes);
+    for (; b < count; ++b) {
+      std::size_t v = 0;
+      for (; v + 4 <= vectors; v += 4) add_tile<4, 1>(keys, v, first + 2 * b, low_bits, out + b * row_bytes, row_bytes);
+      for (; v < vectors; ++v) add_tile<1, 1>(keys, v, first + 2 * b, low_bits, out + b * row_bytes, row_bytes);
+    }
+  }
+
   static constexpr Kernels kKernels{
-      .expand = expand, .encrypt_each = encrypt_each, .encrypt_counters = encrypt_counters};
+      .expand = expand, .encrypt_each = encrypt_each, .encrypt_counters = encrypt_counters, .add_pairs = add_pairs};
 };
 
 }  // namespace witan::mpc::aes

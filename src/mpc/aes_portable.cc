@@ -10,6 +10,7 @@ namespace witan::mpc::aes {
 namespace {
 
 using u64 = std::uint64_t;
+using u128 = unsigned __int128;
 
 struct Planes {
   u64 bit[8];
@@ -170,8 +171,24 @@ void encrypt_counters(const KeyGroup* keys, std::size_t lane, std::uint64_t firs
   wipe(&same, sizeof same);
 }
 
+void add_pairs(const KeyGroup* keys, std::size_t groups, std::uint64_t first, std::size_t count, unsigned bits,
+               std::uint8_t* out) {
+  const u128 low_bits = (u128{1} << bits) - 1;
+  for (std::size_t b = 0; b < count; ++b)
+    for (std::size_t g = 0; g < groups; ++g) {
+      u128 sums[kGroup] = {};
+      for (const u64 counter : {first + 2 * b, first + 2 * b + 1}) {
+        u128 blocks[kGroup] = {counter, counter, counter, counter};
+        encrypt_group(keys[g], reinterpret_cast<std::uint8_t*>(blocks));
+        for (std::size_t i = 0; i < kGroup; ++i) sums[i] += blocks[i] & low_bits;
+      }
+      std::memcpy(out + (b * groups + g) * sizeof sums, sums, sizeof sums);
+    }
+}
+
 }  // namespace
 
-const Kernels kPortable{.expand = expand, .encrypt_each = encrypt_each, .encrypt_counters = encrypt_counters};
+const Kernels kPortable{
+    .expand = expand, .encrypt_each = encrypt_each, .encrypt_counters = encrypt_counters, .add_pairs = add_pairs};
 
 }  // namespace witan::mpc::aes

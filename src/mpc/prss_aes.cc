@@ -104,4 +104,16 @@ void AesKeys::encrypt_counters(std::size_t i, std::uint64_t first, std::span<u12
                              reinterpret_cast<std::uint8_t*>(out.data()));
 }
 
+void AesKeys::add_pairs(std::uint64_t first, unsigned bits, std::span<u128> out) const {
+  WITAN_CHECK(bits > 64 && bits < 128);
+  if (out.empty()) return;
+  WITAN_CHECK(size_ > 0 && out.size() % row_size() == 0);
+  kernels().add_pairs(groups_.reveal().data(), groups_.reveal().size(), first, out.size() / row_size(), bits,
+                      reinterpret_cast<std::uint8_t*>(out.data()));
+}
+
+std::size_t AesKeys::row_size() const {
+  return groups_.reveal().size() * kGroup;
+}
+
 }  // namespace witan::mpc

@@ -46,6 +46,13 @@ class AesKeys {
   /// numbers.
   void encrypt_counters(std::size_t i, std::uint64_t first, std::span<u128> out) const;
 
+  /// Sums of two draws under every key, the small part of a decryption mask (mpc.md 8.5): with c = first + 2b,
+  ///   out[b * row_size() + i] = (AES_i(c) mod 2^bits) + (AES_i(c + 1) mod 2^bits),
+  /// counters and numbers as in encrypt_counters(). What stands behind the size() sums of a row means nothing.
+  /// Preconditions (checked): whole rows, 64 < bits < 128.
+  void add_pairs(std::uint64_t first, unsigned bits, std::span<u128> out) const;
+  std::size_t row_size() const;
+
  private:
   std::size_t size_;
   Secret<std::vector<aes::KeyGroup>> groups_;  // the last one filled up with zero keys

@@ -230,6 +230,89 @@ TEST_P(AesTargets, ManyKeysAndStreamsEqualOpenSsl) {
   }
 }
 
+TEST_P(AesTargets, SumsOfPairsOfDrawsEqualTheirDefinition) {
+  witan::test::SeededRng rng("sums of pairs");
+  for (const std::size_t count : {1u, 3u, 4u, 5u, 15u, 16u, 17u, 33u}) {
+    std::vector<SetKey> many(count);
+    for (SetKey& key : many) rng.fill(key);
+    const AesKeys keys(many);
+    for (const std::size_t pairs : {0u, 1u, 2u, 3u, 4u, 5u, 8u, 11u})
+      for (const unsigned bits : {65u, 111u, 127u}) {
+        const std::uint64_t first = pairs == 3 ? ~std::uint64_t{0} - 5 : 7 * pairs;
+        std::vector<u128> sums(pairs * keys.row_size());
+        keys.add_pairs(first, bits, sums);
+        for (std::size_t i = 0; i < count; ++i) {
+          const Prf prf(many[i]);
+          for (std::size_t b = 0; b < pairs; ++b) {
+            const u128 low_bits = (u128{1} << bits) - 1;
+            const u128 expected =
+                (prf.word<Z128>(first + 2 * b) & low_bits) + (prf.word<Z128>(first + 2 * b + 1) & low_bits);
+            EXPECT_TRUE(sums[b * keys.row_size() + i] == expected) << count << " " << pairs << " " << bits;
+          }
+        }
+      }
+  }
+}
+
+/// Masks as mpc.md 8.5 defines them, set by set and draw by draw.
+std::vector<Gr<Z128>> reference_masks(const SetKeys& keys, SessionId session, const crypto::Digest& context,
+                                      std::size_t first, std::size_t count) {
+  const auto input = mask_key_input(session, context);
+  std::vector<Gr<Z128>> out(count);
+  for (std::size_t set = 0; set < keys.size(); ++set) {
+    const crypto::Aes128 base(mask_base_key(keys.key(set)));
+    SetKey key;
+    std::copy_n(input.begin(), 16, key.begin());
+    base.encrypt(key);
+    for (std::size_t i = 0; i < 16; ++i) key[i] ^= input[16 + i];
+    base.encrypt(key);
+    const Prf prf(key);
+    const auto polynomial = algebra::set_polynomial<Z128>(keys.sets()[set].outside(keys.committee()), keys.self());
+    for (std::size_t q = 0; q < count; ++q)
+      for (const std::uint64_t counter : {2 * (first + q), 2 * (first + q) + 1})
+        out[q] += polynomial * mask_draw(prf.word<Z128>(counter));
+  }
+  return out;
+}
+
+/// Every pair of instruction sets of the two kernels that masks consist of.
+class MaskTargets : public testing::TestWithParam<std::tuple<AesTarget, algebra::DotTarget>> {
+ protected:
+  void SetUp() override {
+    const auto [aes, dot] = GetParam();
+    if (!available(aes)) GTEST_SKIP() << "this processor has no " << to_string(aes);
+    if (!available(dot)) GTEST_SKIP() << "this processor has no " << to_string(dot);
+    choose_aes_target(aes);
+    algebra::choose_dot_target(dot);
+  }
+  void TearDown() override {
+    choose_aes_target(std::nullopt);
+    algebra::choose_dot_target(std::nullopt);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Each, MaskTargets,
+                         testing::Combine(testing::ValuesIn(kAesTargets), testing::ValuesIn(algebra::kDotTargets)),
+                         [](const auto& info) {
+                           std::string name = std::string(to_string(std::get<0>(info.param))) + "_" +
+                                              to_string(std::get<1>(info.param));
+                           std::erase(name, '-');
+                           return name;
+                         });
+
+TEST_P(MaskTargets, EqualTheDefinition) {
+  for (const auto [n, t] : {std::pair{4, 1}, {7, 2}, {13, 4}}) {
+    const auto keys = make_set_keys(CommitteeSize::make(n, t).value(), std::string("targets"));
+    for (const std::size_t party : {std::size_t{0}, keys.size() - 1}) {
+      const MaskGenerator generator(keys[party]);
+      for (const auto [first, count] : {std::pair{0u, 1u}, {5u, 3u}, {0u, 20u}}) {
+        const auto masks = generator.masks({23}, crypto::Digest{8}, first, count).value();
+        const auto expected = reference_masks(keys[party], {23}, crypto::Digest{8}, first, count);
+        for (std::size_t q = 0; q < count; ++q) EXPECT_EQ(masks.reveal()[q].value, expected[q]) << n << " " << q;
+      }
+    }
+  }
+}
+
 // tests/data/mpc/prf_prss.json, "prss": shares of every party at (4,1), (7,2), (13,4).
 TEST(Prss, VectorsOfEveryParty) {
   const auto vectors = read_json("mpc/prf_prss.json");
