@@ -60,6 +60,10 @@ DotVector::DotVector(std::span<const Gr<Z128>> elements) : kernels_(&kernels()),
   }
 }
 
+DotTarget DotVector::target() const {
+  return kernels_ == &dot::kAvx512Ifma ? DotTarget::avx512_ifma : DotTarget::scalar;
+}
+
 const std::uint64_t* DotVector::group_of(std::size_t i) const {
   return arranged_.reveal().front().words.data() + i / kGroup * kernels_->group_words;
 }

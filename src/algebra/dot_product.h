@@ -38,6 +38,8 @@ class DotVector {
   explicit DotVector(std::span<const Gr<Z128>> elements);
 
   std::size_t size() const { return size_; }
+  /// What it was made for.
+  DotTarget target() const;
   Gr<Z128> at(std::size_t i) const;
 
   /// out[r] = sum over i of (*this)[i] * right[r][i]. Right-hand sides of one call share the way of the vector through the

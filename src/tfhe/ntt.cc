@@ -454,13 +454,13 @@ void Ntt::multiply_add(std::span<double> sum, std::span<const double> a, std::sp
 
 template <Word W>
 void Ntt::inverse_add(std::span<W> accumulator, std::span<double> sum) const {
-  WITAN_CHECK(accumulator.size() == n_ && sum.size() == transformed_size());
+  WITAN_CHECK(accumulator.size() <= n_ && sum.size() == transformed_size());
   std::array<i64, kMaxSize> k;
   HWY_DYNAMIC_DISPATCH(inverse)(view(n_, tables_->primes), sum.data(), k.data());
   const auto modulus = static_cast<W>(tables_->modulus);
   std::array<W, kMaxPrimes> cofactors;
   std::ranges::transform(tables_->cofactors, cofactors.begin(), [](u128 c) { return static_cast<W>(c); });
-  for (std::size_t j = 0; j < n_; ++j) {
+  for (std::size_t j = 0; j < accumulator.size(); ++j) {
     W value = accumulator[j] - static_cast<W>(static_cast<SignedWord<W>>(k[j])) * modulus;
     for (std::size_t q = 0; q < static_cast<std::size_t>(primes_); ++q)
       value += static_cast<W>(static_cast<SignedWord<W>>(std::bit_cast<i64>(sum[q * n_ + j]))) * cofactors[q];

@@ -76,8 +76,8 @@ class Ntt {
   void multiply_add(std::span<double> sum, std::span<const double> a, std::span<const double> b,
                     std::size_t stride) const;
 
-  /// accumulator += the polynomial whose transform is `sum` (normalised), modulo 2^w. `sum` is used up. Exact if its
-  /// coefficients are below 2^-4 times the product of the primes.
+  /// accumulator += the polynomial whose transform is `sum` (normalised), modulo 2^w; its first coefficients, if the accumulator is
+  /// shorter. `sum` is used up. Exact if the coefficients are below 2^-4 times the product of the primes.
   template <Word W>
   void inverse_add(std::span<W> accumulator, std::span<double> sum) const;
 
