@@ -68,6 +68,11 @@ target_link_libraries(witan_ct PRIVATE witan_protocols witan_test_support)
 target_link_options(witan_ct PRIVATE -Wl,--strip-debug)  # valgrind of Debian 12 does not read what clang 19 writes
 set_property(GLOBAL APPEND PROPERTY WITAN_TEST_PROGRAMS witan_ct)
 
+# The kernels of a decryption, by instruction set.
+add_executable(witan_decrypt_bench bench/decrypt/decrypt_bench.cc)
+target_link_libraries(witan_decrypt_bench PRIVATE witan_protocols benchmark::benchmark benchmark::benchmark_main)
+set_property(GLOBAL APPEND PROPERTY WITAN_BENCHMARKS witan_decrypt_bench)
+
 # Load on a running committee (scripts/bench_service.py).
 add_executable(witan_load bench/load/load.cc)
 target_link_libraries(witan_load PRIVATE witan_cli PkgConfig::GRPCPP)

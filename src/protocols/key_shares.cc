@@ -62,15 +62,16 @@ Secret<std::vector<Gr<Z128>>> products_by_dot(const SharedKey& key, const tfhe::
                                               std::size_t first, std::size_t count) {
   const std::size_t n = glwe.polynomial_size, last = first + count - 1;
   const std::size_t stride = n + count - 1;  // from the window of the last block to the end of that of the first
-  std::vector<Z128> turned(glwe.glwe_dimension * stride);
+  const std::size_t words = glwe.glwe_dimension * stride;
+  const auto turned = std::make_unique_for_overwrite<Z128[]>(words);
   for (std::size_t p = 0; p < glwe.glwe_dimension; ++p) {
     const auto a = glwe.mask().subspan(p * n, n);
-    Z128* const out = turned.data() + p * stride;
+    Z128* const out = turned.get() + p * stride;
     for (std::size_t m = 0; m <= last; ++m) out[m] = a[last - m];
     for (std::size_t m = last + 1; m < stride; ++m) out[m] = Z128{0} - a[n + last - m];
   }
   std::vector<std::span<const Z128>> windows;
-  for (std::size_t j = 0; j < count; ++j) windows.push_back(std::span(turned).subspan(count - 1 - j));
+  for (std::size_t j = 0; j < count; ++j) windows.push_back(std::span(turned.get(), words).subspan(count - 1 - j));
   Secret out{std::vector<Gr<Z128>>(count)};
   key.vector().multiply(windows, n, stride, out.reveal_mutable());
   return out;
@@ -106,7 +107,7 @@ Secret<std::vector<Share<Z128>>> partial_decrypt(const SharedKey& key, std::span
 
 GlweProducts cheaper_products(const SharedKey& key, const tfhe::PartialGlwe<Z128>& glwe, std::size_t count) {
   // Where the two meet at k = 6, N = 1024 (bench/decrypt): all coefficients at once cost as much as 18 dot products with the
-  // multiply-add of AVX-512, 8 without.
+  // multiply-add of AVX-512, or 8 without, on a Zen 4 core.
   const std::size_t transform_from = key.vector().target() == algebra::DotTarget::scalar ? 8 : 18;
   const bool windows_fit = glwe.polynomial_size % algebra::DotVector::kGranularity == 0;
   return count < transform_from && windows_fit ? GlweProducts::dot : GlweProducts::transform;

@@ -410,13 +410,18 @@ Ntt::~Ntt() = default;
 
 const Ntt& Ntt::get(std::size_t polynomial_size, int primes) {
   WITAN_CHECK(supports(polynomial_size) && primes >= 1 && primes <= kMaxPrimes);
-  constexpr std::size_t kSizes = std::bit_width(kMaxSize);
-  static std::array<std::array<std::once_flag, kMaxPrimes>, kSizes> made;
-  static std::array<std::array<std::unique_ptr<Ntt>, kMaxPrimes>, kSizes> kept;
+  constexpr std::size_t kSizes = std::bit_width(kMaxSize), kLaneCounts = 4;  // up to eight lanes
+  using Once = std::array<std::array<std::array<std::once_flag, kMaxPrimes>, kSizes>, kLaneCounts>;
+  using Kept = std::array<std::array<std::array<std::unique_ptr<Ntt>, kMaxPrimes>, kSizes>, kLaneCounts>;
+  static Once made;
+  static Kept kept;
+  const auto lanes = static_cast<std::size_t>(std::bit_width(HWY_DYNAMIC_DISPATCH(vector_lanes)())) - 1;
   const auto size = static_cast<std::size_t>(std::bit_width(polynomial_size)) - 1;
   const auto count = static_cast<std::size_t>(primes) - 1;
-  std::call_once(made[size][count], [&] { kept[size][count] = std::make_unique<Ntt>(polynomial_size, primes); });
-  return *kept[size][count];
+  WITAN_CHECK(lanes < kLaneCounts);
+  std::call_once(made[lanes][size][count],
+                 [&] { kept[lanes][size][count] = std::make_unique<Ntt>(polynomial_size, primes); });
+  return *kept[lanes][size][count];
 }
 
 namespace {

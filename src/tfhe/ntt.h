@@ -48,7 +48,7 @@ class Ntt {
   /// How many primes hold coefficients of absolute value at most 2^log2 (the modulus is above 2^(log2 + 4)); nothing if even
   /// kMaxPrimes do not.
   static std::optional<int> primes_for(int log2);
-  /// Tables are built once and kept. Preconditions (checked): supports(polynomial_size), 1 <= primes <= kMaxPrimes.
+  /// Tables are built once for each vector length and kept. Preconditions (checked): supports(polynomial_size), 1 <= primes <= kMaxPrimes.
   static const Ntt& get(std::size_t polynomial_size, int primes);
 
   /// For the best vector instructions that Highway may use at the time of the call.
