@@ -25,6 +25,6 @@ struct Kernels {
   void (*finish)(const std::uint64_t* sums, unsigned __int128* coefficients);
 };
 
-extern const Kernels kScalar, kAvx512Ifma;
+extern const Kernels kScalar, kAvx2, kAvx512Ifma;
 
 }  // namespace witan::algebra::dot

@@ -2,7 +2,7 @@
 // (threshold-tfhe.md 7.1), its set polynomials times the draws of a mask (mpc.md 8.5). Four independent sums, one per coefficient.
 //
 // The vector is arranged once for the instructions that are chosen when it is made: limbs of 52 bits for the multiply-add of
-// AVX-512 IFMA, words otherwise. The bits of a result are the same with all of them. No branch and no address depends on an element
+// AVX-512 IFMA, halves of words for AVX2, words for scalar code. The bits of a result are the same with all of them. No branch and no address depends on an element
 // or on a word.
 #pragma once
 
@@ -16,9 +16,9 @@
 
 namespace witan::algebra {
 
-enum class DotTarget : std::uint8_t { scalar, avx512_ifma };
-inline constexpr std::array kDotTargets = {DotTarget::avx512_ifma, DotTarget::scalar};  // best first
-/// "AVX-512-IFMA", "scalar".
+enum class DotTarget : std::uint8_t { scalar, avx2, avx512_ifma };
+inline constexpr std::array kDotTargets = {DotTarget::avx512_ifma, DotTarget::avx2, DotTarget::scalar};  // best first
+/// "AVX-512-IFMA", "AVX2", "scalar".
 const char* to_string(DotTarget target);
 /// Does this processor have it?
 bool available(DotTarget target);
@@ -26,10 +26,6 @@ bool available(DotTarget target);
 /// programs never call it. Precondition (checked): available.
 void choose_dot_target(std::optional<DotTarget> target);
 DotTarget dot_target();
-
-namespace dot {
-struct Kernels;
-}
 
 /// Nothing changes after construction: threads may share it. Wiped on destruction.
 class DotVector {
@@ -39,7 +35,7 @@ class DotVector {
 
   std::size_t size() const { return size_; }
   /// What it was made for.
-  DotTarget target() const;
+  DotTarget target() const { return target_; }
   Gr<Z128> at(std::size_t i) const;
 
   /// out[r] = sum over i of (*this)[i] * right[r][i]. Right-hand sides of one call share the way of the vector through the
@@ -59,7 +55,7 @@ class DotVector {
   };
   const std::uint64_t* group_of(std::size_t i) const;
 
-  const dot::Kernels* kernels_ = nullptr;
+  DotTarget target_ = DotTarget::scalar;
   std::size_t size_ = 0;
   Secret<std::vector<CacheLine>> arranged_;
 };

@@ -105,12 +105,26 @@ Secret<std::vector<Share<Z128>>> partial_decrypt(const SharedKey& key, std::span
   return subtracted(bodies, products.reveal());
 }
 
+namespace {
+
+/// Where the two meet at k = 6, N = 1024 on a Zen 4 core (bench/decrypt): all coefficients at once cost as much as so many dot products.
+std::size_t transform_from(algebra::DotTarget target) {
+  switch (target) {
+    case algebra::DotTarget::scalar:
+      return 8;
+    case algebra::DotTarget::avx2:
+      return 14;
+    case algebra::DotTarget::avx512_ifma:
+      break;
+  }
+  return 18;
+}
+
+}  // namespace
+
 GlweProducts cheaper_products(const SharedKey& key, const tfhe::PartialGlwe<Z128>& glwe, std::size_t count) {
-  // Where the two meet at k = 6, N = 1024 (bench/decrypt): all coefficients at once cost as much as 18 dot products with the
-  // multiply-add of AVX-512, or 8 without, on a Zen 4 core.
-  const std::size_t transform_from = key.vector().target() == algebra::DotTarget::scalar ? 8 : 18;
   const bool windows_fit = glwe.polynomial_size % algebra::DotVector::kGranularity == 0;
-  return count < transform_from && windows_fit ? GlweProducts::dot : GlweProducts::transform;
+  return windows_fit && count < transform_from(key.vector().target()) ? GlweProducts::dot : GlweProducts::transform;
 }
 
 Secret<std::vector<Share<Z128>>> partial_decrypt(const SharedKey& key, const tfhe::PartialGlwe<Z128>& glwe,

@@ -153,13 +153,15 @@ protocols::KeyShares key_shares() {
   return out;
 }
 
-void partial_decryption() {
+void partial_decryption(algebra::DotTarget target) {
+  algebra::choose_dot_target(target);
   const auto keys = key_shares();
   const auto& key = keys.of(tfhe::KeyName::sns);
   tfhe::Lwe<u128> ciphertext(key.size());
   test::SeededRng open("ciphertext");
   for (auto& word : ciphertext.mask()) word = open.next<u128>();
   use(partial_decrypt(key, std::span(&ciphertext, 1)).reveal()[0].value);
+  algebra::choose_dot_target(std::nullopt);
 }
 
 void partial_decryption_of_glwes() {
@@ -328,7 +330,8 @@ int run(bool leaky) {
       {"AES under many keys, portable", [] { aes_keys(mpc::AesTarget::portable); }},
       {"AES under many keys, AES-NI", [] { aes_keys(mpc::AesTarget::aes_ni); }},
       {"mask keys and masks", masks},
-      {"partial decryption", partial_decryption},
+      {"partial decryption, scalar", [] { partial_decryption(algebra::DotTarget::scalar); }},
+      {"partial decryption, AVX2", [] { partial_decryption(algebra::DotTarget::avx2); }},
       {"partial decryption of GLWEs", partial_decryption_of_glwes},
       {"records of key shares", key_share_records},
       {"comparison", comparison},
