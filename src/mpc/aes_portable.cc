@@ -149,6 +149,7 @@ void expand(const std::uint8_t* keys, std::size_t groups, KeyGroup* out) {
       }
       from_planes(key, &out[g].round[r][0][0]);
     }
+    wipe(&key, sizeof key);
   }
 }
 
