@@ -28,6 +28,9 @@ target_link_libraries(witan_test_support PUBLIC witan_base nlohmann_json::nlohma
 witan_layer(runtime DEPS base LIBS Threads::Threads)
 witan_layer(crypto DEPS base PRIVATE_LIBS OpenSSL::Crypto PkgConfig::SECP256K1 PkgConfig::CRYPTOPP)
 witan_layer(algebra DEPS base)
+# Beyond the baseline, chosen at run time (base/cpu.h).
+set_source_files_properties(src/algebra/dot_avx512_ifma.cc PROPERTIES COMPILE_OPTIONS
+                            "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512ifma")
 witan_layer(tfhe DEPS base crypto PRIVATE_LIBS PkgConfig::HWY)
 # Highway counts PCLMUL to AVX2, which is our baseline: without it there would be SSE code too, which has no FMA.
 set_source_files_properties(src/tfhe/ntt.cc src/tfhe/decompose_simd.cc PROPERTIES COMPILE_OPTIONS -mpclmul)
@@ -35,6 +38,8 @@ witan_layer(tfhe_rs DEPS base crypto tfhe)
 witan_layer(store/journal DEPS base runtime PRIVATE_LIBS PkgConfig::SQLITE3)
 witan_layer(store/vault_file DEPS base runtime)
 witan_layer(mpc DEPS base runtime crypto algebra)
+set_source_files_properties(src/mpc/aes_vaes256.cc PROPERTIES COMPILE_OPTIONS -mvaes)
+set_source_files_properties(src/mpc/aes_vaes512.cc PROPERTIES COMPILE_OPTIONS "-mvaes;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl")
 witan_layer(transport DEPS base runtime crypto PRIVATE_LIBS PkgConfig::GRPCPP protobuf::libprotobuf)
 witan_layer(protocols DEPS base runtime crypto algebra tfhe mpc)
 witan_layer(coprocessor DEPS base crypto tfhe tfhe_rs)
@@ -76,6 +81,11 @@ target_include_directories(witan_ct PRIVATE ${CMAKE_SOURCE_DIR}/tests)
 target_link_libraries(witan_ct PRIVATE witan_protocols witan_test_support)
 target_link_options(witan_ct PRIVATE -Wl,--strip-debug)  # valgrind of Debian 12 does not read what clang 19 writes
 set_property(GLOBAL APPEND PROPERTY WITAN_TEST_PROGRAMS witan_ct)
+
+# The kernels of a decryption, by instruction set.
+add_executable(witan_decrypt_bench bench/decrypt/decrypt_bench.cc)
+target_link_libraries(witan_decrypt_bench PRIVATE witan_protocols benchmark::benchmark benchmark::benchmark_main)
+set_property(GLOBAL APPEND PROPERTY WITAN_BENCHMARKS witan_decrypt_bench)
 
 # Load on a running committee (scripts/bench_service.py).
 add_executable(witan_load bench/load/load.cc)

@@ -35,8 +35,9 @@ class ParityChecks {
   std::vector<std::vector<Gr<Z>>> predictions_;  // of roles[dimension], roles[dimension + 1], ...
 };
 
-/// The checks of that set, from a store that all threads share and that keeps the kParityCacheSize last used.
-inline constexpr std::size_t kParityCacheSize = 256;
+/// The checks of that set, from a store that all threads share and that keeps the kParityCacheSize last used: 2 KB each at n = 13,
+/// where the sets that a party accepts first, itself and eight others, are 495.
+inline constexpr std::size_t kParityCacheSize = 512;
 template <Word Z>
 std::shared_ptr<const ParityChecks<Z>> parity_checks(std::size_t dimension, std::span<const Role> roles);
 

@@ -173,8 +173,8 @@ Secret<std::vector<SetKey>> mask_keys(const AesKeys& base_keys, const ByteArray<
   std::copy_n(input.begin(), 16, h1.begin());
   Secret<std::vector<SetKey>> states(std::vector<SetKey>(base_keys.size(), h1));
   base_keys.encrypt_each(states.reveal_mutable());
-  for (SetKey& state : states.reveal_mutable())
-    for (std::size_t i = 0; i < 16; ++i) state[i] ^= input[16 + i];
+  const auto h2 = load_le<u128>(input.data() + 16);
+  for (SetKey& state : states.reveal_mutable()) store_le(load_le<u128>(state.data()) ^ h2, state.data());
   base_keys.encrypt_each(states.reveal_mutable());
   return states;
 }
@@ -190,29 +190,34 @@ AesKeys mask_base_keys(const SetKeys& keys) {
 }  // namespace
 
 MaskGenerator::MaskGenerator(const SetKeys& keys) : base_keys_(mask_base_keys(keys)) {
+  std::vector<Gr<Z128>> polynomials;
   for (const PartySet set : keys.sets())
-    polynomials_.push_back(algebra::set_polynomial<Z128>(set.outside(keys.committee()), keys.self()));
+    polynomials.push_back(algebra::set_polynomial<Z128>(set.outside(keys.committee()), keys.self()));
+  polynomials_ = algebra::DotVector(polynomials);
+  for (const Gr<Z128>& polynomial : polynomials) offset_ += polynomial;
+  offset_ = offset_ * (Z128{1} << (kMaskBoundLog2 + 1));
 }
 
 Result<Secret<std::vector<Share<Z128>>>> MaskGenerator::masks(SessionId session, const crypto::Digest& context,
                                                               std::size_t first, std::size_t count) const {
-  constexpr std::size_t kPiece = 32;  // blocks whose draws are held at a time
+  constexpr std::size_t kPiece = 8;  // blocks whose sums are held at a time: 64 KB at n = 13
   constexpr std::size_t kMaxBlocks = kMaxBlocksPerKey / 2;
   if (first > kMaxBlocks || count > kMaxBlocks - first)
     return fail(Code::invalid_argument, "blocks {} to {} of one ciphertext; a mask key serves {}", first, first + count,
                 kMaxBlocks);
   const AesKeys keys(mask_keys(base_keys_, mask_key_input(session, context)).reveal());
   Secret out{std::vector<Share<Z128>>(count)};
-  Secret<std::array<Z128, 2 * kPiece>> draws;
-  for (std::size_t set = 0; set < polynomials_.size(); ++set) {
-    for (std::size_t at = 0; at < count; at += kPiece) {
-      const std::size_t blocks = std::min(kPiece, count - at);
-      const std::span<Z128> piece = std::span(draws.reveal_mutable()).first(2 * blocks);
-      keys.encrypt_counters(set, 2 * (first + at), piece);
-      for (std::size_t q = 0; q < blocks; ++q)
-        out.reveal_mutable()[at + q].value +=
-            polynomials_[set] * (mask_draw(piece[2 * q]) + mask_draw(piece[2 * q + 1]));
-    }
+  Secret sums{std::vector<Z128>(std::min(kPiece, count) * keys.row_size())};
+  std::array<std::span<const Z128>, kPiece> rows;
+  Secret<std::array<Gr<Z128>, kPiece>> products;
+  for (std::size_t at = 0; at < count; at += kPiece) {
+    const std::size_t blocks = std::min(kPiece, count - at);
+    keys.add_pairs(2 * (first + at), kMaskBoundLog2 + 1,
+                   std::span(sums.reveal_mutable()).first(blocks * keys.row_size()));
+    for (std::size_t q = 0; q < blocks; ++q)
+      rows[q] = std::span(sums.reveal()).subspan(q * keys.row_size(), keys.size());
+    polynomials_.multiply(std::span(rows).first(blocks), std::span(products.reveal_mutable()).first(blocks));
+    for (std::size_t q = 0; q < blocks; ++q) out.reveal_mutable()[at + q].value = products.reveal()[q] - offset_;
   }
   return out;
 }

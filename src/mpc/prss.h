@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "algebra/dot_product.h"
 #include "algebra/shamir.h"
 #include "base/ids.h"
 #include "base/secret.h"
@@ -126,6 +127,9 @@ constexpr Z128 mask_draw(Z128 block) {
 /// Noise flooding of decryptions: masks whose secrets are small integers, |secret| <= 2 C(n,t) 2^110. They use f_A (f_A(0) =
 /// 1), never the values of algebra/integer_set_polynomial.h, whose type does not multiply a draw (security.md S9). Nothing
 /// changes after construction: threads may share it.
+///
+/// With the masked blocks of a set as numbers below 2^111, the share of a block is the dot product of all f_A with the sums of
+/// two such numbers, minus 2^111 times the sum of all f_A.
 class MaskGenerator {
  public:
   explicit MaskGenerator(const SetKeys& keys);
@@ -138,8 +142,9 @@ class MaskGenerator {
                                                  std::size_t count) const;
 
  private:
-  AesKeys base_keys_;                  // M(r), by set
-  std::vector<Gr<Z128>> polynomials_;  // f_A at the own point, by set
+  AesKeys base_keys_;               // M(r), by set
+  algebra::DotVector polynomials_;  // f_A at the own point, by set
+  Gr<Z128> offset_;                 // their sum, times 2^111
 };
 
 }  // namespace witan::mpc

@@ -1,87 +1,119 @@
 #include "mpc/prss_aes.h"
 
-#include <immintrin.h>
-
 #include <algorithm>
+#include <atomic>
 
 #include "base/check.h"
+#include "base/cpu.h"
+#include "mpc/aes_kernels.h"
 
 namespace witan::mpc {
 namespace {
 
-/// Independent states in flight: enough to hide the latency of an AES instruction (3 to 5 cycles, two per cycle).
-constexpr std::size_t kLanes = 8;
-constexpr std::size_t kRounds = 10;
-using Lanes = std::array<__m128i, kLanes>;
+using aes::KeyGroup;
+using aes::kGroup;
 
-__m128i load(const SetKey& bytes) {
-  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes.data()));
-}
-void store(__m128i value, SetKey& bytes) {
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes.data()), value);
+AesTarget best_target() {
+  static const AesTarget best = *std::ranges::find_if(kAesTargets, available);
+  return best;
 }
 
-/// FIPS 197, 5.2. The last word, rotated and copied to every column, passes through AESENCLAST: with equal columns ShiftRows
-/// does nothing, which leaves SubWord(RotWord(w)) xor the round constant, without the slow AESKEYGENASSIST.
-__m128i next_round_key(__m128i key, int round_constant) {
-  const __m128i last_word_rotated = _mm_set1_epi32(0x0c0f0e0d);
-  const __m128i substituted =
-      _mm_aesenclast_si128(_mm_shuffle_epi8(key, last_word_rotated), _mm_set1_epi32(round_constant));
-  key = _mm_xor_si128(key, _mm_slli_si128(key, 4));
-  key = _mm_xor_si128(key, _mm_slli_si128(key, 8));
-  return _mm_xor_si128(key, substituted);
+std::atomic<std::optional<AesTarget>> chosen;
+
+const aes::Kernels& kernels() {
+  switch (aes_target()) {
+    case AesTarget::portable:
+      return aes::kPortable;
+    case AesTarget::aes_ni:
+      return aes::kAesNi;
+    case AesTarget::vaes256:
+      return aes::kVaes256;
+    case AesTarget::vaes512:
+      break;
+  }
+  return aes::kVaes512;
 }
 
-/// Lane l under the round keys that key_of(round, l) gives.
-template <class KeyOf>
-[[gnu::always_inline]] inline void encrypt(Lanes& state, KeyOf key_of) {
-  for (std::size_t l = 0; l < kLanes; ++l) state[l] = _mm_xor_si128(state[l], key_of(0, l));
-  for (std::size_t round = 1; round < kRounds; ++round)
-    for (std::size_t l = 0; l < kLanes; ++l) state[l] = _mm_aesenc_si128(state[l], key_of(round, l));
-  for (std::size_t l = 0; l < kLanes; ++l) state[l] = _mm_aesenclast_si128(state[l], key_of(kRounds, l));
+std::uint8_t* bytes_of(std::span<SetKey> blocks) {
+  return reinterpret_cast<std::uint8_t*>(blocks.data());
+}
+const std::uint8_t* bytes_of(std::span<const SetKey> blocks) {
+  return reinterpret_cast<const std::uint8_t*>(blocks.data());
 }
 
 }  // namespace
 
-AesKeys::AesKeys(std::span<const SetKey> keys)
-    : size_(keys.size()), keys_(std::vector<RoundKeys>((keys.size() + kLanes - 1) / kLanes * kLanes)) {
-  constexpr std::array<int, kRounds> kRoundConstants = {1, 2, 4, 8, 16, 32, 64, 128, 0x1b, 0x36};
-  std::vector<RoundKeys>& expanded = keys_.reveal_mutable();
-  Lanes key{};
-  for (std::size_t first = 0; first < expanded.size(); first += kLanes) {
-    for (std::size_t l = 0; l < kLanes && first + l < size_; ++l) key[l] = load(keys[first + l]);
-    for (std::size_t l = 0; l < kLanes; ++l) store(key[l], expanded[first + l][0]);
-    for (std::size_t round = 1; round <= kRounds; ++round)
-      for (std::size_t l = 0; l < kLanes; ++l) {
-        key[l] = next_round_key(key[l], kRoundConstants[round - 1]);
-        store(key[l], expanded[first + l][round]);
-      }
-  }
-  wipe(key.data(), sizeof key);
+const char* to_string(AesTarget target) {
+  static constexpr std::array kNames = {"portable", "AES-NI", "VAES-256", "VAES-512"};
+  return kNames[static_cast<std::size_t>(target)];
 }
+
+bool available(AesTarget target) {
+  switch (target) {
+    case AesTarget::portable:
+    case AesTarget::aes_ni:  // of the baseline
+      return true;
+    case AesTarget::vaes256:
+      return cpu_features().vaes;
+    case AesTarget::vaes512:
+      return cpu_features().vaes && cpu_features().avx512;
+  }
+  return false;
+}
+
+void choose_aes_target(std::optional<AesTarget> target) {
+  WITAN_CHECK(!target || available(*target));
+  chosen = target;
+}
+
+AesTarget aes_target() {
+  return chosen.load(std::memory_order_relaxed).value_or(best_target());
+}
+
+AesKeys::AesKeys(std::span<const SetKey> keys)
+    : size_(keys.size()), groups_(std::vector<KeyGroup>((keys.size() + kGroup - 1) / kGroup)) {
+  std::vector<KeyGroup>& groups = groups_.reveal_mutable();
+  const std::size_t whole = size_ / kGroup;
+  kernels().expand(bytes_of(keys), whole, groups.data());
+  if (whole == groups.size()) return;
+  Secret<std::array<SetKey, kGroup>> rest;
+  std::ranges::copy(keys.subspan(whole * kGroup), rest.reveal_mutable().begin());
+  kernels().expand(rest.reveal().front().data(), 1, &groups[whole]);
+}
+
+AesKeys::AesKeys(AesKeys&&) noexcept = default;
+AesKeys& AesKeys::operator=(AesKeys&&) noexcept = default;
+AesKeys::~AesKeys() = default;
 
 void AesKeys::encrypt_each(std::span<SetKey> blocks) const {
   WITAN_CHECK(blocks.size() == size_);
-  for (std::size_t first = 0; first < size_; first += kLanes) {
-    const std::size_t count = std::min(kLanes, size_ - first);
-    const RoundKeys* keys = keys_.reveal().data() + first;
-    Lanes state{};
-    for (std::size_t l = 0; l < count; ++l) state[l] = load(blocks[first + l]);
-    encrypt(state, [keys](std::size_t round, std::size_t l) { return load(keys[l][round]); });
-    for (std::size_t l = 0; l < count; ++l) store(state[l], blocks[first + l]);
-  }
+  const std::vector<KeyGroup>& groups = groups_.reveal();
+  const std::size_t whole = size_ / kGroup;
+  kernels().encrypt_each(groups.data(), whole, bytes_of(blocks));
+  if (whole == groups.size()) return;
+  const auto last = blocks.subspan(whole * kGroup);
+  Secret<std::array<SetKey, kGroup>> rest;
+  std::ranges::copy(last, rest.reveal_mutable().begin());
+  kernels().encrypt_each(&groups[whole], 1, rest.reveal_mutable().front().data());
+  std::copy_n(rest.reveal().begin(), last.size(), last.begin());
 }
 
 void AesKeys::encrypt_counters(std::size_t i, std::uint64_t first, std::span<u128> out) const {
   WITAN_CHECK(i < size_);
-  const RoundKeys& key = keys_.reveal()[i];
-  for (std::size_t at = 0; at < out.size(); at += kLanes) {
-    const std::size_t count = std::min(kLanes, out.size() - at);
-    Lanes state;
-    for (std::size_t l = 0; l < kLanes; ++l) state[l] = _mm_set_epi64x(0, static_cast<std::int64_t>(first + at + l));
-    encrypt(state, [&key](std::size_t round, std::size_t) { return load(key[round]); });
-    std::memcpy(out.data() + at, state.data(), 16 * count);
-  }
+  kernels().encrypt_counters(&groups_.reveal()[i / kGroup], i % kGroup, first, out.size(),
+                             reinterpret_cast<std::uint8_t*>(out.data()));
+}
+
+void AesKeys::add_pairs(std::uint64_t first, unsigned bits, std::span<u128> out) const {
+  WITAN_CHECK(bits > 64 && bits < 128);
+  if (out.empty()) return;
+  WITAN_CHECK(size_ > 0 && out.size() % row_size() == 0);
+  kernels().add_pairs(groups_.reveal().data(), groups_.reveal().size(), first, out.size() / row_size(), bits,
+                      reinterpret_cast<std::uint8_t*>(out.data()));
+}
+
+std::size_t AesKeys::row_size() const {
+  return groups_.reveal().size() * kGroup;
 }
 
 }  // namespace witan::mpc

@@ -96,7 +96,12 @@ std::uint64_t ciphertext_memory_bytes(const CiphertextRef& ref, const tfhe::Para
     return (tfhe::key_bits(params, key) + 1) * word_bytes;
   };
   const auto packed = static_cast<std::uint64_t>(type.packed_blocks), plain = static_cast<std::uint64_t>(type.blocks);
-  const std::uint64_t squashed = packed * lwe_bytes(protocols::decryption_key(ref.format), sizeof(u128));
+  std::uint64_t squashed = packed * lwe_bytes(protocols::decryption_key(ref.format), sizeof(u128));
+  if (ref.format == protocols::CiphertextFormat::big_compressed && params.sns_compression) {  // a mask per GLWE
+    const std::uint64_t per_glwe = params.sns_compression->lwe_per_glwe;
+    const std::uint64_t masks = (packed + per_glwe - 1) / per_glwe;
+    squashed = (masks * tfhe::key_bits(params, tfhe::KeyName::sns_compression) + packed) * sizeof(u128);
+  }
   const bool small = ref.format == protocols::CiphertextFormat::small_expanded ||
                      ref.format == protocols::CiphertextFormat::small_compressed;
   // Blocks as they come and in pairs.

@@ -61,7 +61,7 @@ Result<DecryptionFields> validate_decryption(const api::PublicDecryptionRequest&
 struct ParsedCiphertext {
   CiphertextRef ref;
   crypto::Digest bytes_digest{};                    // SHA-256 of the bytes as received
-  std::vector<tfhe::Lwe<u128>> squashed;            // Big formats
+  protocols::SquashedBlocks squashed;               // Big formats
   std::vector<tfhe::Block> blocks;                  // SmallExpanded
   std::optional<tfhe::PackedList<tfhe::u64>> list;  // SmallCompressed
 };

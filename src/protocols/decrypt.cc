@@ -8,9 +8,42 @@ tfhe::KeyName decryption_key(CiphertextFormat format) {
   return format == CiphertextFormat::big_compressed ? tfhe::KeyName::sns_compression : tfhe::KeyName::sns;
 }
 
-crypto::Digest content_of_blocks(std::span<const tfhe::Lwe<Z128>> blocks) {
+std::size_t SquashedBlocks::size() const {
+  std::size_t out = lwes_.size();
+  for (const auto& glwe : glwes_) out += glwe.bodies().size();
+  return out;
+}
+
+void SquashedBlocks::push_back(tfhe::Lwe<Z128> block) {
+  WITAN_CHECK(glwes_.empty());
+  lwes_.push_back(std::move(block));
+}
+
+std::vector<SquashedBlocks::Piece> SquashedBlocks::pieces() const {
+  constexpr std::size_t kLwesPerPiece = 32;     // of 6144 entries
+  constexpr std::size_t kOfGlwePerPiece = 128;  // products of all of them at once, and their masks
+  std::vector<Piece> out;
+  for (std::size_t first = 0; first < lwes_.size(); first += kLwesPerPiece)
+    out.push_back({.first = first, .count = std::min(kLwesPerPiece, lwes_.size() - first)});
+  std::size_t before = 0;
+  for (std::size_t g = 0; g < glwes_.size(); ++g) {
+    const std::size_t bodies = glwes_[g].bodies().size();
+    for (std::size_t first = 0; first < bodies; first += kOfGlwePerPiece)
+      out.push_back({before + first, std::min(kOfGlwePerPiece, bodies - first), g, first});
+    before += bodies;
+  }
+  return out;
+}
+
+Secret<std::vector<Share<Z128>>> SquashedBlocks::partial_decrypt(const SharedKey& key, const Piece& piece) const {
+  if (glwes_.empty()) return protocols::partial_decrypt(key, lwes().subspan(piece.first, piece.count));
+  return protocols::partial_decrypt(key, glwes_[piece.glwe], piece.first_in_glwe, piece.count);
+}
+
+crypto::Digest content_of_blocks(const SquashedBlocks& blocks) {
+  WITAN_CHECK(blocks.glwes().empty());
   crypto::Sha256 hash;
-  for (const auto& block : blocks)
+  for (const auto& block : blocks.lwes())
     hash.update({reinterpret_cast<const std::uint8_t*>(block.data.data()), block.data.size() * sizeof(Z128)});
   return hash.finish();
 }

@@ -33,19 +33,47 @@ enum class CiphertextFormat : std::uint32_t {
 /// The key under which the squashed blocks of a format are encrypted.
 tfhe::KeyName decryption_key(CiphertextFormat format);
 
+/// The squashed blocks of one ciphertext, in order: each on its own, or as coefficients of GLWEs.
+class SquashedBlocks {
+ public:
+  SquashedBlocks() = default;
+  SquashedBlocks(std::vector<tfhe::Lwe<Z128>> lwes) : lwes_(std::move(lwes)) {}
+  SquashedBlocks(std::vector<tfhe::PartialGlwe<Z128>> glwes) : glwes_(std::move(glwes)) {}
+
+  std::size_t size() const;
+  bool empty() const { return size() == 0; }
+  void push_back(tfhe::Lwe<Z128> block);
+  /// Empty for the other form.
+  std::span<const tfhe::Lwe<Z128>> lwes() const { return lwes_; }
+  std::span<const tfhe::PartialGlwe<Z128>> glwes() const { return glwes_; }
+
+  /// Consecutive blocks that one kernel takes: below a millisecond, and of one GLWE.
+  struct Piece {
+    std::size_t first = 0, count = 0;
+    std::size_t glwe = 0, first_in_glwe = 0;  // of GLWEs
+  };
+  std::vector<Piece> pieces() const;
+  /// This party's shares of b - <a, key> of the blocks of a piece; see key_shares.h.
+  Secret<std::vector<Share<Z128>>> partial_decrypt(const SharedKey& key, const Piece& piece) const;
+
+ private:
+  std::vector<tfhe::Lwe<Z128>> lwes_;
+  std::vector<tfhe::PartialGlwe<Z128>> glwes_;  // one of the two is empty
+};
+
 /// One ciphertext, checked and ready: its squashed blocks, as many as the type has.
 struct SquashedCiphertext {
   CiphertextFormat format = CiphertextFormat::big_compressed;
   tfhe::FheType type = tfhe::FheType::boolean;
-  std::vector<tfhe::Lwe<Z128>> blocks;
+  SquashedBlocks blocks;
   /// Big formats: SHA-256 of the bytes as received (v = 0). Small formats: of the squashed blocks (v = 1), so that a build
   /// with other rounding never reuses a mask; content_of_blocks() computes it.
   crypto::Digest content{};
   std::uint32_t v = 0;
 };
 
-/// SHA-256 over mask words and body of each block, u128 little endian, in order.
-crypto::Digest content_of_blocks(std::span<const tfhe::Lwe<Z128>> blocks);
+/// SHA-256 over mask words and body of each block, u128 little endian, in order. Precondition: blocks on their own.
+crypto::Digest content_of_blocks(const SquashedBlocks& blocks);
 
 crypto::Digest mask_context(const KeyId& key, const SquashedCiphertext& ciphertext);
 

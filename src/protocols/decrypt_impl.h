@@ -29,27 +29,24 @@ BasicPublicDecryption<Rules>::BasicPublicDecryption(DecryptionParty party, Decry
 /// Partial decryptions plus masks, in pieces that keep the pool responsive. What is not masked stays inside of a kernel.
 template <class Rules>
 Task<Result<typename BasicPublicDecryption<Rules>::Shares>> BasicPublicDecryption<Rules>::masked_shares() {
-  constexpr std::size_t kBlocksPerPiece = 32;  // of 6144 entries: below a millisecond
   Shares out;
   for (std::size_t c = 0; c < job_->ciphertexts.size(); ++c) {
-    const std::size_t blocks = job_->ciphertexts[c].blocks.size();
     const SessionId session = crypto::session_id(job_->request.bytes(), crypto::SessionKind::public_decryption, 0,
                                                  static_cast<std::uint16_t>(c));
     const crypto::Digest context = Rules::mask_bound_to_content ? contexts_[c] : crypto::Digest{};
-    for (std::size_t first = 0; first < blocks; first += kBlocksPerPiece) {
-      auto kernel = [job = job_, keys = party_.keys, generator = party_.masks, session, context, c, first,
-                     count = std::min(blocks - first, kBlocksPerPiece)]() -> Result<Shares> {
-        WITAN_ASSIGN(const auto masks, generator->masks(session, context, first, count));
+    for (const SquashedBlocks::Piece& piece : job_->ciphertexts[c].blocks.pieces()) {
+      auto kernel = [job = job_, keys = party_.keys, generator = party_.masks, session, context, c,
+                     piece]() -> Result<Shares> {
+        WITAN_ASSIGN(const auto masks, generator->masks(session, context, piece.first, piece.count));
         const SquashedCiphertext& ciphertext = job->ciphertexts[c];
-        const SharedKey& key = keys->of(decryption_key(ciphertext.format));
+        const auto parts = ciphertext.blocks.partial_decrypt(keys->of(decryption_key(ciphertext.format)), piece);
         Shares shares;
-        shares.reserve(count);
-        for (std::size_t q = 0; q < count; ++q)
-          shares.push_back(partial_decrypt(key, ciphertext.blocks[first + q]) + masks.reveal()[q]);
+        shares.reserve(piece.count);
+        for (std::size_t q = 0; q < piece.count; ++q) shares.push_back(parts.reveal()[q] + masks.reveal()[q]);
         return shares;
       };
-      const Shares piece = co_await ok(co_await party_.compute(runtime::Work::urgent, std::move(kernel)));
-      out.insert(out.end(), piece.begin(), piece.end());
+      const Shares shares = co_await ok(co_await party_.compute(runtime::Work::urgent, std::move(kernel)));
+      out.insert(out.end(), shares.begin(), shares.end());
     }
   }
   co_return out;

@@ -46,6 +46,18 @@ struct Glwe {
   friend bool operator==(const Glwe&, const Glwe&) = default;
 };
 
+/// A GLWE of which the first coefficients alone are wanted, as it lies in a packed list: k mask polynomials, then the bodies of the
+/// ciphertexts 0, 1, ..., which share that mask.
+template <Word W>
+struct PartialGlwe {
+  std::vector<W> data;
+  std::size_t glwe_dimension = 0, polynomial_size = 0;
+
+  std::span<const W> mask() const { return std::span(data).first(glwe_dimension * polynomial_size); }
+  std::span<const W> bodies() const { return std::span(data).subspan(glwe_dimension * polynomial_size); }
+  friend bool operator==(const PartialGlwe&, const PartialGlwe&) = default;
+};
+
 /// One shortint block: a digit of a FheUint or a FheBool. Delta of its space; degree is the largest value that it may
 /// hold, noise_level counts nominal noises. Both are informative where they come from outside.
 struct Block {

@@ -120,6 +120,40 @@ Result<std::vector<Lwe<W>>> list_elements(const PackedList<W>& list, std::size_t
 }
 
 template <Word W>
+Result<std::vector<PartialGlwe<W>>> list_prefix(const PackedList<W>& list, std::size_t count) {
+  if (list.lwe_per_glwe < 1) return fail(Code::invalid_argument, "packed list with no ciphertexts per GLWE");
+  std::vector<PartialGlwe<W>> out;
+  for (std::size_t taken = 0; taken < count;) {
+    if (out.size() >= list.glwes.size())
+      return fail(Code::out_of_range, "packed list of {} ciphertexts has no number {}", list.size(), taken);
+    const PackedGlwe<W>& packed = list.glwes[out.size()];
+    WITAN_TRY(check(packed));
+    const std::size_t bodies = std::min({list.lwe_per_glwe, packed.bodies_count, count - taken});
+    if (taken + bodies < count && bodies < list.lwe_per_glwe)
+      return fail(Code::out_of_range, "packed list of {} ciphertexts has no number {}", list.size(), taken + bodies);
+    const std::size_t words = packed.glwe_dimension * packed.polynomial_size + bodies;
+    PartialGlwe<W> glwe{unpack_bits<W>(packed.packed_coefficients, packed.log_modulus, words), packed.glwe_dimension,
+                        packed.polynomial_size};
+    const int shift = kWordBits<W> - static_cast<int>(packed.log_modulus);
+    for (W& word : glwe.data) word = static_cast<W>(word << shift);
+    out.push_back(std::move(glwe));
+    taken += bodies;
+  }
+  return out;
+}
+
+template <Word W>
+std::vector<Lwe<W>> extract_all(std::span<const PartialGlwe<W>> glwes) {
+  std::vector<Lwe<W>> out;
+  for (const PartialGlwe<W>& partial : glwes) {
+    Glwe<W> glwe(partial.glwe_dimension, partial.polynomial_size);
+    std::ranges::copy(partial.data, glwe.data.begin());
+    for (std::size_t i = 0; i < partial.bodies().size(); ++i) out.push_back(sample_extract(glwe, i));
+  }
+  return out;
+}
+
+template <Word W>
 Result<Lwe<W>> list_element(const PackedList<W>& list, std::size_t index) {
   WITAN_ASSIGN(auto elements, list_elements(list, index, 1));
   return std::move(elements.front());
@@ -174,6 +208,8 @@ Glwe<W> PackingKey<W>::pack(std::span<const Lwe<W>* const> lwes) const {
   template Status check(const PackedGlwe<W>&);                                                        \
   template Result<Lwe<W>> list_element(const PackedList<W>&, std::size_t);                            \
   template Result<std::vector<Lwe<W>>> list_elements(const PackedList<W>&, std::size_t, std::size_t); \
+  template Result<std::vector<PartialGlwe<W>>> list_prefix(const PackedList<W>&, std::size_t);        \
+  template std::vector<Lwe<W>> extract_all(std::span<const PartialGlwe<W>>);                          \
   template class PackingKey<W>;
 WITAN_INSTANTIATE(u64)
 WITAN_INSTANTIATE(u128)

@@ -31,6 +31,12 @@ Result<Lwe<W>> list_element(const PackedList<W>& list, std::size_t index);
 /// Ciphertexts first .. first + count - 1; each GLWE is unpacked once.
 template <Word W>
 Result<std::vector<Lwe<W>>> list_elements(const PackedList<W>& list, std::size_t first, std::size_t count);
+/// What the first `count` ciphertexts need of each GLWE. Errors: those of list_element().
+template <Word W>
+Result<std::vector<PartialGlwe<W>>> list_prefix(const PackedList<W>& list, std::size_t count);
+/// The ciphertexts of such GLWEs one by one.
+template <Word W>
+std::vector<Lwe<W>> extract_all(std::span<const PartialGlwe<W>> glwes);
 
 /// A packing key switching key as it is published: each use expands and transforms the rows anew, chunk by chunk, because an
 /// expanded key is far larger and one use packs a whole GLWE.

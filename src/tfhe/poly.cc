@@ -96,23 +96,44 @@ SecretFactor<W> SecretFactor<W>::of_words(std::size_t polynomial_size, std::span
 }
 
 template <Word W>
-void SecretFactor<W>::multiply_add(std::span<W> accumulator, std::span<const W> a) const {
-  const std::size_t n = polynomial_size_;
-  WITAN_CHECK(accumulator.size() == n && a.size() % n == 0);
+PublicFactor<W> SecretFactor<W>::prepare(std::span<const W> a) const {
+  const std::size_t n = polynomial_size_, count = a.size() / n;
+  WITAN_CHECK(a.size() % n == 0);
+  PublicFactor<W> out;
   if (ntt_ == nullptr) {
-    const std::span<const W> words = words_.reveal();
-    WITAN_CHECK(a.size() == words.size());
-    for (std::size_t p = 0; p < a.size(); p += n) add_karatsuba<W>(accumulator, a.subspan(p, n), words.subspan(p, n));
+    out.words_.assign(a.begin(), a.end());
+    return out;
+  }
+  const std::size_t size = ntt_->transformed_size();
+  out.transformed_.resize(count * size);
+  for (std::size_t p = 0; p < count; ++p)
+    ntt_->forward<W>(a.subspan(p * n, n), std::span(out.transformed_).subspan(p * size, size));
+  return out;
+}
+
+template <Word W>
+void SecretFactor<W>::multiply_add(std::span<W> accumulator, const PublicFactor<W>& a) const {
+  const std::size_t n = polynomial_size_;
+  WITAN_CHECK(accumulator.size() <= n);
+  if (ntt_ == nullptr) {
+    const std::span<const W> words = words_.reveal(), left = a.words_;
+    WITAN_CHECK(left.size() == words.size());
+    Secret sum{std::vector<W>(n)};
+    for (std::size_t p = 0; p < left.size(); p += n)
+      add_karatsuba<W>(sum.reveal_mutable(), left.subspan(p, n), words.subspan(p, n));
+    for (std::size_t j = 0; j < accumulator.size(); ++j) accumulator[j] += sum.reveal()[j];
     return;
   }
-  const std::size_t size = ntt_->transformed_size(), count = a.size() / n;
-  WITAN_CHECK(transformed_.reveal().size() == count * size);
-  Transformed left(count * size);
-  for (std::size_t p = 0; p < count; ++p)
-    ntt_->forward<W>(a.subspan(p * n, n), std::span(left).subspan(p * size, size));
+  const std::size_t size = ntt_->transformed_size();
+  WITAN_CHECK(transformed_.reveal().size() == a.transformed_.size());
   Secret<Transformed> sum{Transformed(size)};
-  ntt_->multiply_add(sum.reveal_mutable(), left, transformed_.reveal(), size);
+  ntt_->multiply_add(sum.reveal_mutable(), a.transformed_, transformed_.reveal(), size);
   ntt_->inverse_add<W>(accumulator, sum.reveal_mutable());
+}
+
+template <Word W>
+void SecretFactor<W>::multiply_add(std::span<W> accumulator, std::span<const W> a) const {
+  multiply_add(accumulator, prepare(a));
 }
 
 template <Word W>

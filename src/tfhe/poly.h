@@ -25,6 +25,18 @@ void add_product(std::span<W> accumulator, std::span<const W> a, std::span<const
 template <Word W>
 void multiply_by_monomial(std::span<W> out, std::span<const W> p, std::size_t exponent);
 
+template <Word W>
+class SecretFactor;
+
+/// Public polynomials, prepared once as the left-hand side of products with several secret vectors of one shape, such as the
+/// coefficient planes of one shared key.
+template <Word W>
+class PublicFactor {
+  friend class SecretFactor<W>;
+  Transformed transformed_;
+  std::vector<W> words_;  // where there is no transform
+};
+
 /// A secret polynomial vector, prepared once as the right-hand side of many products: a key of k polynomials under which rows are
 /// encrypted. Constant time in the secret.
 template <Word W>
@@ -35,8 +47,11 @@ class SecretFactor {
   /// Full words: one coefficient plane of a shared key.
   static SecretFactor of_words(std::size_t polynomial_size, std::span<const W> words);
 
-  /// accumulator += sum over p of a_p * s_p; `a` holds k polynomials.
+  /// accumulator += sum over p of a_p * s_p; `a` holds k polynomials. A shorter accumulator takes the first coefficients.
   void multiply_add(std::span<W> accumulator, std::span<const W> a) const;
+  void multiply_add(std::span<W> accumulator, const PublicFactor<W>& a) const;
+  /// For every factor of this polynomial size and k that was made by the same function.
+  PublicFactor<W> prepare(std::span<const W> a) const;
 
  private:
   SecretFactor(std::size_t polynomial_size, std::span<const W> words, int factor_log2);

@@ -64,7 +64,7 @@ Status check_list(const tfhe::PackedList<W>& list, std::size_t glwe_dimension, s
 
 }  // namespace
 
-Result<std::vector<tfhe::Lwe<u128>>> parse_big_compressed(ByteView bytes, const Params& params, FheType type) {
+Result<std::vector<tfhe::PartialGlwe<u128>>> parse_big_compressed(ByteView bytes, const Params& params, FheType type) {
   if (!params.sns_compression) return bad("the key has no squashed compression");
   WITAN_ASSIGN(const SquashedListObject object, read_squashed_list(bytes, Trailing::ignore));
   if (object.kinds.empty()) return bad("the list holds no value");
@@ -73,7 +73,7 @@ Result<std::vector<tfhe::Lwe<u128>>> parse_big_compressed(ByteView bytes, const 
   const auto& key = *params.sns_compression;
   const auto blocks = static_cast<std::size_t>(tfhe::info(type).packed_blocks);
   WITAN_TRY(check_list(object.list, key.glwe_dimension, key.polynomial_size, key.lwe_per_glwe, 128, key.space, blocks));
-  return tfhe::list_elements(object.list, 0, blocks);
+  return tfhe::list_prefix(object.list, blocks);
 }
 
 Result<std::vector<tfhe::Lwe<u128>>> parse_big_expanded(ByteView bytes, const Params& params, FheType type) {

@@ -8,9 +8,10 @@
 
 namespace witan::tfhe_rs {
 
-/// BigCompressed: value 0 of the list; its packed blocks under the squashed-noise compression key.
-Result<std::vector<tfhe::Lwe<u128>>> parse_big_compressed(ByteView bytes, const tfhe::Params& params,
-                                                          tfhe::FheType type);
+/// BigCompressed: value 0 of the list; its packed blocks under the squashed-noise compression key, GLWE by GLWE
+/// (tfhe::extract_all() gives them one by one).
+Result<std::vector<tfhe::PartialGlwe<u128>>> parse_big_compressed(ByteView bytes, const tfhe::Params& params,
+                                                                  tfhe::FheType type);
 /// BigExpanded: state Normal alone; packed blocks under the squashed-noise key.
 Result<std::vector<tfhe::Lwe<u128>>> parse_big_expanded(ByteView bytes, const tfhe::Params& params, tfhe::FheType type);
 /// SmallExpanded: ordinary blocks. Degree and noise level are what the bytes say (not to be trusted), within what pairing

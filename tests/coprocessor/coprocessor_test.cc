@@ -24,7 +24,8 @@ tfhe::U256 decrypt(const tfhe::Params& params, const tfhe::SecretKeySet& keys, c
   std::vector<tfhe::Block> blocks;
   switch (format) {
     case Format::big_compressed:
-      big(tfhe_rs::parse_big_compressed(bytes, params, type).value(), KeyName::sns_compression);
+      big(tfhe::extract_all<u128>(tfhe_rs::parse_big_compressed(bytes, params, type).value()),
+          KeyName::sns_compression);
       break;
     case Format::big_expanded:
       big(tfhe_rs::parse_big_expanded(bytes, params, type).value(), KeyName::sns);

@@ -119,6 +119,23 @@ void commitments() {
   use(mpc::commitment(Role(1), SessionId{u128{5}}, 1, key, key));
 }
 
+/// Keys side by side: key schedule, blocks, streams, sums. Valgrind shows no VAES, so there are these two.
+void aes_keys(mpc::AesTarget target) {
+  mpc::choose_aes_target(target);
+  std::vector<mpc::SetKey> secrets(7), blocks(7);
+  for (auto& secret : secrets) rng.fill(secret);
+  for (auto& block : blocks) rng.fill(block);
+  const mpc::AesKeys keys(secrets);
+  keys.encrypt_each(blocks);
+  for (const auto& block : blocks) use(block);
+  std::vector<u128> stream(9), sums(5 * keys.row_size());
+  keys.encrypt_counters(3, 100, stream);
+  for (const auto& word : stream) use(word);
+  keys.add_pairs(0, 111, sums);
+  for (const auto& word : sums) use(word);
+  mpc::choose_aes_target(std::nullopt);
+}
+
 void masks() {
   const mpc::MaskGenerator generator(set_keys());
   const auto shares = generator.masks(SessionId{u128{5}}, crypto::Digest{1}, 0, 70).value();
@@ -136,13 +153,30 @@ protocols::KeyShares key_shares() {
   return out;
 }
 
-void partial_decryption() {
+void partial_decryption(algebra::DotTarget target) {
+  algebra::choose_dot_target(target);
   const auto keys = key_shares();
   const auto& key = keys.of(tfhe::KeyName::sns);
   tfhe::Lwe<u128> ciphertext(key.size());
   test::SeededRng open("ciphertext");
   for (auto& word : ciphertext.mask()) word = open.next<u128>();
-  use(partial_decrypt(key, ciphertext).value);
+  use(partial_decrypt(key, std::span(&ciphertext, 1)).reveal()[0].value);
+  algebra::choose_dot_target(std::nullopt);
+}
+
+void partial_decryption_of_glwes() {
+  const auto keys = key_shares();
+  const auto& params = tfhe::params_by_name("test").value();
+  const auto& key = keys.of(tfhe::KeyName::sns_compression);
+  constexpr std::size_t kBodies = 5;
+  tfhe::PartialGlwe<u128> glwe{std::vector<u128>(key.size() + kBodies), params.sns_compression->glwe_dimension,
+                               params.sns_compression->polynomial_size};
+  test::SeededRng open("glwe");
+  for (auto& word : glwe.data) word = open.next<u128>();
+  for (const auto products : {protocols::GlweProducts::dot, protocols::GlweProducts::transform}) {
+    const auto parts = partial_decrypt(key, glwe, 0, kBodies, products);
+    for (const auto& part : parts.reveal()) use(part.value);
+  }
 }
 
 void key_share_records() {
@@ -293,8 +327,12 @@ int run(bool leaky) {
       {"prss 128", prss<Z128>},
       {"records of set keys", set_key_records},
       {"commitments", commitments},
+      {"AES under many keys, portable", [] { aes_keys(mpc::AesTarget::portable); }},
+      {"AES under many keys, AES-NI", [] { aes_keys(mpc::AesTarget::aes_ni); }},
       {"mask keys and masks", masks},
-      {"partial decryption", partial_decryption},
+      {"partial decryption, scalar", [] { partial_decryption(algebra::DotTarget::scalar); }},
+      {"partial decryption, AVX2", [] { partial_decryption(algebra::DotTarget::avx2); }},
+      {"partial decryption of GLWEs", partial_decryption_of_glwes},
       {"records of key shares", key_share_records},
       {"comparison", comparison},
       {"ECDSA, both forms", signing, kSigningBranches},

@@ -17,8 +17,9 @@ void fuzz_one(ByteView input) {
   const auto blocks = static_cast<std::size_t>(info.blocks);
   WITAN_CHECK(parsed->blocks.empty() || parsed->blocks.size() == blocks);
   WITAN_CHECK(parsed->squashed.empty() || parsed->squashed.size() == (blocks + 1) / 2);
-  for (const auto& block : parsed->squashed)
-    WITAN_CHECK(block.dimension() == tfhe::key_bits(params, protocols::decryption_key(ref.format)));
+  const std::size_t dimension = tfhe::key_bits(params, protocols::decryption_key(ref.format));
+  for (const auto& block : parsed->squashed.lwes()) WITAN_CHECK(block.dimension() == dimension);
+  for (const auto& glwe : parsed->squashed.glwes()) WITAN_CHECK(glwe.mask().size() == dimension);
 }
 
 }  // namespace witan::fuzz

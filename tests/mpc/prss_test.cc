@@ -165,35 +165,150 @@ void check_prss(const nlohmann::json& e) {
   }
 }
 
-// FIPS 197, C.1, and every number of keys and blocks around whole lanes against OpenSSL.
-TEST(AesKeys, EncryptAsTheStandardSays) {
-  SetKey key, block;
-  for (std::size_t i = 0; i < 16; ++i) {
-    key[i] = static_cast<std::uint8_t>(i);
-    block[i] = static_cast<std::uint8_t>(0x11 * i);
+/// Runs on one set of instructions. One that the processor lacks is skipped under its name.
+class AesTargets : public testing::TestWithParam<AesTarget> {
+ protected:
+  void SetUp() override {
+    if (!available(GetParam())) GTEST_SKIP() << "this processor has no " << to_string(GetParam());
+    choose_aes_target(GetParam());
+    EXPECT_EQ(aes_target(), GetParam());
   }
-  AesKeys(std::span(&key, 1)).encrypt_each(std::span(&block, 1));
-  EXPECT_EQ(to_hex(block), "69c4e0d86a7b0430d8cdb78070b4c55a");
+  void TearDown() override { choose_aes_target(std::nullopt); }
+};
+INSTANTIATE_TEST_SUITE_P(Each, AesTargets, testing::ValuesIn(kAesTargets), [](const auto& info) {
+  std::string name = to_string(info.param);
+  std::erase(name, '-');
+  return name;
+});
 
+SetKey block_of(const char* text) {
+  return key_from(text);
+}
+
+// FIPS 197, appendices A.1 (the last round key, seen through a block), B and C.1.
+TEST_P(AesTargets, EncryptTheVectorsOfTheStandard) {
+  struct Row {
+    const char *key, *block, *result;
+  };
+  for (const Row& row :
+       {Row{"000102030405060708090a0b0c0d0e0f", "00112233445566778899aabbccddeeff", "69c4e0d86a7b0430d8cdb78070b4c55a"},
+        Row{"2b7e151628aed2a6abf7158809cf4f3c", "3243f6a8885a308d313198a2e0370734",
+            "3925841d02dc09fbdc118597196a0b32"}}) {
+    for (std::size_t place = 0; place < 5; ++place) {  // wherever the key stands
+      std::vector<SetKey> keys(5), blocks(5);
+      keys[place] = block_of(row.key);
+      blocks[place] = block_of(row.block);
+      AesKeys(keys).encrypt_each(blocks);
+      EXPECT_EQ(to_hex(blocks[place]), row.result);
+    }
+  }
+}
+
+// Every number of keys and blocks around whole vectors against OpenSSL.
+TEST_P(AesTargets, ManyKeysAndStreamsEqualOpenSsl) {
   witan::test::SeededRng rng("aes keys");
-  for (std::size_t count = 0; count <= 17; ++count) {
+  for (std::size_t count = 0; count <= 41; ++count) {
     std::vector<SetKey> many(count), blocks(count);
     for (std::size_t i = 0; i < count; ++i) {
       rng.fill(many[i]);
       rng.fill(blocks[i]);
     }
+    if (count > 1) many[0].fill(0xff), blocks[1].fill(0xff);
     const AesKeys keys(many);
     auto encrypted = blocks;
     keys.encrypt_each(encrypted);
     for (std::size_t i = 0; i < count; ++i) {
       crypto::Aes128(many[i]).encrypt(blocks[i]);
       EXPECT_EQ(encrypted[i], blocks[i]);
-      const std::uint64_t first = i == 3 ? ~std::uint64_t{0} - 16 : 1000 * i;
+      const std::uint64_t first = i == 3 ? ~std::uint64_t{0} - 40 : 1000 * i;
       std::vector<u128> got(count);
       Bytes expected(16 * count);
       keys.encrypt_counters(i, first, got);
       crypto::Aes128(many[i]).encrypt_counters(first, expected);
       for (std::size_t j = 0; j < count; ++j) EXPECT_TRUE(got[j] == load_le<u128>(expected.data() + 16 * j));
+    }
+  }
+}
+
+TEST_P(AesTargets, SumsOfPairsOfDrawsEqualTheirDefinition) {
+  witan::test::SeededRng rng("sums of pairs");
+  for (const std::size_t count : {1u, 3u, 4u, 5u, 15u, 16u, 17u, 33u}) {
+    std::vector<SetKey> many(count);
+    for (SetKey& key : many) rng.fill(key);
+    const AesKeys keys(many);
+    for (const std::size_t pairs : {0u, 1u, 2u, 3u, 4u, 5u, 8u, 11u})
+      for (const unsigned bits : {65u, 111u, 127u}) {
+        const std::uint64_t first = pairs == 3 ? ~std::uint64_t{0} - 5 : 7 * pairs;
+        std::vector<u128> sums(pairs * keys.row_size());
+        keys.add_pairs(first, bits, sums);
+        for (std::size_t i = 0; i < count; ++i) {
+          const Prf prf(many[i]);
+          for (std::size_t b = 0; b < pairs; ++b) {
+            const u128 low_bits = (u128{1} << bits) - 1;
+            const u128 expected =
+                (prf.word<Z128>(first + 2 * b) & low_bits) + (prf.word<Z128>(first + 2 * b + 1) & low_bits);
+            EXPECT_TRUE(sums[b * keys.row_size() + i] == expected) << count << " " << pairs << " " << bits;
+          }
+        }
+      }
+  }
+}
+
+/// Masks as mpc.md 8.5 defines them, set by set and draw by draw.
+std::vector<Gr<Z128>> reference_masks(const SetKeys& keys, SessionId session, const crypto::Digest& context,
+                                      std::size_t first, std::size_t count) {
+  const auto input = mask_key_input(session, context);
+  std::vector<Gr<Z128>> out(count);
+  for (std::size_t set = 0; set < keys.size(); ++set) {
+    const crypto::Aes128 base(mask_base_key(keys.key(set)));
+    SetKey key;
+    std::copy_n(input.begin(), 16, key.begin());
+    base.encrypt(key);
+    for (std::size_t i = 0; i < 16; ++i) key[i] ^= input[16 + i];
+    base.encrypt(key);
+    const Prf prf(key);
+    const auto polynomial = algebra::set_polynomial<Z128>(keys.sets()[set].outside(keys.committee()), keys.self());
+    for (std::size_t q = 0; q < count; ++q)
+      for (const std::uint64_t counter : {2 * (first + q), 2 * (first + q) + 1})
+        out[q] += polynomial * mask_draw(prf.word<Z128>(counter));
+  }
+  return out;
+}
+
+/// Every pair of instruction sets of the two kernels that masks consist of.
+class MaskTargets : public testing::TestWithParam<std::tuple<AesTarget, algebra::DotTarget>> {
+ protected:
+  void SetUp() override {
+    const auto [aes, dot] = GetParam();
+    if (!available(aes)) GTEST_SKIP() << "this processor has no " << to_string(aes);
+    if (!available(dot)) GTEST_SKIP() << "this processor has no " << to_string(dot);
+    choose_aes_target(aes);
+    algebra::choose_dot_target(dot);
+  }
+  void TearDown() override {
+    choose_aes_target(std::nullopt);
+    algebra::choose_dot_target(std::nullopt);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Each, MaskTargets,
+                         testing::Combine(testing::ValuesIn(kAesTargets), testing::ValuesIn(algebra::kDotTargets)),
+                         [](const auto& info) {
+                           std::string name = std::string(to_string(std::get<0>(info.param))) + "_" +
+                                              to_string(std::get<1>(info.param));
+                           std::erase(name, '-');
+                           return name;
+                         });
+
+TEST_P(MaskTargets, EqualTheDefinition) {
+  for (const auto [n, t] : {std::pair{4, 1}, {7, 2}, {13, 4}}) {
+    const auto keys = make_set_keys(CommitteeSize::make(n, t).value(), std::string("targets"));
+    for (const std::size_t party : {std::size_t{0}, keys.size() - 1}) {
+      const MaskGenerator generator(keys[party]);
+      for (const auto [first, count] : {std::pair{0u, 1u}, {5u, 3u}, {0u, 20u}}) {
+        const auto masks = generator.masks({23}, crypto::Digest{8}, first, count).value();
+        const auto expected = reference_masks(keys[party], {23}, crypto::Digest{8}, first, count);
+        for (std::size_t q = 0; q < count; ++q) EXPECT_EQ(masks.reveal()[q].value, expected[q]) << n << " " << q;
+      }
     }
   }
 }

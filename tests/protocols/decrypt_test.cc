@@ -312,8 +312,7 @@ bool masks_cancel() {
   SimRng rng(6);
   DecryptionJob a{test::request_id(0), key_id(1), {material.encrypt(tfhe::FheType::uint8, tfhe::U256(7), rng)}};
   DecryptionJob b = a;
-  b.ciphertexts[0].blocks[0].body() += 1;  // one malformed download
-  b.ciphertexts[0].content = content_of_blocks(b.ciphertexts[0].blocks);
+  b.ciphertexts[0] = test::with_body_plus_one(b.ciphertexts[0]);  // one malformed download
   std::vector<PartyOutcome> outcomes(4);
   std::map<int, Bytes> sent;
   World world(options(6, material),
@@ -326,8 +325,8 @@ bool masks_cancel() {
     const crypto::Digest context = Rules::mask_bound_to_content ? mask_context(job.key, ciphertext) : crypto::Digest{};
     const SessionId session = crypto::session_id(job.request.bytes(), crypto::SessionKind::public_decryption, 0, 0);
     const auto masks = material.masks[0]->masks(session, context, 0, 2).value();
-    return partial_decrypt(material.keys[0]->of(decryption_key(ciphertext.format)), ciphertext.blocks[0]) +
-           masks.reveal()[0];
+    const SharedKey& key = material.keys[0]->of(decryption_key(ciphertext.format));
+    return ciphertext.blocks.partial_decrypt(key, ciphertext.blocks.pieces()[0]).reveal()[0] + masks.reveal()[0];
   };
   return (share_of(b) - share_of(a)).value == Gr<Z128>::one();
 }
@@ -368,8 +367,7 @@ TEST(Decrypt, APartyWithOtherCiphertextBytesIsTolerated) {
   const Material& material = Material::of(4, 1);
   const Jobs jobs(material, 8, 1);
   DecryptionJob other = jobs.jobs[0];
-  other.ciphertexts[0].blocks[0].body() ^= 1;
-  other.ciphertexts[0].content = content_of_blocks(other.ciphertexts[0].blocks);
+  other.ciphertexts[0] = test::with_body_plus_one(other.ciphertexts[0]);
   std::vector<PartyOutcome> outcomes(4);
   World world(
       options(8, material),

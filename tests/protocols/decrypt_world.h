@@ -12,12 +12,14 @@
 #include "protocols/decrypt_impl.h"
 #include "runtime/sim.h"
 #include "runtime/sim_adversary.h"
+#include "tfhe/bootstrap.h"
+#include "tfhe/packing.h"
 
 namespace witan::protocols::test {
 
 /// Everything that all runs of one committee size share: it is expensive at n = 13.
 struct Material {
-  static constexpr std::size_t kDimension = 16;
+  static constexpr std::size_t kDimension = 16, kPerGlwe = 5;
 
   explicit Material(CommitteeSize size) : committee(size) {
     runtime::sim::SimRng rng(1);
@@ -44,23 +46,41 @@ struct Material {
     return *entry;
   }
 
-  /// Encrypts the pairs of a value with small noise.
+  /// Encrypts the pairs of a value with small noise: one by one, or five to a GLWE.
   SquashedCiphertext encrypt(tfhe::FheType type, const tfhe::U256& value, runtime::sim::SimRng& rng) const {
     SquashedCiphertext out;
     out.type = type;
-    out.format = rng.below(2) ? CiphertextFormat::big_compressed : CiphertextFormat::big_expanded;
-    for (const std::uint8_t pair : tfhe::pair_blocks(tfhe::to_blocks(type, value).value())) {
-      tfhe::Lwe<Z128> lwe(kDimension);
-      Z128 body = Z128{pair} << 123;
-      for (std::size_t i = 0; i < kDimension; ++i) {
-        lwe.mask()[i] = rng.next<Z128>();
-        body += lwe.mask()[i] * bits[i];
+    const bool packed = rng.below(2);
+    out.format = packed ? CiphertextFormat::big_compressed : CiphertextFormat::big_expanded;
+    const auto pairs = tfhe::pair_blocks(tfhe::to_blocks(type, value).value());
+    std::vector<tfhe::Lwe<Z128>> lwes;
+    std::vector<tfhe::PartialGlwe<Z128>> glwes;
+    const auto body = [&](const tfhe::Lwe<Z128>& mask, std::uint8_t pair) {
+      Z128 sum = (Z128{pair} << 123) + (rng.next<Z128>() >> 59) - (Z128{1} << 68);
+      for (std::size_t i = 0; i < kDimension; ++i) sum += mask.mask()[i] * bits[i];
+      return sum;
+    };
+    for (std::size_t first = 0; first < pairs.size(); first += packed ? kPerGlwe : 1) {
+      tfhe::Glwe<Z128> glwe(2, kDimension / 2);
+      for (Z128& word : glwe.data) word = rng.next<Z128>();
+      if (packed) {
+        const std::size_t count = std::min(kPerGlwe, pairs.size() - first);
+        for (std::size_t i = 0; i < count; ++i) glwe.body()[i] = body(tfhe::sample_extract(glwe, i), pairs[first + i]);
+        glwe.data.resize(kDimension + count);
+        glwes.push_back({std::move(glwe.data), 2, kDimension / 2});
+      } else {
+        lwes.push_back(tfhe::sample_extract(glwe, 0));
+        lwes.back().body() = body(lwes.back(), pairs[first]);
       }
-      lwe.body() = body + (rng.next<Z128>() >> 59) - (Z128{1} << 68);
-      out.blocks.push_back(std::move(lwe));
     }
-    out.content = content_of_blocks(out.blocks);
+    out.blocks = packed ? SquashedBlocks(std::move(glwes)) : SquashedBlocks(std::move(lwes));
+    out.content = content_of(out.blocks);
     return out;
+  }
+
+  /// Stands for the digest of the bytes as received.
+  static crypto::Digest content_of(const SquashedBlocks& blocks) {
+    return content_of_blocks(blocks.lwes().empty() ? tfhe::extract_all(blocks.glwes()) : blocks);
   }
 
   CommitteeSize committee;
@@ -68,6 +88,17 @@ struct Material {
   std::vector<std::shared_ptr<const KeyShares>> keys;
   std::vector<std::shared_ptr<const mpc::MaskGenerator>> masks;
 };
+
+/// The ciphertext with another block 0.
+inline SquashedCiphertext with_body_plus_one(const SquashedCiphertext& ciphertext) {
+  SquashedCiphertext out = ciphertext;
+  auto lwes = tfhe::extract_all(ciphertext.blocks.glwes());
+  if (lwes.empty()) lwes.assign(ciphertext.blocks.lwes().begin(), ciphertext.blocks.lwes().end());
+  lwes[0].body() += 1;
+  out.blocks = std::move(lwes);
+  out.content = content_of_blocks(out.blocks);
+  return out;
+}
 
 struct PartyOutcome {
   std::map<int, std::vector<Bytes>> plaintexts;  // by job

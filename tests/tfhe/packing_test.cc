@@ -112,7 +112,14 @@ TEST(PackingKeySwitch, EveryCiphertextDecryptsAtItsPlace) {
   EXPECT_EQ(list_element(list, 20).error().code, Code::out_of_range);
   EXPECT_EQ(list_element(list, ~std::size_t{0}).error().code, Code::out_of_range);
   EXPECT_EQ(list_elements(list, 18, 3).error().code, Code::out_of_range);
+  for (const std::size_t count : {1u, 15u, 16u, 17u, 20u}) {
+    const auto prefix = list_prefix(list, count).value();
+    EXPECT_EQ(prefix.size(), count > 16 ? 2u : 1u);
+    EXPECT_EQ(extract_all<u128>(prefix), list_elements(list, 0, count).value());
+  }
+  EXPECT_EQ(list_prefix(list, 21).error().code, Code::out_of_range);
   list.lwe_per_glwe = 0;
+  EXPECT_EQ(list_prefix(list, 1).error().code, Code::invalid_argument);
   EXPECT_EQ(list_element(list, 0).error().code, Code::invalid_argument);
 }
 

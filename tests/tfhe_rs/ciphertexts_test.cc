@@ -17,8 +17,8 @@ using tfhe::U256;
 /// The value of a file in the format that its name begins with, by its parse_*() and the client key.
 Result<U256> decrypted(const Decryptor& key, std::string_view name, ByteView bytes, FheType type) {
   if (name.starts_with("big_compressed")) {
-    WITAN_ASSIGN(const auto blocks, parse_big_compressed(bytes, key.params(), type));
-    return key.big(blocks, type, KeyName::sns_compression);
+    WITAN_ASSIGN(const auto glwes, parse_big_compressed(bytes, key.params(), type));
+    return key.big(tfhe::extract_all<u128>(glwes), type, KeyName::sns_compression);
   }
   if (name.starts_with("big_expanded") || name.starts_with("big_decompressed")) {
     WITAN_ASSIGN(const auto blocks, parse_big_expanded(bytes, key.params(), type));
@@ -94,7 +94,7 @@ TEST(Ciphertexts, TheTrivialFixtureHoldsItsValue) {
                                            FheType::uint64);
   ASSERT_TRUE(blocks) << blocks.error().message;
   std::vector<std::uint8_t> pairs;
-  for (const auto& lwe : *blocks) {
+  for (const auto& lwe : tfhe::extract_all<u128>(*blocks)) {
     EXPECT_TRUE(std::ranges::all_of(lwe.mask(), [](u128 word) { return word == 0; }));
     pairs.push_back(tfhe::decode_pair(lwe.body()));
   }
