@@ -154,16 +154,6 @@ void Loop::sift_down(std::size_t index) noexcept {
   heap_move(index, timer);
 }
 
-Duration LoadRest::rest(Instant now, std::uint64_t done) {
-  if (now - begun_ >= kWindow) {
-    per_second_ = static_cast<double>(done - done_before_) / std::chrono::duration<double>(now - begun_).count();
-    begun_ = now;
-    done_before_ = done;
-  }
-  const double over = std::clamp(per_second_ / kBusyPerSecond - 1, 0.0, 1.0);
-  return std::chrono::duration_cast<Duration>(over * kLongest);
-}
-
 // Real time.
 
 const Clock& ThreadLoop::system_clock() {
@@ -188,8 +178,9 @@ void ThreadLoop::run_until(const bool& finished) {
 
 /// True if something came meanwhile, or may have.
 bool ThreadLoop::rest() {
-  const Duration rest = std::min(load_.rest(now(), steps()), next_timer() - now());
-  if (rest <= Duration{}) return false;
+  if (rest_ <= Duration{}) return false;
+  const Duration rest = std::min(rest_, next_timer() - now());
+  if (rest <= Duration{}) return true;
   std::this_thread::sleep_for(rest);
   return has_ready();
 }

@@ -112,6 +112,11 @@ class Loop {
   template <class T>
   T run(Task<T> task);
 
+  /// When it has run out of work, a loop in real time leaves what comes in to gather for so long before it looks again; timers
+  /// are kept. For times of load: a thread that is woken for each event spends more on waking than on the events, and so do
+  /// those who wake it and those whom it wakes; after a rest there are many at once for all of them. Loop thread only.
+  void set_rest(Duration rest) noexcept { rest_ = rest; }
+
   // For whoever drives the loop.
 
   /// Runs one due timer or one ready thing; false if there was none.
@@ -129,6 +134,7 @@ class Loop {
   virtual void run_until(const bool& finished) = 0;
   /// Called by post() after a job was queued; any thread.
   virtual void wake() {}
+  Duration rest_{};
 
  private:
   friend class Timer;
@@ -209,24 +215,6 @@ T Loop::run(Task<T> task) {
   return task.take();
 }
 
-/// How long a loop with nothing to do leaves what comes in to gather before it looks again. Not at all as long as little
-/// happens. Under load a thread that is woken for each event spends more on waking than on the events, and so do those who
-/// wake it and those whom it wakes; after a rest there are many at once for all of them.
-class LoadRest {
- public:
-  static constexpr double kBusyPerSecond = 4000;  // things run; a decryption takes some 40
-  static constexpr Duration kLongest = std::chrono::milliseconds(2);
-
-  /// `done`: things run since construction.
-  Duration rest(Instant now, std::uint64_t done);
-
- private:
-  static constexpr Duration kWindow = std::chrono::milliseconds(10);
-  Instant begun_{};
-  std::uint64_t done_before_ = 0;
-  double per_second_ = 0;
-};
-
 /// Real time. run() blocks until stop(); the thread that calls it is the loop thread.
 class ThreadLoop final : public Loop {
  public:
@@ -243,7 +231,6 @@ class ThreadLoop final : public Loop {
   void wait_for_work();
   bool rest();
 
-  LoadRest load_;
   std::mutex wake_mutex_;
   std::condition_variable wake_up_;
   bool woken_ = false;
