@@ -20,15 +20,6 @@ constexpr auto kWatchLate = std::chrono::seconds(30);
 /// Peers drop what they could not deliver to a process that died. For so long after a start they are asked at once.
 constexpr auto kCatchUp = std::chrono::minutes(2);
 
-/// A decryption waits for the loop some eight times: with so many at once, a part of what it takes anyway.
-runtime::Duration rest_with(std::size_t decryptions) {
-  using std::chrono::microseconds;
-  constexpr std::size_t kFew = 8;
-  constexpr microseconds kEach(60), kLongest(4000);
-  if (decryptions <= kFew) return {};
-  return std::min(kEach * static_cast<long>(decryptions), kLongest);
-}
-
 std::string roles(runtime::RoleSet set) {
   std::string out;
   for (const Role role : set) out += fmt::format("{}{}", out.empty() ? "" : ",", role.number());
@@ -41,22 +32,6 @@ std::string roles(runtime::RoleSet set) {
 PublicDecryptor::PublicDecryptor(Core& core) : core_(core), started_(core.loop.now()), blocks_(core.journal) {
   core.requests.set_on_evict([](std::uint64_t sequence) { return std::vector{protocols::forget_message(sequence)}; });
 }
-
-/// Counts a decryption until its outcome is recorded. With many of them the loop lets what comes in gather.
-class PublicDecryptor::InProgress {
- public:
-  explicit InProgress(PublicDecryptor& owner) : owner_(owner) { change(1); }
-  ~InProgress() { change(-1); }
-  InProgress(const InProgress&) = delete;
-  InProgress& operator=(const InProgress&) = delete;
-
- private:
-  void change(std::ptrdiff_t by) {
-    owner_.in_progress_ += static_cast<std::size_t>(by);
-    owner_.core_.loop.set_rest(rest_with(owner_.in_progress_));
-  }
-  PublicDecryptor& owner_;
-};
 
 /// All checks of service.md 5.2, in its order; nothing is changed.
 Task<Result<PublicDecryptor::Checked>> PublicDecryptor::check(Request request, Source source) {
@@ -300,7 +275,6 @@ Task<void> PublicDecryptor::work(Checked checked, RateLimiter::Permit permit, bo
   const auto begun = core_.loop.now();
   std::unique_ptr<protocols::PublicDecryption> running;
   bool counted = false;
-  std::optional<InProgress> in_progress(std::in_place, *this);
   if (checked.insertion) checked.binding = std::make_shared<protocols::Binding>(checked.insertion->changes());
   auto response = co_await decrypt(checked, running, resumed, counted);
   const bool decrypted = response.has_value();
@@ -327,7 +301,6 @@ Task<void> PublicDecryptor::work(Checked checked, RateLimiter::Permit permit, bo
   if (!stored)
     log::error("public decryption {}: the outcome could not be recorded: {}", id.hex(), stored.error().message);
   permit = {};
-  in_progress.reset();
   if (running) keep_notes(id, running->report());
   if (!decrypted) co_return;
 

@@ -45,7 +45,6 @@ class PublicDecryptor {
     std::optional<RequestStore::Insertion> insertion;
     std::shared_ptr<protocols::Binding> binding;
   };
-  class InProgress;
   enum class Accepted : std::uint8_t { recorded, known };
   enum class Caller : std::uint8_t { polls, waits };
   runtime::Task<Result<Accepted>> record(api::PublicDecryptionRequest request, Caller caller);
@@ -67,7 +66,6 @@ class PublicDecryptor {
   std::vector<RequestId> notes_order_;
   BlockCounter blocks_;
   std::uint64_t blocks_decrypted_ = 0;
-  std::size_t in_progress_ = 0;
 };
 
 }  // namespace witan::node

@@ -178,10 +178,13 @@ void ThreadLoop::run_until(const bool& finished) {
 
 /// True if something came meanwhile, or may have.
 bool ThreadLoop::rest() {
-  if (rest_ <= Duration{}) return false;
-  const Duration rest = std::min(rest_, next_timer() - now());
+  const Duration planned = load_.rest();
+  if (planned <= Duration{}) return false;
+  const Instant begun = now();
+  const Duration rest = std::min(planned, next_timer() - begun);
   if (rest <= Duration{}) return true;
   std::this_thread::sleep_for(rest);
+  load_.note_delay(now() - begun - rest);
   return has_ready();
 }
 
@@ -189,6 +192,7 @@ void ThreadLoop::wake() {
   {
     const std::lock_guard lock(wake_mutex_);
     woken_ = true;
+    woken_at_ = now();
   }
   wake_up_.notify_one();
 }
@@ -196,11 +200,13 @@ void ThreadLoop::wake() {
 void ThreadLoop::wait_for_work() {
   std::unique_lock lock(wake_mutex_);
   const auto woken = [this] { return woken_; };
+  const bool at_once = woken_;
   if (const Instant due = next_timer(); due == kNever) {
     wake_up_.wait(lock, woken);
   } else {
     wake_up_.wait_until(lock, std::chrono::steady_clock::time_point(due.time_since_epoch()), woken);
   }
+  if (woken_ && !at_once) load_.note_delay(now() - woken_at_);
   woken_ = false;
 }
 

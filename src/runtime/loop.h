@@ -20,6 +20,7 @@
 
 #include "runtime/clock.h"
 #include "runtime/list.h"
+#include "runtime/load_rest.h"
 #include "runtime/task.h"
 
 namespace witan::runtime {
@@ -112,11 +113,6 @@ class Loop {
   template <class T>
   T run(Task<T> task);
 
-  /// When it has run out of work, a loop in real time leaves what comes in to gather for so long before it looks again; timers
-  /// are kept. For times of load: a thread that is woken for each event spends more on waking than on the events, and so do
-  /// those who wake it and those whom it wakes; after a rest there are many at once for all of them. Loop thread only.
-  void set_rest(Duration rest) noexcept { rest_ = rest; }
-
   // For whoever drives the loop.
 
   /// Runs one due timer or one ready thing; false if there was none.
@@ -134,7 +130,6 @@ class Loop {
   virtual void run_until(const bool& finished) = 0;
   /// Called by post() after a job was queued; any thread.
   virtual void wake() {}
-  Duration rest_{};
 
  private:
   friend class Timer;
@@ -231,9 +226,11 @@ class ThreadLoop final : public Loop {
   void wait_for_work();
   bool rest();
 
+  LoadRest load_;  // loop thread
   std::mutex wake_mutex_;
   std::condition_variable wake_up_;
   bool woken_ = false;
+  Instant woken_at_{};
   bool stopped_ = false;  // loop thread only: set by a posted job
 };
 

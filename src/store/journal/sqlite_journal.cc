@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/thread_name.h"
+#include "runtime/load_rest.h"
 #include "runtime/loop.h"
 #include "store/journal/journal_file.h"
 #include "store/journal/record_check.h"
@@ -62,6 +63,7 @@ std::size_t size_of(const std::vector<Change>& changes) {
 struct Ticket {
   std::vector<Change> changes;
   std::size_t size_bytes = 0;
+  runtime::Instant queued_at{};
   Status result;
   bool finished = false;
   runtime::Runnable* waiter = nullptr;
@@ -267,6 +269,7 @@ class SqliteJournal::Impl {
     auto ticket = std::make_shared<Ticket>();
     ticket->size_bytes = size_of(changes);
     ticket->changes = std::move(changes);
+    ticket->queued_at = loop_.now();
     {
       const std::lock_guard lock(queue_mutex_);
       if (queue_.size() >= options_.max_queued_commits ||
@@ -332,13 +335,16 @@ class SqliteJournal::Impl {
         }
       });
       writer_.checkpoint_if_due();
+      if (const runtime::Duration rest = load_.rest(); rest > runtime::Duration{}) std::this_thread::sleep_for(rest);
     }
   }
 
   /// Waits for commits; empty only when the journal closes and all are written.
   Group next_group() {
     std::unique_lock lock(queue_mutex_);
+    const bool at_once = !queue_.empty();
     queue_filled_.wait(lock, [&] { return closing_ || !queue_.empty(); });
+    if (!at_once && !queue_.empty()) load_.note_delay(loop_.now() - queue_.front()->queued_at);
     Group group;
     std::size_t group_bytes = 0;
     while (!queue_.empty() && group.size() < options_.max_group_commits) {
@@ -365,6 +371,8 @@ class SqliteJournal::Impl {
   std::deque<TicketPtr> queue_;
   std::size_t queued_bytes_ = 0;
   bool closing_ = false;
+
+  runtime::LoadRest load_;  // writer thread only
   std::thread thread_;
 };
 
