@@ -277,7 +277,7 @@ def commit():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", nargs="?", default="all", help="see above")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="see above; all if there is none")
     parser.add_argument("--filter", help="regular expression over the names of kernels")
     parser.add_argument("--repetitions", type=int, default=5, help="of kernels")
     parser.add_argument("--seconds", type=float, default=8, help="for each number of requests in flight of a service")
@@ -291,7 +291,8 @@ def main():
         build("programs", "benchmarks")
         programs = {p.name.removeprefix("witan_").removesuffix("_bench"): p for p in sorted(TREE.glob("witan_*_bench"))}
         layers = tuple(name for name in programs if name not in NAMES)
-        names = {"all": NAMES, "layers": layers}.get(arguments.name, (arguments.name,))
+        groups = {"all": NAMES, "layers": layers}
+        names = [name for word in arguments.names or ["all"] for name in groups.get(word, (word,))]
         if unknown := [name for name in names if name not in NAMES and name not in programs]:
             sys.exit(f"no benchmark '{unknown[0]}'; there are {', '.join((*NAMES, *layers))}, layers, all")
         begun = time.monotonic()
