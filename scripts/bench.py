@@ -207,7 +207,8 @@ def write_page(page, out):
     note = f"Others kept cores busy when a part began ({', '.join(busy)} of {host['cores']}): to be measured again." if busy \
         else "The machine was idle otherwise."
     text = replace_between(text, "machine", "\n".join([
-        f"- {out['date']}, commit {about['witan']}; tfhe-rs {about['tfhe-rs']}, {about['tfhe-rs features']}, rustc {about['rustc']}",
+        f"- {out['date']}, commit {about['witan']}; tfhe-rs {about['tfhe-rs']}, {about['tfhe-rs features']}, "
+        f"rustc {about['rustc']}",
         f"- {machine_line(host)}; vector target of ours: {about.get('target', '-')}",
         f"- {note}", *([f"- No baseline: {out['no_baseline']}"] if out.get("no_baseline") else [])]))
     if out["figures"]:
@@ -271,7 +272,8 @@ def measure(names, programs, arguments):
 
 
 def commit():
-    done = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"], stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"], stdout=subprocess.PIPE,
+                          text=True)
     return done.stdout.strip()
 
 
