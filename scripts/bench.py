@@ -287,6 +287,8 @@ def main():
     parser.add_argument("--markdown", metavar="FILE", type=pathlib.Path, help="refreshes the tables of this page")
     parser.add_argument("--from-json", metavar="FILE", type=pathlib.Path, help="measures nothing: takes a file of --json")
     arguments = parser.parse_args()
+    if arguments.markdown and not arguments.markdown.is_file():
+        sys.exit(f"{arguments.markdown}: no such page")
     if arguments.from_json:
         out = json.loads(arguments.from_json.read_text())
     else:
