@@ -207,7 +207,8 @@ def write_page(page, out):
     note = f"Others kept cores busy when a part began ({', '.join(busy)} of {host['cores']}): to be measured again." if busy \
         else "The machine was idle otherwise."
     text = replace_between(text, "machine", "\n".join([
-        f"- {out['date']}, commit {about['witan']}; tfhe-rs {about['tfhe-rs']}, {about['tfhe-rs features']}, rustc {about['rustc']}",
+        f"- {out['date']}, commit {about['witan']}; tfhe-rs {about['tfhe-rs']}, {about['tfhe-rs features']}, "
+        f"rustc {about['rustc']}",
         f"- {machine_line(host)}; vector target of ours: {about.get('target', '-')}",
         f"- {note}", *([f"- No baseline: {out['no_baseline']}"] if out.get("no_baseline") else [])]))
     if out["figures"]:
@@ -271,13 +272,14 @@ def measure(names, programs, arguments):
 
 
 def commit():
-    done = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"], stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"], stdout=subprocess.PIPE,
+                          text=True)
     return done.stdout.strip()
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", nargs="?", default="all", help="see above")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="see above; all if there is none")
     parser.add_argument("--filter", help="regular expression over the names of kernels")
     parser.add_argument("--repetitions", type=int, default=5, help="of kernels")
     parser.add_argument("--seconds", type=float, default=8, help="for each number of requests in flight of a service")
@@ -285,13 +287,16 @@ def main():
     parser.add_argument("--markdown", metavar="FILE", type=pathlib.Path, help="refreshes the tables of this page")
     parser.add_argument("--from-json", metavar="FILE", type=pathlib.Path, help="measures nothing: takes a file of --json")
     arguments = parser.parse_args()
+    if arguments.markdown and not arguments.markdown.is_file():
+        sys.exit(f"{arguments.markdown}: no such page")
     if arguments.from_json:
         out = json.loads(arguments.from_json.read_text())
     else:
         build("programs", "benchmarks")
         programs = {p.name.removeprefix("witan_").removesuffix("_bench"): p for p in sorted(TREE.glob("witan_*_bench"))}
         layers = tuple(name for name in programs if name not in NAMES)
-        names = {"all": NAMES, "layers": layers}.get(arguments.name, (arguments.name,))
+        groups = {"all": NAMES, "layers": layers}
+        names = [name for word in arguments.names or ["all"] for name in groups.get(word, (word,))]
         if unknown := [name for name in names if name not in NAMES and name not in programs]:
             sys.exit(f"no benchmark '{unknown[0]}'; there are {', '.join((*NAMES, *layers))}, layers, all")
         begun = time.monotonic()

@@ -41,9 +41,9 @@ def main():
             key = dealt_key(nodes, params=arguments.params)
             note("key dealt", nodes)
             file = folder / "ciphertext"
-            witan("encrypt", "--dir", nodes, "--key", key, "--type", "u8", "--value", "77", "--format", "small-expanded", "--out", file)
-            answer = witan("decrypt", "--dir", nodes, "--key", key, "--type", "u8", "--format", "small-expanded", "--timeout", "600",
-                           "--json", file)
+            kind = ("--dir", nodes, "--key", key, "--type", "u8", "--format", "small-expanded")
+            witan("encrypt", *kind, "--value", "77", "--out", file)
+            answer = witan("decrypt", *kind, "--timeout", "600", "--json", file)
             if int(json.loads(answer)["results"][0]["value"]) != 77:
                 sys.exit(f"decrypted to something else: {answer}")
             note("first Small ciphertext decrypted", nodes)
