@@ -70,8 +70,8 @@ void Transport::Impl::ping(const std::shared_ptr<PingCall>& call) {
   call->reader->Finish(&call->response, &call->status, new std::shared_ptr<PingCall>(call));
 }
 
-/// A queue and a thread of our own: under the "poll" strategy the queue that gRPC makes for callbacks is freed twice now and
-/// then when its last user goes.
+/// A queue and a thread of our own: the queue that gRPC makes for callbacks was freed twice now and then when its last user went
+/// (seen with the strategy "poll").
 void Transport::Impl::collect_pings() {
   void* tag = nullptr;
   bool ok = false;

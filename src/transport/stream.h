@@ -1,7 +1,8 @@
 // Blocking streams of byte buffers over gRPC, of the dialling and of the accepting side. Blocking on purpose: with one
-// connection and one pair of threads per stream, the work of a stream (TLS included) is done by its own threads, and the
-// scheduler keeps bulk streams (nice 19) away from urgent ones. That holds with gRPC's "poll" strategy, where a thread
-// waits for its own connection only; with "epoll1" any thread may serve any connection (bench/transport measures both).
+// connection and one pair of threads per stream, most of the work of a stream (TLS included) is done by its own threads, and
+// the scheduler keeps bulk streams (nice 19) behind urgent ones. Not all of it: with gRPC's strategy "epoll1" any thread may
+// serve any connection. With "poll" a thread waits for its own connection only, but each event wakes several threads, which
+// costs a third of the decryptions per second (bench/transport and `./dev bench service` measure both, see GRPC_POLL_STRATEGY).
 #pragma once
 
 #include <grpcpp/grpcpp.h>

@@ -13,9 +13,8 @@
 //   threads    two per lane and peer, those of bulk lanes at nice 19 (engineering.md 3); one that ends what has fallen silent
 //   TLS        1.3 between nodes; 1.2 only for the owner of a valid certificate and with ECDHE-ECDSA-AES256-GCM-SHA384 alone
 //
-// gRPC reads settings from the environment when a process uses it for the first time. start() sets GRPC_SSL_CIPHER_SUITES
-// (always) and GRPC_POLL_STRATEGY=poll (unless the environment has another one). So start a transport before
-// other users of gRPC and before other threads read the environment. Errors that gRPC logs become lines of our log.
+// gRPC reads settings from the environment when a process uses it for the first time. start() sets GRPC_SSL_CIPHER_SUITES.
+// So start a transport before other users of gRPC and before other threads read the environment. Errors that gRPC logs become lines of our log.
 #pragma once
 
 #include <chrono>
