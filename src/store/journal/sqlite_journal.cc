@@ -24,7 +24,7 @@ constexpr std::size_t kMaxTableNameBytes = 32;
 constexpr std::size_t kMaxKeyBytes = 256;
 constexpr std::size_t kMaxChanges = 65536;
 /// Log pages (4 KiB) after which they are copied into the file.
-constexpr int kCheckpointPages = 8192;
+constexpr int kCheckpointPages = 1000;
 
 Status check_table_name(std::string_view table) {
   const auto allowed = [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; };
