@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <utility>
 
 #include "mpc/open.h"
 
@@ -43,6 +44,7 @@ template <Word Z, class Rules>
 runtime::Task<Result<std::vector<Gr<Z>>>> RobustOpening<Z, Rules>::accept(runtime::Instant deadline) {
   const CommitteeSize committee = session_.committee();
   WITAN_CHECK(!accepted_);
+  bool first = true;
   for (;;) {
     if (roles_.size() >= Rules::needed(committee)) {
       auto attempt = [committee, roles = roles_, words = words_] {
@@ -50,8 +52,8 @@ runtime::Task<Result<std::vector<Gr<Z>>>> RobustOpening<Z, Rules>::accept(runtim
         for (const Words& word : words) views.emplace_back(*word);
         return algebra::open_batch_with<Z>(committee, roles, views, Rules::needed(committee));
       };
-      // A few microseconds are less than the way to another thread and back.
-      const bool small = words_.front()->size() * roles_.size() <= kSmallOpening;
+      // A few microseconds are less than the way to another thread and back. Once: what comes after has liars to be found.
+      const bool small = std::exchange(first, false) && words_.front()->size() * roles_.size() <= kSmallOpening;
       auto opened = small ? attempt() : co_await compute_(runtime::Work::urgent, std::move(attempt));
       if (opened) {
         for (const Role role : opened->agreed) agreed_.insert(role);

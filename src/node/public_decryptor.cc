@@ -275,7 +275,15 @@ Task<void> PublicDecryptor::work(Checked checked, RateLimiter::Permit permit, bo
   const auto begun = core_.loop.now();
   std::unique_ptr<protocols::PublicDecryption> running;
   bool counted = false;
-  if (checked.insertion) checked.binding = std::make_shared<protocols::Binding>(checked.insertion->changes());
+  if (checked.insertion) {
+    // Shares leave once this is recorded, whatever happens to this process: their blocks count from then on (S40).
+    auto changes = [this, &checked] {
+      std::vector<runtime::Change> out = checked.insertion->changes();
+      out.push_back(blocks_.record(checked.fields.key, checked.fields.epoch));
+      return out;
+    };
+    checked.binding = std::make_shared<protocols::Binding>(protocols::Binding{std::move(changes)});
+  }
   auto response = co_await decrypt(checked, running, resumed, counted);
   const bool decrypted = response.has_value();
   if (checked.insertion) {

@@ -17,7 +17,6 @@ namespace {
 constexpr const char* kRequests = "requests";
 constexpr const char* kBodies = "request_bodies";
 constexpr const char* kResults = "request_results";
-constexpr const char* kEvictions = "evictions";
 constexpr std::size_t kMaxErrorBytes = 4096;
 
 /// Of a commit: the disk is full, or too many wait for it.
@@ -58,8 +57,8 @@ Bytes RequestStore::journal_key(const Key& key) {
 
 namespace {
 
-/// Of a record on the disk. `done` and `evicted` are not written: see request_store.h.
-enum class Recorded : std::uint8_t { pending = 1, failed = 3, deleted = 4, attended = 6 };
+/// Of a record on the disk. `done` is not written: see request_store.h.
+enum class Recorded : std::uint8_t { pending = 1, failed = 3, deleted = 4, evicted = 5, attended = 6 };
 
 Bytes sequence_key(std::uint64_t sequence) {
   Bytes out(8);
@@ -74,14 +73,13 @@ std::optional<std::uint64_t> sequence_of(ByteView key) {
   return out;
 }
 
-const Bytes kDecryptionsKey = Writer().text("decryptions").take();
-
 }  // namespace
 
 Bytes RequestStore::encode(const Entry& entry) {
   Recorded state = entry.has_body ? Recorded::pending : Recorded::attended;
   if (entry.state == RequestState::failed) state = Recorded::failed;
   if (entry.state == RequestState::deleted) state = Recorded::deleted;
+  if (entry.state == RequestState::evicted) state = Recorded::evicted;
   Writer writer;
   writer.u8(static_cast<std::uint8_t>(state)).raw(entry.content_digest).u64(entry.sequence);
   writer.u8(entry.error ? static_cast<std::uint8_t>(entry.error->code) : 0);
@@ -111,6 +109,9 @@ Result<RequestStore::Entry> RequestStore::decode(ByteView record) {
     case Recorded::deleted:
       entry.state = RequestState::deleted;
       break;
+    case Recorded::evicted:
+      entry.state = RequestState::evicted;
+      break;
     default:
       reader.mark_failed();
   }
@@ -131,24 +132,9 @@ Status RequestStore::for_each_sequence(const char* table,
   return status;
 }
 
-Status RequestStore::load_evictions() {
-  WITAN_ASSIGN(const auto record, journal_.get(kEvictions, kDecryptionsKey));
-  if (!record) return {};
-  const auto sequence = sequence_of(*record);
-  if (!sequence) return fail(Code::data_loss, "the journal's table {} has a bad record", kEvictions);
-  evicted_up_to_ = *sequence;
-  next_sequence_ = *sequence + 1;
-  return {};
-}
-
-/// Of what has neither a result nor a body.
-bool RequestStore::was_evicted(const Key& key, const Entry& entry) const {
-  return is_decryption(key.first) && entry.sequence <= evicted_up_to_;
-}
-
-Status RequestStore::load_requests(BySequence results, const std::set<std::uint64_t>& bodies) {
+Status RequestStore::load_requests(BySequence results) {
   Status status;
-  std::set<std::uint64_t> sequences;
+  std::map<std::uint64_t, Key> by_sequence;
   const auto visit = [&](ByteView key, ByteView value) {
     Reader reader(key);
     const std::uint8_t kind = reader.u8();
@@ -159,35 +145,36 @@ Status RequestStore::load_requests(BySequence results, const std::set<std::uint6
       return false;
     }
     const Key name{static_cast<RequestKind>(kind), id};
-    if (const auto result = results.find(entry->sequence);
-        result != results.end() && entry->state == RequestState::pending) {
-      entry->state = RequestState::done;
-      entry->has_body = false;
-      entry->result = std::move(result->second);
-      results.erase(result);
-    }
-    const bool finished = entry->state != RequestState::pending;
-    const bool kept = entry->state != RequestState::failed && (finished || bodies.contains(entry->sequence));
-    if (!kept && was_evicted(name, *entry)) return true;
-    if (!sequences.insert(entry->sequence).second) {
+    next_sequence_ = std::max(next_sequence_, entry->sequence + 1);
+    if (entry->state == RequestState::evicted) return true;
+    if (!by_sequence.emplace(entry->sequence, name).second) {
       status = fail(Code::data_loss, "the journal's table requests has number {} twice", entry->sequence);
       return false;
-    }
-    next_sequence_ = std::max(next_sequence_, entry->sequence + 1);
-    if (!finished && entry->has_body) entry->waiters = std::make_shared<Waiters>();
-    if (!finished && !entry->has_body) {
-      entry->state = RequestState::failed;
-      entry->error = Error{Code::aborted, "aborted: the node stopped while it worked on the request; send it again"};
-    }
-    if (is_decryption(name.first)) {
-      ++decryptions_;
-      if (entry->state != RequestState::pending) finished_decryptions_.emplace(entry->sequence, id);
     }
     entries_.emplace(name, *std::move(entry));
     return true;
   };
   WITAN_TRY(journal_.for_each(kRequests, visit));
   WITAN_TRY(status);
+  for (const auto& [sequence, key] : by_sequence) {
+    Entry& entry = entries_.at(key);
+    const auto result = results.find(sequence);
+    if (entry.state == RequestState::pending && result != results.end()) {
+      entry.state = RequestState::done;
+      entry.has_body = false;
+      entry.result = std::move(result->second);
+      results.erase(result);
+    } else if (entry.state == RequestState::pending && entry.has_body) {
+      entry.waiters = std::make_shared<Waiters>();
+    } else if (entry.state == RequestState::pending) {
+      entry.state = RequestState::failed;
+      entry.error = Error{Code::aborted, "aborted: the node stopped while it worked on the request; send it again"};
+    }
+    entry.age = next_age_++;
+    if (!is_decryption(key.first)) continue;
+    ++decryptions_;
+    if (entry.state != RequestState::pending) finished_decryptions_[entry.age] = key.second;
+  }
   if (!results.empty())
     return fail(Code::data_loss, "the journal has a result with number {} and no request for it",
                 results.begin()->first);
@@ -195,14 +182,11 @@ Status RequestStore::load_requests(BySequence results, const std::set<std::uint6
 }
 
 Result<std::vector<InterruptedRequest>> RequestStore::load() {
-  WITAN_TRY(load_evictions());
   BySequence results;
-  std::set<std::uint64_t> bodies;
   WITAN_TRY(for_each_sequence(kResults, [&](std::uint64_t sequence, ByteView value) {
     results.emplace_hint(results.end(), sequence, Bytes(value.begin(), value.end()));
   }));
-  WITAN_TRY(for_each_sequence(kBodies, [&](std::uint64_t sequence, ByteView) { bodies.insert(sequence); }));
-  WITAN_TRY(load_requests(std::move(results), bodies));
+  WITAN_TRY(load_requests(std::move(results)));
   std::map<std::uint64_t, InterruptedRequest> pending;
   for (const auto& [key, entry] : entries_) {
     if (entry.state != RequestState::pending) continue;
@@ -249,12 +233,11 @@ void RequestStore::evicted(const Key& key, bool committed) {
   const auto it = entries_.find(key);
   WITAN_CHECK(it != entries_.end() && it->second.settling);
   if (committed) {
-    evicted_up_to_ = std::max(evicted_up_to_, it->second.sequence);
     entries_.erase(it);
     return;
   }
   it->second.settling = false;
-  finished_decryptions_[it->second.sequence] = key.second;
+  finished_decryptions_[it->second.age] = key.second;
   ++decryptions_;
 }
 
@@ -278,24 +261,31 @@ Result<RequestStore::Insertion> RequestStore::prepare(const Key& key, ByteArray<
   if (const auto found = entries_.find(key); found != entries_.end()) {
     const Entry& earlier = found->second;
     const bool same = earlier.content_digest == content_digest;
+    if (has_body && same && earlier.state == RequestState::pending && !earlier.has_body)
+      return fail(Code::unavailable, "the {} is being worked on for a caller who waits; try again", name_of(kind, id));
     if (!is_decryption(kind) || earlier.state != RequestState::failed || earlier.settling || !same)
       return fail(known(kind, id, same));
     state.earlier = earlier;
-    finished_decryptions_.erase(earlier.sequence);
+    finished_decryptions_.erase(earlier.age);
   } else if (is_decryption(kind)) {
     WITAN_ASSIGN(state.leaving, make_room());
     ++decryptions_;
   }
   if (state.leaving) {
-    const std::uint64_t sequence = entries_.at(*state.leaving).sequence;
-    out.changes_.push_back(
-        {Change::Kind::put, kEvictions, kDecryptionsKey, sequence_key(std::max(sequence, evicted_up_to_))});
+    const Entry& old = entries_.at(*state.leaving);
+    const std::uint64_t sequence = old.sequence;
+    Entry record;
+    record.state = RequestState::evicted;
+    record.content_digest = old.content_digest;
+    record.sequence = sequence;
+    out.changes_.push_back({Change::Kind::put, kRequests, journal_key(*state.leaving), encode(record)});
     out.changes_.push_back({Change::Kind::erase, kResults, sequence_key(sequence), {}});
     std::ranges::move(on_evict_(sequence), std::back_inserter(out.changes_));
   }
   Entry entry;
   entry.content_digest = content_digest;
   entry.sequence = state.earlier ? state.earlier->sequence : next_sequence_++;
+  entry.age = next_age_++;
   entry.has_body = has_body;
   entry.waiters = std::make_shared<Waiters>();
   state.sequence = entry.sequence;
@@ -316,7 +306,7 @@ void RequestStore::withdraw(const Insertion& insertion, Error error) {
   entries_.erase(key);
   if (earlier) {
     entries_.emplace(key, *earlier);
-    finished_decryptions_[sequence] = key.second;
+    finished_decryptions_[earlier->age] = key.second;
   } else if (is_decryption(key.first)) {
     --decryptions_;
   }
@@ -381,8 +371,8 @@ Task<Status> RequestStore::settle(Key key, RequestState state, Bytes result, std
   const auto waiters = entry.waiters;
   entry.settling = false;
   if (committed) {
-    if (is_decryption(key.first)) finished_decryptions_[settled.sequence] = key.second;
     entry = std::move(settled);
+    if (is_decryption(key.first)) finished_decryptions_[entry.age] = key.second;
     waiters->wake_all();
   }
   co_return committed;

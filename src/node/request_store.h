@@ -9,8 +9,8 @@
 //   requests         kind(1) || id(32) -> state, content digest, sequence, error; for ever (some 60 bytes without an error)
 //   request_bodies   sequence(8) -> what is needed to do the request again, while it is pending
 //   request_results  sequence(8) -> the result, until it is evicted or used
-//   evictions        "decryptions" -> highest sequence that was evicted
-// What grows at random places is written once for each request; everything else is written and erased at the ends of its table.
+// What grows at random places is written once for a request and once when it is evicted; everything else is written and erased at
+// the ends of its table.
 // So a request with a result is done, whatever its state says. One that was taken up for a caller who waits has no body: when
 // the node stops before it is done, it has failed, and the caller may repeat it.
 #pragma once
@@ -91,7 +91,8 @@ class RequestStore {
   Result<std::vector<InterruptedRequest>> load();
 
   /// Records a new request as pending, durably, together with `extra`. Errors: already_exists (the id was used; for a
-  /// failed decryption only if the content differs), resource_exhausted (full of pending decryptions).
+  /// failed decryption only if the content differs), resource_exhausted (full of pending decryptions), unavailable (it was taken
+  /// up for another caller and its outcome is open: nothing may be promised of it).
   runtime::Task<Status> insert(RequestKind kind, RawId id, ByteArray<32> content_digest, Bytes body,
                                std::vector<runtime::Change> extra = {});
 
@@ -145,6 +146,7 @@ class RequestStore {
     RequestState state = RequestState::pending;
     ByteArray<32> content_digest{};
     std::uint64_t sequence = 0;
+    std::uint64_t age = 0;  // counts how requests came in this process; a repeated one comes anew
     Bytes result;
     std::optional<Error> error;
     bool has_body = false;             // it can be done again without its caller
@@ -158,9 +160,7 @@ class RequestStore {
   static Result<Entry> decode(ByteView record);
   using BySequence = std::map<std::uint64_t, Bytes>;
   Status for_each_sequence(const char* table, const std::function<void(std::uint64_t, ByteView)>& visit) const;
-  Status load_evictions();
-  Status load_requests(BySequence results, const std::set<std::uint64_t>& bodies);
-  bool was_evicted(const Key& key, const Entry& entry) const;
+  Status load_requests(BySequence results);
   Result<Insertion> prepare(const Key& key, ByteArray<32> content_digest, bool has_body);
   runtime::Task<Status> settle(Key key, RequestState state, Bytes result, std::optional<Error> error, Extra extra);
   Result<std::optional<Key>> make_room();
@@ -173,9 +173,9 @@ class RequestStore {
   OnEvict on_evict_ = [](std::uint64_t) { return std::vector<runtime::Change>{}; };
   std::uint64_t next_sequence_ = 1;
   std::map<Key, Entry> entries_;                         // pending, and finished ones that can be polled
-  std::map<std::uint64_t, RawId> finished_decryptions_;  // by sequence: the oldest is evicted first
+  std::map<std::uint64_t, RawId> finished_decryptions_;  // by Entry::age: the oldest is evicted first
+  std::uint64_t next_age_ = 1;
   std::size_t decryptions_ = 0;
-  std::uint64_t evicted_up_to_ = 0;
 };
 
 struct RequestStore::Insertion::State {

@@ -87,7 +87,7 @@ struct DecryptionJob {
 
 /// What a node records together with the session, at once or not at all.
 struct Binding {
-  std::vector<runtime::Change> changes;
+  std::function<std::vector<runtime::Change>()> changes;  // as they are when they are committed
   bool committed = false;
 };
 

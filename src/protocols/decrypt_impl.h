@@ -84,7 +84,7 @@ Task<Status> BasicPublicDecryption<Rules>::bind(const Bytes& message, runtime::I
   const auto id = session_id_.bytes();
   const Bytes key(id.begin(), id.end());
   const Bytes place = sent_key(job_->sequence);
-  const auto also = [this] { return party_.binding ? party_.binding->changes : std::vector<runtime::Change>{}; };
+  const auto also = [this] { return party_.binding ? party_.binding->changes() : std::vector<runtime::Change>{}; };
   const auto all = [&] {
     std::vector<runtime::Change> out = also();
     const SessionRecord record{contexts_digest_, job_->sequence};

@@ -95,6 +95,8 @@ grpc::ByteBuffer encode(const Heartbeat& heartbeat) {
 
 namespace {
 
+/// Of a packet without pieces: a Hello has some 130.
+constexpr std::size_t kMaxOtherPacketBytes = 512;
 /// Below this a copy is cheaper than a slice of its own.
 constexpr std::size_t kLentBytes = 16u << 10;
 
@@ -320,6 +322,8 @@ Result<Incoming> Incoming::parse(grpc::ByteBuffer& buffer) {
     reader->end = static_cast<int>(length);
     return Incoming(Pieces{}, std::move(reader));
   }
+  // Whatever follows may be pieces after all, and protobuf would make an object of each.
+  if (length > kMaxOtherPacketBytes) return malformed("a packet of {} bytes that does not begin with pieces", length);
   pb::Packet packet;
   grpc::ProtoBufferReader whole(&buffer);
   if (!packet.ParseFromZeroCopyStream(&whole)) return malformed("not a Packet");

@@ -21,7 +21,7 @@ enum class RecordKind : std::uint8_t {
   count,
 };
 
-inline constexpr const char* kRequestTables[] = {"requests", "request_bodies", "request_results", "evictions"};
+inline constexpr const char* kRequestTables[] = {"requests", "request_bodies", "request_results"};
 
 /// Table number(1) || length of key(1) || key || length of value(2) || value, one after the other.
 inline Bytes rows_of(const runtime::FakeDisk& disk) {

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "base/codec.h"
 #include "runtime/fake_journal.h"
 #include "runtime/loop.h"
 #include "runtime/scope.h"
@@ -349,8 +348,6 @@ TEST_F(RequestStoreTest, ADamagedRecordStopsTheStart) {
   disk.tables.at("request_results")[Bytes(8, 9)] = {1};
   EXPECT_THAT(error().message, HasSubstr("no request for it"));
   disk.tables.at("request_results").erase(Bytes(8, 9));
-  disk.tables["evictions"][Writer().text("decryptions").take()] = {1};
-  EXPECT_EQ(error().code, Code::data_loss);
 }
 
 // Decryptions for a caller who waits: the work itself commits what the insertion gives.
@@ -376,7 +373,6 @@ TEST_F(TakenUp, IsPendingAtOnceAndRecordedWithItsWork) {
   EXPECT_EQ(store->state(kDecryption, id(1)), RequestState::pending);
   EXPECT_EQ(take_up(1).error().code, Code::already_exists);
   EXPECT_THAT(take_up(1, 2).error().message, HasSubstr("other content"));
-  EXPECT_EQ(insert(kDecryption, 1).error().code, Code::already_exists);
   EXPECT_TRUE(disk.tables["requests"].empty());
   ASSERT_TRUE(commit(*insertion));
   store->recorded(*insertion);
@@ -432,6 +428,75 @@ TEST_F(TakenUp, WhatIsWithdrawnWasNeverThereAndItsCallerHearsWhy) {
   store->withdraw(*again, {Code::unavailable, "the disk is full"});
   EXPECT_EQ(result(kDecryption, 2).error().code, Code::internal);
   EXPECT_EQ(store->count(kDecryption), 1u);
+}
+
+// Two of them evict, and the later one is recorded first; the node stops before or after the other.
+TEST_F(TakenUp, EvictionsAreRecordedInAnyOrder) {
+  for (const bool other_too : {false, true}) {
+    disk = {};
+    restart();
+    for (const std::uint8_t number : Bytes{1, 2, 3, 4}) {
+      ASSERT_TRUE(insert(kDecryption, number));
+      ASSERT_TRUE(finish(kDecryption, number));
+    }
+    const auto five = take_up(5), six = take_up(6);  // evict 1 and 2
+    ASSERT_TRUE(five && six);
+    ASSERT_TRUE(commit(*six));
+    if (other_too) ASSERT_TRUE(commit(*five));
+    EXPECT_TRUE(restart().empty());
+    EXPECT_EQ(result(kDecryption, 1).has_value(), !other_too);
+    EXPECT_EQ(result(kDecryption, 2).error().code, Code::not_found);
+    for (const std::uint8_t number : Bytes{3, 4}) EXPECT_TRUE(result(kDecryption, number));
+    EXPECT_EQ(result(kDecryption, 6).error().code, Code::aborted);
+    EXPECT_EQ(insert(kDecryption, 2, 2).error().code, Code::already_exists);
+  }
+}
+
+// Older than what was evicted, and not evicted itself: it stays, also after a restart.
+TEST_F(TakenUp, WhatWasPassedOverByEvictionsStays) {
+  ASSERT_TRUE(insert(kDecryption, 1));
+  const auto second = take_up(2);
+  ASSERT_TRUE(second && commit(*second));
+  store->recorded(*second);
+  for (std::uint8_t number = 3; number <= 8; ++number) {
+    ASSERT_TRUE(insert(kDecryption, number)) << int{number};
+    ASSERT_TRUE(finish(kDecryption, number));
+    if (number == 4) {
+      restart({4, 0});
+      ASSERT_EQ(result(kDecryption, 2).error().code, Code::aborted);
+      const auto again = take_up(2);  // pending, while younger ones are evicted
+      ASSERT_TRUE(again && commit(*again));
+      store->recorded(*again);
+    }
+  }
+  const auto interrupted = restart({4, 0});
+  ASSERT_EQ(interrupted.size(), 1u);
+  EXPECT_EQ(interrupted[0].id, id(1));
+  EXPECT_EQ(result(kDecryption, 2).error().code, Code::aborted);
+  EXPECT_TRUE(take_up(2)) << "with the same content it may be repeated";
+}
+
+TEST_F(TakenUp, ARepeatedOneIsAsYoungAsItsRepetition) {
+  ASSERT_TRUE(insert(kDecryption, 1));
+  ASSERT_TRUE(fail_it(kDecryption, 1, {Code::deadline_exceeded, "too late"}));
+  for (const std::uint8_t number : Bytes{2, 3, 4}) take_up_and_finish(number);
+  ASSERT_TRUE(insert(kDecryption, 1));
+  ASSERT_TRUE(finish(kDecryption, 1));
+  take_up_and_finish(5);
+  EXPECT_TRUE(result(kDecryption, 1));
+  EXPECT_EQ(result(kDecryption, 2).error().code, Code::not_found);
+}
+
+TEST_F(TakenUp, NothingIsPromisedToOthersBeforeItsOutcome) {
+  const auto insertion = take_up(1);
+  ASSERT_TRUE(insertion);
+  EXPECT_EQ(insert(kDecryption, 1).error().code, Code::unavailable);
+  EXPECT_EQ(insert(kDecryption, 1, 2).error().code, Code::already_exists);
+  ASSERT_TRUE(commit(*insertion));
+  store->recorded(*insertion);
+  EXPECT_EQ(insert(kDecryption, 1).error().code, Code::unavailable);
+  ASSERT_TRUE(finish(kDecryption, 1));
+  EXPECT_EQ(insert(kDecryption, 1).error().code, Code::already_exists);
 }
 
 TEST_F(TakenUp, MakesRoomLikeAnyOther) {

@@ -145,7 +145,7 @@ runtime::sim::Program decrypting_program(const Material& material, int jobs, Job
       const bool known = node.journal().get("taken", key).value().has_value();
       const auto kind = known ? runtime::Change::Kind::put : runtime::Change::Kind::put_new;
       party.binding = std::make_shared<Binding>();
-      party.binding->changes.push_back({kind, "taken", key, {1}});
+      party.binding->changes = [kind, key] { return std::vector<runtime::Change>{{kind, "taken", key, {1}}}; };
       BasicPublicDecryption<Rules> decryption(party, std::move(job));
       auto result = co_await decryption.run(node.loop().after(timeout));
       if (result && Rules::journal_before_sending) EXPECT_TRUE(party.binding->committed);

@@ -193,6 +193,13 @@ std::string around(const std::string& piece) {
   return around_all(field_of(piece));
 }
 
+/// As a field of a packet.
+std::string many_empty_pieces() {
+  v1::Packet packet;
+  for (int i = 0; i < 400; ++i) packet.mutable_pieces()->add_pieces();
+  return packet.SerializeAsString();
+}
+
 struct Malformed {
   const char* name;
   std::string text;
@@ -239,6 +246,7 @@ TEST(Wire, MalformedPacketsAreErrors) {
                                          "\x3a\x02"
                                          "abc")},
       {"cut off", around(good).substr(0, 20)},
+      {"many pieces behind another field", std::string("\x22\x00", 2) + many_empty_pieces()},
       {"too long", around(good) + std::string(static_cast<std::size_t>(kMaxPacketBytes), 'x')},
   };
   EXPECT_TRUE(reads(buffer_of(around(good))));

@@ -335,8 +335,16 @@ class SqliteJournal::Impl {
         }
       });
       writer_.checkpoint_if_due();
-      if (const runtime::Duration rest = load_.rest(); rest > runtime::Duration{}) std::this_thread::sleep_for(rest);
+      rest();
     }
+  }
+
+  void rest() {
+    const runtime::Duration planned = load_.rest();
+    if (planned <= runtime::Duration{}) return;
+    const runtime::Instant begun = loop_.now();
+    std::this_thread::sleep_for(planned);
+    load_.note_delay(loop_.now() - begun - planned);
   }
 
   /// Waits for commits; empty only when the journal closes and all are written.
