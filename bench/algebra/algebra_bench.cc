@@ -2,26 +2,14 @@
 // multiplication per cycle: a product in GR(2^128,4) is 16 products of words of 128 bits, 48 multiplications, 16 ns at 3 GHz;
 // in GR(2^64,4) a third of that. An opening of a value takes (m - t) * (t + 1) products, m = shares: 9 at (4,1) with 4
 // shares gives 6, 45 at (13,4) with 13.
+#include "../bench_rng.h"
+
 #include <benchmark/benchmark.h>
 
 #include "algebra/decode.h"
 
 namespace witan::algebra {
 namespace {
-
-/// Reproducible values; nothing here is secret.
-class BenchRng final : public Rng {
- public:
-  void fill(MutableByteView out) override {
-    for (std::uint8_t& byte : out) {
-      state_ = state_ * 6364136223846793005u + 1442695040888963407u;
-      byte = static_cast<std::uint8_t>(state_ >> 56);
-    }
-  }
-
- private:
-  std::uint64_t state_ = 1;
-};
 
 template <Word Z>
 struct Batch {

@@ -13,6 +13,8 @@
 //
 // decrypt is the sum of the first three with mask keys, for the blocks of one BigCompressed ciphertext (16 are a Uint64, 64 a
 // Uint256). Targets of the project per block: 35 us at n = 13, 30 us at n = 4; mask keys 50 us per ciphertext at n = 13.
+#include "../bench_rng.h"
+
 #include <benchmark/benchmark.h>
 
 #include "algebra/decode.h"
@@ -22,20 +24,6 @@ namespace witan::protocols {
 namespace {
 
 constexpr double kClockHz = 3.7e9;
-
-/// Reproducible values; nothing here is secret.
-class BenchRng final : public Rng {
- public:
-  void fill(MutableByteView out) override {
-    for (std::uint8_t& byte : out) {
-      state_ = state_ * 6364136223846793005u + 1442695040888963407u;
-      byte = static_cast<std::uint8_t>(state_ >> 56);
-    }
-  }
-
- private:
-  std::uint64_t state_ = 1;
-};
 
 /// One choice for each kernel that has one.
 struct Target {

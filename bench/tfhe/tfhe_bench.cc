@@ -1,6 +1,8 @@
 // Kernels at the sizes of the default parameter set, one thread. Roofline to compare with (engineering.md 6 and 7, exact
 // multi-prime transform, one core at 3.2 GHz): product public x secret 131 us (128 bits, N = 2048), 37 us (128 bits,
 // N = 1024), 96 us (64 bits, N = 2048); one step of Switch-and-Squash 353 us; a default key set 4.7 s.
+#include "../bench_rng.h"
+
 #include <benchmark/benchmark.h>
 
 #include "tfhe/bootstrap.h"
@@ -10,20 +12,6 @@
 
 namespace witan::tfhe {
 namespace {
-
-/// Fast and repeatable; measures nothing but arithmetic.
-class BenchRng final : public Rng {
- public:
-  void fill(MutableByteView out) override {
-    for (auto& byte : out) {
-      state_ = state_ * 6364136223846793005u + 1442695040888963407u;
-      byte = static_cast<std::uint8_t>(state_ >> 56);
-    }
-  }
-
- private:
-  u64 state_ = 1;
-};
 
 template <Word W>
 std::vector<W> words(std::size_t n) {

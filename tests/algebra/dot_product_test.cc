@@ -1,9 +1,14 @@
 #include "algebra/dot_product.h"
 
 #include "algebra/algebra_support.h"
+#include "algebra/operands.h"
 
 namespace witan::algebra {
 namespace {
+
+using test::Kind;
+using test::kKinds;
+using test::word_of;
 
 /// Runs on one set of instructions. One that the processor lacks is skipped under its name.
 class DotTargets : public testing::TestWithParam<DotTarget> {
@@ -20,30 +25,6 @@ INSTANTIATE_TEST_SUITE_P(Each, DotTargets, testing::ValuesIn(kDotTargets), [](co
   std::erase(name, '-');
   return name;
 });
-
-enum class Kind { random, zero, ones, top_bit, lowest_bit, limb_edges };
-constexpr Kind kKinds[] = {Kind::random, Kind::zero, Kind::ones, Kind::top_bit, Kind::lowest_bit, Kind::limb_edges};
-
-Z128 word_of(Kind kind, Rng& rng) {
-  const auto random = rng.next<Z128>();
-  switch (kind) {
-    case Kind::random:
-      return random;
-    case Kind::zero:
-      return 0;
-    case Kind::ones:
-      return ~Z128{0};
-    case Kind::top_bit:
-      return Z128{1} << 127;
-    case Kind::lowest_bit:
-      return 1;
-    case Kind::limb_edges: {  // one bit around the places where limbs of 52 and of 64 bits meet
-      constexpr std::array kBits = {51, 52, 63, 64, 103, 104};
-      return Z128{1} << kBits[static_cast<std::size_t>(random % kBits.size())];
-    }
-  }
-  return 0;
-}
 
 std::vector<Gr<Z128>> elements_of(Kind kind, std::size_t count, Rng& rng) {
   std::vector<Gr<Z128>> out(count);

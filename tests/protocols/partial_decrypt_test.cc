@@ -1,6 +1,7 @@
 // Partial decryption (threshold-tfhe.md 7.1) against its definition, on every instruction set and by both kinds of products.
 #include <gtest/gtest.h>
 
+#include "algebra/operands.h"
 #include "protocols/decrypt.h"
 #include "support/support.h"
 #include "tfhe/bootstrap.h"
@@ -10,6 +11,9 @@ namespace witan::protocols {
 namespace {
 
 using algebra::DotTarget;
+using algebra::test::Kind;
+using algebra::test::kKinds;
+using algebra::test::word_of;
 
 /// Runs on one set of instructions. One that the processor lacks is skipped under its name.
 class PartialDecryption : public testing::TestWithParam<DotTarget> {
@@ -25,24 +29,6 @@ INSTANTIATE_TEST_SUITE_P(Each, PartialDecryption, testing::ValuesIn(algebra::kDo
   std::erase(name, '-');
   return name;
 });
-
-enum class Kind { random, zero, ones, top_bit };
-constexpr Kind kKinds[] = {Kind::random, Kind::zero, Kind::ones, Kind::top_bit};
-
-Z128 word_of(Kind kind, Rng& rng) {
-  const auto random = rng.next<Z128>();
-  switch (kind) {
-    case Kind::random:
-      return random;
-    case Kind::zero:
-      return 0;
-    case Kind::ones:
-      return ~Z128{0};
-    case Kind::top_bit:
-      break;
-  }
-  return Z128{1} << 127;
-}
 
 std::vector<Share<Z128>> shares_of(Kind kind, std::size_t count, Rng& rng) {
   std::vector<Share<Z128>> out(count);
