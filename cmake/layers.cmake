@@ -116,8 +116,12 @@ if(WITAN_SANITIZE STREQUAL "fuzzer")
   add_dependencies(fuzzers witan_seeds)
 endif()
 
-witan_program(witan-node DEPS node version SOURCES src/apps/node_main.cc)
-witan_program(witan-node-test DEPS insecure node version SOURCES src/apps/node_main.cc)
+# Nodes allocate with jemalloc: what one thread allocates another one frees all the time. Sanitizers bring their own allocator.
+if(NOT WITAN_SANITIZE)
+  set(allocator PkgConfig::JEMALLOC)
+endif()
+witan_program(witan-node DEPS node version LIBS ${allocator} SOURCES src/apps/node_main.cc)
+witan_program(witan-node-test DEPS insecure node version LIBS ${allocator} SOURCES src/apps/node_main.cc)
 witan_program(witan DEPS cli version)
 
 # ninja programs: what an operator runs; tests: all test programs; benchmarks; generated: protobuf and gRPC code.

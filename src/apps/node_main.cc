@@ -16,6 +16,12 @@
 #include "store/vault_file/file_vault.h"
 #include "version/version.h"
 
+// Read by jemalloc before main(): what a burst of requests needed goes back to the system in the background, after ten seconds.
+extern "C" {
+extern const char* malloc_conf;
+const char* malloc_conf = "background_thread:true,dirty_decay_ms:10000,muzzy_decay_ms:0";
+}
+
 namespace witan::apps {
 namespace {
 

@@ -1,6 +1,5 @@
 #include "node/node.h"
 
-#include <malloc.h>
 #include <sys/resource.h>
 
 #include <chrono>
@@ -73,15 +72,6 @@ Result<transport::Config> transport_config(const Config& config) {
   return out;
 }
 
-/// What a burst of requests needed goes back to the system: the allocator would keep it, apart for each thread.
-runtime::Task<void> return_memory(runtime::Loop& loop, runtime::Compute& compute) {
-  constexpr auto kEvery = std::chrono::seconds(30);
-  while (loop.now() < runtime::Instant::max()) {
-    co_await loop.sleep_for(kEvery);
-    co_await compute(runtime::Work::preprocessing, [] { return ::malloc_trim(0); });
-  }
-}
-
 }  // namespace
 
 struct Node::Impl {
@@ -135,6 +125,7 @@ Status Node::Impl::open_storage() {
   options.file = config.journal_path;
   options.if_missing =
       worked_before ? store::JournalOptions::IfMissing::refuse : store::JournalOptions::IfMissing::create;
+  options.numbered = {kBodiesTable, kResultsTable, protocols::kSentTable};
   options.on_fault = [&loop = loop, report = on_fault](const Error& error) {
     loop.post([report, error] { report(error); });
   };
@@ -177,7 +168,6 @@ Status Node::Impl::serve() {
   service = std::make_unique<Service>(*core, *decryptor);
   transport->set_sink(router.get());
   service->resume(std::move(interrupted));
-  scope->spawn(return_memory(loop, *compute));
 
   api::ServerOptions options;
   options.address = config.service.listen_address;

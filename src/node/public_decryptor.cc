@@ -17,8 +17,9 @@ namespace {
 
 constexpr std::size_t kMaxNotes = 10000;
 constexpr auto kWatchLate = std::chrono::seconds(30);
-/// Peers drop what they could not deliver to a process that died. For so long after a start they are asked at once.
+/// Peers drop what they could not deliver to a process that died. For so long after a start they are asked soon.
 constexpr auto kCatchUp = std::chrono::minutes(2);
+constexpr auto kSoon = std::chrono::milliseconds(50);
 
 std::string roles(runtime::RoleSet set) {
   std::string out;
@@ -215,19 +216,26 @@ Task<Result<Bytes>> PublicDecryptor::decrypt(Checked& checked, std::unique_ptr<p
   blocks_decrypted_ += blocks;
   co_await ok(blocks_.add(fields.key, fields.epoch, blocks));
   counted = true;
-  const bool catching_up = resumed || core_.loop.now() < started_ + kCatchUp;
-  protocols::DecryptionParty party{
-      core_.router,
-      core_.journal,
-      core_.compute,
-      shares,
-      core_.epochs.find(fields.epoch)->masks,
-      catching_up ? runtime::Duration{} : runtime::Duration(core_.config.threshold.resend_after),
-      checked.binding};
+  protocols::DecryptionParty party{core_.router,
+                                   core_.journal,
+                                   core_.compute,
+                                   shares,
+                                   core_.epochs.find(fields.epoch)->masks,
+                                   resumed ? runtime::Duration{} : patience(),
+                                   checked.binding};
   running = std::make_unique<protocols::PublicDecryption>(std::move(party), std::move(job));
-  const auto decrypted = co_await ok(co_await running->run(core_.loop.after(core_.config.threshold.decrypt_timeout)));
-
+  const auto begun = core_.loop.now();
+  const auto decrypted = co_await ok(co_await running->run(begun + core_.config.threshold.decrypt_timeout));
+  usual_time_ += (core_.loop.now() - begun - usual_time_) / 16;
   co_return co_await sign(fields, decrypted);
+}
+
+/// How long peers may be silent before they are asked again: longer than decryptions take under the present load, or requests to
+/// send again would add to it.
+runtime::Duration PublicDecryptor::patience() const {
+  const auto usual = std::max<runtime::Duration>(core_.config.threshold.resend_after, 2 * usual_time_);
+  if (core_.loop.now() >= started_ + kCatchUp) return usual;
+  return std::min<runtime::Duration>(usual, kSoon + 4 * usual_time_);
 }
 
 /// The response as it is recorded and sent.
@@ -298,7 +306,7 @@ Task<void> PublicDecryptor::work(Checked checked, RateLimiter::Permit permit, bo
   checked.memory = {};
   const auto counts = [&] {
     std::vector<runtime::Change> out;
-    if (counted) out.push_back(blocks_.record(checked.fields.key, checked.fields.epoch));
+    if (counted && !checked.insertion) out.push_back(blocks_.record(checked.fields.key, checked.fields.epoch));
     return out;
   };
   Status stored;

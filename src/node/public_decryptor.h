@@ -58,6 +58,7 @@ class PublicDecryptor {
   runtime::Task<Result<Bytes>> sign(const DecryptionFields& fields, protocols::Decrypted decrypted);
   runtime::Task<Result<Bytes>> decrypt(Checked& checked, std::unique_ptr<protocols::PublicDecryption>& running,
                                        bool resumed, bool& counted);
+  runtime::Duration patience() const;
   void keep_notes(const RequestId& id, const mpc::OpeningReport& report);
 
   Core& core_;
@@ -66,6 +67,7 @@ class PublicDecryptor {
   std::vector<RequestId> notes_order_;
   BlockCounter blocks_;
   std::uint64_t blocks_decrypted_ = 0;
+  runtime::Duration usual_time_{};  // of the protocol, averaged over the last successful runs
 };
 
 }  // namespace witan::node

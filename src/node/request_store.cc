@@ -15,8 +15,6 @@ using runtime::Task;
 namespace {
 
 constexpr const char* kRequests = "requests";
-constexpr const char* kBodies = "request_bodies";
-constexpr const char* kResults = "request_results";
 constexpr std::size_t kMaxErrorBytes = 4096;
 
 /// Of a commit: the disk is full, or too many wait for it.
@@ -57,26 +55,20 @@ Bytes RequestStore::journal_key(const Key& key) {
 
 namespace {
 
-/// Of a record on the disk. `done` is not written: see request_store.h.
-enum class Recorded : std::uint8_t { pending = 1, failed = 3, deleted = 4, evicted = 5, attended = 6 };
+/// Of a request's record. What has become of an open one, the other tables say: see request_store.h.
+enum class Recorded : std::uint8_t { open = 1, failed = 3, deleted = 4, evicted = 5 };
 
-Bytes sequence_key(std::uint64_t sequence) {
-  Bytes out(8);
-  for (std::size_t i = 0; i < 8; ++i) out[i] = static_cast<std::uint8_t>(sequence >> (56 - 8 * i));
-  return out;
-}
+/// Of a result's record: what begins it.
+enum class Outcome : std::uint8_t { awaited = 0, done = 1 };
 
-std::optional<std::uint64_t> sequence_of(ByteView key) {
-  if (key.size() != 8) return std::nullopt;
-  std::uint64_t out = 0;
-  for (const std::uint8_t byte : key) out = out << 8 | byte;
-  return out;
+Bytes encode_result(const Bytes& result) {
+  return Writer().u8(static_cast<std::uint8_t>(Outcome::done)).raw(result).take();
 }
 
 }  // namespace
 
 Bytes RequestStore::encode(const Entry& entry) {
-  Recorded state = entry.has_body ? Recorded::pending : Recorded::attended;
+  Recorded state = Recorded::open;
   if (entry.state == RequestState::failed) state = Recorded::failed;
   if (entry.state == RequestState::deleted) state = Recorded::deleted;
   if (entry.state == RequestState::evicted) state = Recorded::evicted;
@@ -98,10 +90,7 @@ Result<RequestStore::Entry> RequestStore::decode(ByteView record) {
   if (code > static_cast<std::uint8_t>(Code::unauthenticated)) reader.mark_failed();
   if ((state == Recorded::failed) != (code != 0)) reader.mark_failed();  // an error is what a failed one has
   switch (state) {
-    case Recorded::pending:
-      entry.has_body = true;
-      break;
-    case Recorded::attended:
+    case Recorded::open:
       break;
     case Recorded::failed:
       entry.state = RequestState::failed;
@@ -124,7 +113,7 @@ Status RequestStore::for_each_sequence(const char* table,
                                        const std::function<void(std::uint64_t, ByteView)>& visit) const {
   Status status;
   WITAN_TRY(journal_.for_each(table, [&](ByteView key, ByteView value) {
-    const auto sequence = sequence_of(key);
+    const auto sequence = runtime::number_of(key);
     if (sequence) visit(*sequence, value);
     if (!sequence) status = fail(Code::data_loss, "the journal's table {} has a bad key {}", table, to_hex(key));
     return sequence.has_value();
@@ -132,44 +121,61 @@ Status RequestStore::for_each_sequence(const char* table,
   return status;
 }
 
-Status RequestStore::load_requests(BySequence results) {
+/// What the other tables say of an open request. False: it was evicted.
+Result<bool> RequestStore::settle_loaded(const Key& key, Entry& entry, BySequence& results, BySequence& bodies) const {
+  if (entry.state == RequestState::evicted) return false;
+  if (entry.state != RequestState::pending) return true;
+  const auto result = results.find(entry.sequence);
+  const auto body = bodies.find(entry.sequence);
+  if (result != results.end()) {
+    Reader reader(result->second);
+    const auto outcome = static_cast<Outcome>(reader.u8());
+    const ByteView rest = reader.raw(reader.remaining());
+    entry.result.assign(rest.begin(), rest.end());
+    const bool awaited = outcome == Outcome::awaited && entry.result.empty();
+    if (!reader.finish("a result") || (!awaited && outcome != Outcome::done))
+      return fail(Code::data_loss, "the journal's result of the {} cannot be read", name_of(key.first, key.second));
+    entry.state = awaited ? RequestState::failed : RequestState::done;
+    if (awaited)
+      entry.error = Error{Code::aborted, "aborted: the node stopped while it worked on the request; send it again"};
+    results.erase(result);
+  } else if (body != bodies.end()) {
+    entry.has_body = true;
+    entry.waiters = std::make_shared<Waiters>();
+  } else if (is_decryption(key.first)) {
+    return false;
+  } else {
+    return fail(Code::data_loss, "the journal has neither body nor result of the {}", name_of(key.first, key.second));
+  }
+  return true;
+}
+
+Status RequestStore::load_requests(BySequence results, BySequence& bodies) {
   Status status;
   std::map<std::uint64_t, Key> by_sequence;
-  const auto visit = [&](ByteView key, ByteView value) {
+  const auto take = [&](ByteView key, ByteView value) -> Status {
     Reader reader(key);
     const std::uint8_t kind = reader.u8();
     const RawId id = reader.array<32>();
     auto entry = decode(value);
-    if (!reader.finish("a key") || kind < 1 || kind > 4 || !entry) {
-      status = fail(Code::data_loss, "the journal's table requests has a bad record at key {}", to_hex(key));
-      return false;
-    }
+    if (!reader.finish("a key") || kind < 1 || kind > 4 || !entry)
+      return fail(Code::data_loss, "the journal's table requests has a bad record at key {}", to_hex(key));
     const Key name{static_cast<RequestKind>(kind), id};
     next_sequence_ = std::max(next_sequence_, entry->sequence + 1);
-    if (entry->state == RequestState::evicted) return true;
-    if (!by_sequence.emplace(entry->sequence, name).second) {
-      status = fail(Code::data_loss, "the journal's table requests has number {} twice", entry->sequence);
-      return false;
-    }
+    WITAN_ASSIGN(const bool kept, settle_loaded(name, *entry, results, bodies));
+    if (!kept) return {};
+    if (!by_sequence.emplace(entry->sequence, name).second)
+      return fail(Code::data_loss, "the journal's table requests has number {} twice", entry->sequence);
     entries_.emplace(name, *std::move(entry));
-    return true;
+    return {};
   };
-  WITAN_TRY(journal_.for_each(kRequests, visit));
+  WITAN_TRY(journal_.for_each(kRequests, [&](ByteView key, ByteView value) {
+    status = take(key, value);
+    return status.has_value();
+  }));
   WITAN_TRY(status);
   for (const auto& [sequence, key] : by_sequence) {
     Entry& entry = entries_.at(key);
-    const auto result = results.find(sequence);
-    if (entry.state == RequestState::pending && result != results.end()) {
-      entry.state = RequestState::done;
-      entry.has_body = false;
-      entry.result = std::move(result->second);
-      results.erase(result);
-    } else if (entry.state == RequestState::pending && entry.has_body) {
-      entry.waiters = std::make_shared<Waiters>();
-    } else if (entry.state == RequestState::pending) {
-      entry.state = RequestState::failed;
-      entry.error = Error{Code::aborted, "aborted: the node stopped while it worked on the request; send it again"};
-    }
     entry.age = next_age_++;
     if (!is_decryption(key.first)) continue;
     ++decryptions_;
@@ -182,18 +188,20 @@ Status RequestStore::load_requests(BySequence results) {
 }
 
 Result<std::vector<InterruptedRequest>> RequestStore::load() {
-  BySequence results;
-  WITAN_TRY(for_each_sequence(kResults, [&](std::uint64_t sequence, ByteView value) {
-    results.emplace_hint(results.end(), sequence, Bytes(value.begin(), value.end()));
-  }));
-  WITAN_TRY(load_requests(std::move(results)));
+  BySequence results, bodies;
+  const auto into = [](BySequence& out) {
+    return [&out](std::uint64_t sequence, ByteView value) {
+      out.emplace_hint(out.end(), sequence, Bytes(value.begin(), value.end()));
+    };
+  };
+  WITAN_TRY(for_each_sequence(kResultsTable, into(results)));
+  WITAN_TRY(for_each_sequence(kBodiesTable, into(bodies)));
+  WITAN_TRY(load_requests(std::move(results), bodies));
   std::map<std::uint64_t, InterruptedRequest> pending;
   for (const auto& [key, entry] : entries_) {
     if (entry.state != RequestState::pending) continue;
-    WITAN_ASSIGN(auto body, journal_.get(kBodies, sequence_key(entry.sequence)));
-    if (!body)
-      return fail(Code::data_loss, "the journal has neither body nor result of the {}", name_of(key.first, key.second));
-    pending.emplace(entry.sequence, InterruptedRequest{key.first, key.second, *std::move(body)});
+    auto& body = bodies.at(entry.sequence);
+    pending.emplace(entry.sequence, InterruptedRequest{key.first, key.second, std::move(body)});
   }
   std::vector<InterruptedRequest> out;
   out.reserve(pending.size());
@@ -249,6 +257,12 @@ Error known(RequestKind kind, const RawId& id, bool same_content) {
                       same_content ? "" : " with other content; an id names one content for ever")};
 }
 
+/// A request that was taken up has this instead of a result.
+Change awaited(std::uint64_t sequence) {
+  return {Change::Kind::put, kResultsTable, runtime::number_key(sequence),
+          Writer().u8(static_cast<std::uint8_t>(Outcome::awaited)).take()};
+}
+
 }  // namespace
 
 /// The entry is there at once: a second insertion of this id meanwhile is refused.
@@ -274,12 +288,17 @@ Result<RequestStore::Insertion> RequestStore::prepare(const Key& key, ByteArray<
   if (state.leaving) {
     const Entry& old = entries_.at(*state.leaving);
     const std::uint64_t sequence = old.sequence;
-    Entry record;
-    record.state = RequestState::evicted;
-    record.content_digest = old.content_digest;
-    record.sequence = sequence;
-    out.changes_.push_back({Change::Kind::put, kRequests, journal_key(*state.leaving), encode(record)});
-    out.changes_.push_back({Change::Kind::erase, kResults, sequence_key(sequence), {}});
+    if (old.state == RequestState::done) {
+      out.changes_.push_back({Change::Kind::erase, kResultsTable, runtime::number_key(sequence), {}});
+    } else {
+      Entry record;
+      record.state = RequestState::evicted;
+      record.content_digest = old.content_digest;
+      record.sequence = sequence;
+      out.changes_.push_back({Change::Kind::put, kRequests, journal_key(*state.leaving), encode(record)});
+      // One that was interrupted still says in the journal that its result is awaited.
+      out.changes_.push_back({Change::Kind::erase, kResultsTable, runtime::number_key(sequence), {}});
+    }
     std::ranges::move(on_evict_(sequence), std::back_inserter(out.changes_));
   }
   Entry entry;
@@ -291,6 +310,10 @@ Result<RequestStore::Insertion> RequestStore::prepare(const Key& key, ByteArray<
   state.sequence = entry.sequence;
   out.changes_.push_back(
       {state.earlier ? Change::Kind::put : Change::Kind::put_new, kRequests, journal_key(key), encode(entry)});
+  if (!has_body)
+    out.changes_.push_back(awaited(entry.sequence));
+  else if (state.earlier)  // it may still say so
+    out.changes_.push_back({Change::Kind::erase, kResultsTable, runtime::number_key(entry.sequence), {}});
   entries_.insert_or_assign(key, std::move(entry));
   return out;
 }
@@ -322,7 +345,7 @@ Task<Status> RequestStore::insert(RequestKind kind, RawId id, ByteArray<32> cont
                                   std::vector<Change> extra) {
   const Insertion insertion = co_await ok(prepare({kind, id}, content_digest, true));
   std::vector<Change> changes = insertion.changes();
-  changes.push_back({Change::Kind::put, kBodies, sequence_key(insertion.sequence()), std::move(body)});
+  changes.push_back({Change::Kind::put, kBodiesTable, runtime::number_key(insertion.sequence()), std::move(body)});
   std::ranges::move(extra, std::back_inserter(changes));
   Status committed = co_await journal_.commit(std::move(changes));
   if (committed) {
@@ -349,12 +372,14 @@ Task<Status> RequestStore::settle(Key key, RequestState state, Bytes result, std
   settled.waiters = nullptr;
   const auto changes = [&] {
     std::vector<Change> out;
-    const Bytes place = sequence_key(settled.sequence);
-    if (settled.has_body) out.push_back({Change::Kind::erase, kBodies, place, {}});
-    if (state == RequestState::done)
-      out.push_back({Change::Kind::put, kResults, place, settled.result});
-    else
+    const Bytes place = runtime::number_key(settled.sequence);
+    if (settled.has_body) out.push_back({Change::Kind::erase, kBodiesTable, place, {}});
+    if (state == RequestState::done) {
+      out.push_back({Change::Kind::put, kResultsTable, place, encode_result(settled.result)});
+    } else {
       out.push_back({Change::Kind::put, kRequests, journal_key(key), encode(settled)});
+      if (!settled.has_body) out.push_back({Change::Kind::erase, kResultsTable, place, {}});
+    }
     if (extra) std::ranges::move(extra(), std::back_inserter(out));
     return out;
   };
@@ -412,7 +437,7 @@ Task<Status> RequestStore::consume(RawId preprocessing, std::vector<Change> extr
   used.state = RequestState::deleted;
   used.result.clear();
   extra.push_back({Change::Kind::put, kRequests, journal_key(key), encode(used)});
-  extra.push_back({Change::Kind::erase, kResults, sequence_key(used.sequence), {}});
+  extra.push_back({Change::Kind::erase, kResultsTable, runtime::number_key(used.sequence), {}});
   Status committed = co_await journal_.commit(std::move(extra));
   Entry& entry = entries_.at(key);
   entry.settling = false;

@@ -6,13 +6,16 @@
 //   failed(decryption) --insert, take_up with the same content--> pending
 //
 // Journal tables:
-//   requests         kind(1) || id(32) -> state, content digest, sequence, error; for ever (some 60 bytes without an error)
-//   request_bodies   sequence(8) -> what is needed to do the request again, while it is pending
-//   request_results  sequence(8) -> the result, until it is evicted or used
-// What grows at random places is written once for a request and once when it is evicted; everything else is written and erased at
-// the ends of its table.
-// So a request with a result is done, whatever its state says. One that was taken up for a caller who waits has no body: when
-// the node stops before it is done, it has failed, and the caller may repeat it.
+//   requests         kind(1) || id(32) -> open, failed, deleted or evicted; content digest, sequence, error; for ever
+//                    (some 60 bytes without an error)
+//   request_bodies   sequence -> what is needed to do the request again, while it is pending
+//   request_results  sequence -> the result, until it is evicted or used; or that it is awaited
+// What grows at random places is written once for a request; everything else is written and erased at the ends of its table. So an
+// open request is
+//   done                    if it has a result
+//   failed, to be repeated  if its result is awaited: it was taken up for a caller who waits, and then the node stopped
+//   pending                 if it has a body
+//   evicted                 if it has nothing of these
 #pragma once
 
 #include <chrono>
@@ -55,6 +58,10 @@ struct RequestSummary {
 
 /// Between tries while the disk is full: doubled from the first to the longest.
 inline constexpr auto kFirstPause = std::chrono::seconds(1), kLongestPause = std::chrono::seconds(30);
+
+/// Tables whose keys are sequences (runtime::number_key).
+inline constexpr const char* kBodiesTable = "request_bodies";
+inline constexpr const char* kResultsTable = "request_results";
 
 struct StoreLimits {
   std::size_t dec_capacity = 10000;  // decryptions kept for polling, pending and finished ones
@@ -160,7 +167,8 @@ class RequestStore {
   static Result<Entry> decode(ByteView record);
   using BySequence = std::map<std::uint64_t, Bytes>;
   Status for_each_sequence(const char* table, const std::function<void(std::uint64_t, ByteView)>& visit) const;
-  Status load_requests(BySequence results);
+  Result<bool> settle_loaded(const Key& key, Entry& entry, BySequence& results, BySequence& bodies) const;
+  Status load_requests(BySequence results, BySequence& bodies);
   Result<Insertion> prepare(const Key& key, ByteArray<32> content_digest, bool has_body);
   runtime::Task<Status> settle(Key key, RequestState state, Bytes result, std::optional<Error> error, Extra extra);
   Result<std::optional<Key>> make_room();

@@ -75,14 +75,8 @@ Result<SessionRecord> SessionRecord::decode(ByteView record) {
   return out;
 }
 
-Bytes sent_key(std::uint64_t sequence) {
-  Bytes out(8);
-  for (std::size_t i = 0; i < 8; ++i) out[i] = static_cast<std::uint8_t>(sequence >> (56 - 8 * i));
-  return out;
-}
-
 runtime::Change forget_message(std::uint64_t sequence) {
-  return {runtime::Change::Kind::erase, kSentTable, sent_key(sequence), {}};
+  return {runtime::Change::Kind::erase, kSentTable, runtime::number_key(sequence), {}};
 }
 
 runtime::Task<runtime::SentLookup> JournalSentStore::find(SessionId session, runtime::Step step, Role) {
@@ -92,7 +86,7 @@ runtime::Task<runtime::SentLookup> JournalSentStore::find(SessionId session, run
   if (!bound || !*bound) co_return runtime::SentLookup{};
   const auto record = SessionRecord::decode(**bound);
   if (!record || step != kDecryptShares) co_return runtime::SentLookup{.kind = Kind::finished, .payload = nullptr};
-  auto sent = journal_.get(kSentTable, sent_key(record->sequence));
+  auto sent = journal_.get(kSentTable, runtime::number_key(record->sequence));
   if (!sent || !*sent) co_return runtime::SentLookup{.kind = Kind::finished, .payload = nullptr};
   co_return runtime::SentLookup{.kind = Kind::found, .payload = runtime::make_payload(**std::move(sent))};
 }

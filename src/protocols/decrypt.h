@@ -109,7 +109,7 @@ struct Decrypted {
 
 inline constexpr runtime::Step kDecryptShares = 1;
 inline constexpr const char* kSessionsTable = "sessions";  // sid (16 bytes) -> SessionRecord, for ever
-/// Sequence (8 bytes, big endian) -> the own message, as long as the request's result is kept.
+/// Sequence (runtime::number_key) -> the own message, as long as the request's result is kept.
 inline constexpr const char* kSentTable = "sent";
 
 /// What a session is bound to: the digest of its mask contexts. And where its message is.
@@ -121,8 +121,6 @@ struct SessionRecord {
   static Result<SessionRecord> decode(ByteView record);
 };
 
-/// Key of the table of messages.
-Bytes sent_key(std::uint64_t sequence);
 /// Removes what was sent for a request: nobody can ask for it afterwards. What its session is bound to stays.
 runtime::Change forget_message(std::uint64_t sequence);
 

@@ -83,7 +83,7 @@ template <class Rules>
 Task<Status> BasicPublicDecryption<Rules>::bind(const Bytes& message, runtime::Instant deadline) {
   const auto id = session_id_.bytes();
   const Bytes key(id.begin(), id.end());
-  const Bytes place = sent_key(job_->sequence);
+  const Bytes place = runtime::number_key(job_->sequence);
   const auto also = [this] { return party_.binding ? party_.binding->changes() : std::vector<runtime::Change>{}; };
   const auto all = [&] {
     std::vector<runtime::Change> out = also();
@@ -102,7 +102,7 @@ Task<Status> BasicPublicDecryption<Rules>::bind(const Bytes& message, runtime::I
           Code::already_exists,
           "session {} of request {} was used for other ciphertexts or another key; an id names one content for ever",
           session_id_.hex(), job_->request.hex());
-    const auto sent = co_await ok(party_.journal.get(kSentTable, sent_key(earlier.sequence)));
+    const auto sent = co_await ok(party_.journal.get(kSentTable, runtime::number_key(earlier.sequence)));
     if (sent && *sent != message)
       co_return fail(Code::internal, "session {} would send another message than before; nothing is sent",
                      session_id_.hex());

@@ -25,6 +25,21 @@ struct Change {
   Bytes value;
 };
 
+/// A number below 2^63 as a key: 8 bytes, big endian, so keys are in the order of the numbers.
+inline Bytes number_key(std::uint64_t number) {
+  Bytes out(8);
+  for (std::size_t i = 0; i < 8; ++i) out[i] = static_cast<std::uint8_t>(number >> (56 - 8 * i));
+  return out;
+}
+
+/// Nothing if the key is no number.
+inline std::optional<std::uint64_t> number_of(ByteView key) {
+  if (key.size() != 8 || key[0] > 0x7f) return std::nullopt;
+  std::uint64_t out = 0;
+  for (const std::uint8_t byte : key) out = out << 8 | byte;
+  return out;
+}
+
 class Journal {
  public:
   static constexpr std::size_t kMaxRecordBytes = 128u << 20;

@@ -309,7 +309,10 @@ TEST_F(RequestStoreTest, ADamagedRecordStopsTheStart) {
   ASSERT_TRUE(insert(kDecryption, 1));
   auto& table = disk.tables.at("requests");
   const Bytes good = table.begin()->second;
-  const auto error = [&] { return RequestStore(*journal, loop, {}).load().error(); };
+  const auto error = [&] {
+    const auto loaded = RequestStore(*journal, loop, {}).load();
+    return loaded ? Error{Code::internal, "it was loaded"} : loaded.error();
+  };
   for (std::size_t size = 0; size < good.size(); ++size) {
     table.begin()->second = Bytes(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(size));
     EXPECT_EQ(error().code, Code::data_loss) << size;
@@ -329,17 +332,21 @@ TEST_F(RequestStoreTest, ADamagedRecordStopsTheStart) {
   EXPECT_EQ(error().code, Code::data_loss);
   EXPECT_THAT(error().message, HasSubstr("number 1 twice"));
   table.erase(other_key);
+  ASSERT_TRUE(insert(RequestKind::keygen, 2));
   const auto bodies = disk.tables.at("request_bodies");
   disk.tables.at("request_bodies").clear();
   EXPECT_EQ(error().code, Code::data_loss);
-  EXPECT_THAT(error().message, HasSubstr("neither body nor result of the public decryption"));
+  EXPECT_THAT(error().message, HasSubstr("neither body nor result of the key generation"));
   disk.tables.at("request_bodies") = bodies;
   ASSERT_TRUE(finish(kDecryption, 1));
   EXPECT_TRUE(RequestStore(*journal, loop, {}).load());
-  const auto results = disk.tables.at("request_results");
-  disk.tables.at("request_results").clear();
-  EXPECT_EQ(error().code, Code::data_loss);
-  disk.tables.at("request_results") = results;
+  auto& result = disk.tables.at("request_results").begin()->second;
+  const Bytes right = result;
+  for (const Bytes& wrong : {Bytes{}, Bytes{0, 1}, Bytes{2}, Bytes{2, 1}}) {
+    result = wrong;
+    EXPECT_EQ(error().code, Code::data_loss) << to_hex(wrong);
+  }
+  result = right;
   for (const Bytes& key : {Bytes{}, Bytes(7), Bytes(9)}) {
     disk.tables.at("request_results")[key] = {1};
     EXPECT_THAT(error().message, HasSubstr("bad key"));
@@ -401,6 +408,19 @@ TEST_F(TakenUp, AStopAfterItsCommitIsAFailureThatMayBeRepeatedWithTheSameContent
   EXPECT_EQ(again->sequence(), insertion->sequence()) << "what was sent is kept under it";
   ASSERT_TRUE(commit(*again));
   store->recorded(*again);
+  ASSERT_TRUE(finish(kDecryption, 1, {7}));
+  restart();
+  EXPECT_EQ(result(kDecryption, 1).value(), Bytes{7});
+}
+
+TEST_F(TakenUp, AfterAStopItCanBeSentAgainForPolling) {
+  const auto insertion = take_up(1);
+  ASSERT_TRUE(insertion && commit(*insertion));
+  restart();
+  ASSERT_TRUE(insert(kDecryption, 1));
+  const auto pending = restart();
+  ASSERT_EQ(pending.size(), 1u);
+  EXPECT_EQ(pending[0].id, id(1));
   ASSERT_TRUE(finish(kDecryption, 1, {7}));
   restart();
   EXPECT_EQ(result(kDecryption, 1).value(), Bytes{7});

@@ -454,8 +454,8 @@ TEST(SessionRecords, AForgottenMessageIsGoneAndTheBindingStays) {
   using Kind = runtime::SentLookup::Kind;
   EXPECT_EQ(lookup(kDecryptShares).kind, Kind::unknown);
   disk.tables[kSessionsTable][key] = SessionRecord{{7}, 300}.encode();
-  disk.tables[kSentTable][sent_key(300)] = message;
-  disk.tables[kSentTable][sent_key(301)] = {1};
+  disk.tables[kSentTable][runtime::number_key(300)] = message;
+  disk.tables[kSentTable][runtime::number_key(301)] = {1};
   EXPECT_EQ(lookup(kDecryptShares).kind, Kind::found);
   EXPECT_EQ(*lookup(kDecryptShares).payload, message);
   EXPECT_EQ(lookup(kDecryptShares + 1).kind, Kind::finished);

@@ -124,17 +124,52 @@ Status check_identity(Database& db) {
   return {};
 }
 
-Status check_content(Database& db) {
+Status damaged_record(std::string_view table, ByteView key) {
+  return fail(Code::data_loss, "record {} of table '{}' is damaged", to_hex(key), table);
+}
+
+Status check_numbered(Database& db, const std::string& table) {
+  auto rows = db.prepare(fmt::format(R"(SELECT number, value, crc32c FROM "{}")", table).c_str());
+  if (!rows) return fail(Code::data_loss, "its table {} is not as it should be: {}", table, rows.error().message);
+  int code = 0;
+  while ((code = rows->step()) == kRow) {
+    const Bytes key = runtime::number_key(static_cast<std::uint64_t>(rows->column_int(0)));
+    if (!runtime::number_of(key) || record_check(table, key, rows->column_blob(1)) != rows->column_int(2))
+      return damaged_record(table, key);
+  }
+  if (code != kDone) return db.failure(code);
+  return {};
+}
+
+/// A table that an earlier program did not use is not there yet.
+Result<bool> has_table(Database& db, const std::string& table) {
+  WITAN_ASSIGN(
+      const std::string count,
+      db.text(fmt::format("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '{}'", table).c_str()));
+  return count == "1";
+}
+
+Status create_numbered(Database& db, const std::string& table) {
+  return db.execute(fmt::format(R"(CREATE TABLE IF NOT EXISTS "{}"(number INTEGER PRIMARY KEY, value BLOB NOT NULL,)"
+                                " crc32c INTEGER NOT NULL) STRICT",
+                                table)
+                        .c_str());
+}
+
+Status check_content(Database& db, const std::vector<std::string>& numbered) {
   WITAN_ASSIGN(const std::string verdict, db.text("PRAGMA quick_check(1)"));
   if (verdict != "ok") return fail(Code::data_loss, "it is damaged: {}", verdict);
+  for (const std::string& table : numbered) {
+    WITAN_ASSIGN(const bool there, has_table(db, table));
+    if (there) WITAN_TRY(check_numbered(db, table));
+  }
   auto rows = db.prepare("SELECT table_name, key, value, crc32c FROM record");
   if (!rows) return fail(Code::data_loss, "its table is not as it should be: {}", rows.error().message);
   int code = 0;
   while ((code = rows->step()) == kRow) {
     const auto table = rows->column_text(0);
     const ByteView key = rows->column_blob(1);
-    if (record_check(table, key, rows->column_blob(2)) != rows->column_int(3))
-      return fail(Code::data_loss, "record {} of table '{}' is damaged", to_hex(key), table);
+    if (record_check(table, key, rows->column_blob(2)) != rows->column_int(3)) return damaged_record(table, key);
   }
   if (code != kDone) return db.failure(code);
   return {};
@@ -160,11 +195,12 @@ Result<JournalFile> examine(const JournalOptions& options, FileLock lock) {
     return fail(std::move(log_state).error().within("its log (-wal)"));
   WITAN_ASSIGN(Database writer, connect(options.file));
   WITAN_TRY(check_identity(writer));
-  WITAN_TRY(check_content(writer));
+  WITAN_TRY(check_content(writer, options.numbered));
   WITAN_ASSIGN(const std::string mode, writer.text("PRAGMA journal_mode"));
   if (mode != "wal") return fail(Code::failed_precondition, "its journal mode is '{}', not 'wal'", mode);
   if (writer.read_only())
     return fail(Code::unavailable, "it cannot be written (file, folder or file system is read-only)");
+  for (const std::string& table : options.numbered) WITAN_TRY(create_numbered(writer, table));
 
   WITAN_ASSIGN(Database reader, connect(options.file));
   WITAN_TRY(reader.execute("PRAGMA query_only = ON"));

@@ -45,7 +45,9 @@ void Statement::Finalize::operator()(sqlite3_stmt* statement) const {
 Result<Database> Database::open(const std::filesystem::path& file) {
   Database out;
   sqlite3* db = nullptr;
-  const int code = sqlite3_open_v2(file.c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_PRIVATECACHE, nullptr);
+  // No lock at each call: a connection belongs to one thread, or to who holds a lock of ours.
+  constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOMUTEX;
+  const int code = sqlite3_open_v2(file.c_str(), &db, kFlags, nullptr);
   out.db_.reset(db);
   if (code != SQLITE_OK) return out.failure(code);
   sqlite3_extended_result_codes(db, 1);

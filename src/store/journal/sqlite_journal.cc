@@ -33,7 +33,11 @@ Status check_table_name(std::string_view table) {
               table.substr(0, 64), kMaxTableNameBytes);
 }
 
-Status check_limits(const std::vector<Change>& changes) {
+bool is_numbered(const std::vector<std::string>& numbered, std::string_view table) {
+  return std::ranges::find(numbered, table) != numbered.end();
+}
+
+Status check_limits(const std::vector<Change>& changes, const std::vector<std::string>& numbered) {
   if (changes.size() > kMaxChanges)
     return fail(Code::invalid_argument, "a commit has {} changes, at most {} are allowed", changes.size(), kMaxChanges);
   std::size_t total = 0;
@@ -42,6 +46,8 @@ Status check_limits(const std::vector<Change>& changes) {
     if (change.key.size() > kMaxKeyBytes)
       return fail(Code::invalid_argument, "a key of table {} has {} bytes, at most {} are allowed", change.table,
                   change.key.size(), kMaxKeyBytes);
+    if (is_numbered(numbered, change.table) && !runtime::number_of(change.key))
+      return fail(Code::invalid_argument, "the key {} of table {} is no number", to_hex(change.key), change.table);
     if (change.value.size() > runtime::Journal::kMaxRecordBytes)
       return fail(Code::invalid_argument, "a record of table {} has {} bytes, at most {} are allowed", change.table,
                   change.value.size(), runtime::Journal::kMaxRecordBytes);
@@ -91,13 +97,18 @@ class Waiter final : public runtime::Runnable {
 /// What the writer thread does to the database. Knows no queue and no loop.
 class GroupWriter {
  public:
-  static Result<GroupWriter> make(Database database, std::function<void(const Error&)> on_fault) {
-    GroupWriter writer(std::move(database), std::move(on_fault));
-    const std::string insert = "INSERT INTO record(table_name, key, value, crc32c) VALUES(?1, ?2, ?3, ?4)";
-    WITAN_ASSIGN(writer.put_new_, writer.db_.prepare(insert.c_str()));
-    const std::string replace = " ON CONFLICT DO UPDATE SET value = excluded.value, crc32c = excluded.crc32c";
-    WITAN_ASSIGN(writer.put_, writer.db_.prepare((insert + replace).c_str()));
-    WITAN_ASSIGN(writer.erase_, writer.db_.prepare("DELETE FROM record WHERE table_name = ?1 AND key = ?2"));
+  static Result<GroupWriter> make(Database database, const JournalOptions& options) {
+    GroupWriter writer(std::move(database), options.on_fault);
+    WITAN_ASSIGN(writer.others_,
+                 writer.prepare_tree("INSERT INTO record(table_name, key, value, crc32c) VALUES(?1, ?2, ?3, ?4)",
+                                     "DELETE FROM record WHERE table_name = ?1 AND key = ?2"));
+    for (const std::string& table : options.numbered) {
+      WITAN_ASSIGN(Tree tree, writer.prepare_tree(
+                                  fmt::format(R"(INSERT INTO "{}"(number, value, crc32c) VALUES(?1, ?2, ?3))", table),
+                                  fmt::format(R"(DELETE FROM "{}" WHERE number = ?1)", table)));
+      tree.table = table;
+      writer.numbered_.push_back(std::move(tree));
+    }
     WITAN_ASSIGN(writer.begin_, writer.db_.prepare("BEGIN IMMEDIATE"));
     WITAN_ASSIGN(writer.commit_, writer.db_.prepare("COMMIT"));
     WITAN_ASSIGN(writer.rollback_, writer.db_.prepare("ROLLBACK"));
@@ -110,11 +121,13 @@ class GroupWriter {
   /// Sets the result of every ticket.
   void write(Group& group) {
     if (broken_ || !run(begin_)) return fail_all(group);
-    if (write_and_commit(group)) return;
+    if (write_and_commit(group, Commits::as_one)) return;
+    // One of them fails, which is rare. SQLite copies each page that it changes after a savepoint, so they come only now.
+    if (!broken_ && run(begin_) && write_and_commit(group, Commits::each_on_its_own)) return;
     // The transaction as a whole failed (one commit filled the disk). Alone, each gets the answer that is its own.
     for (TicketPtr& ticket : group) {
       Group alone{ticket};
-      if (broken_ || !run(begin_) || !write_and_commit(alone)) fail_all(alone);
+      if (broken_ || !run(begin_) || !write_and_commit(alone, Commits::each_on_its_own)) fail_all(alone);
     }
   }
 
@@ -139,15 +152,52 @@ class GroupWriter {
   GroupWriter(Database database, std::function<void(const Error&)> on_fault)
       : db_(std::move(database)), on_fault_(std::move(on_fault)) {}
 
+  /// Statements on one SQL table.
+  struct Tree {
+    std::string table;  // a numbered one; empty for all others
+    Statement put_new, put, erase;
+
+    Statement& of(Change::Kind kind) {
+      switch (kind) {
+        case Change::Kind::put:
+          return put;
+        case Change::Kind::put_new:
+          return put_new;
+        case Change::Kind::erase:
+          return erase;
+      }
+      WITAN_CHECK(false);
+      return put;
+    }
+  };
+
+  Result<Tree> prepare_tree(const std::string& insert, const std::string& erase) {
+    Tree out;
+    WITAN_ASSIGN(out.put_new, db_.prepare(insert.c_str()));
+    const std::string replace = " ON CONFLICT DO UPDATE SET value = excluded.value, crc32c = excluded.crc32c";
+    WITAN_ASSIGN(out.put, db_.prepare((insert + replace).c_str()));
+    WITAN_ASSIGN(out.erase, db_.prepare(erase.c_str()));
+    return out;
+  }
+
+  Tree& tree_of(std::string_view table) {
+    const auto found = std::ranges::find(numbered_, table, &Tree::table);
+    return found == numbered_.end() ? others_ : *found;
+  }
+
   void fail_all(Group& group) {
     for (TicketPtr& ticket : group) ticket->result = fail(broken_ ? *broken_ : transaction_error_);
   }
 
-  /// Ends the transaction that was begun. False: nothing of it is in the database (transaction_error_ or broken_ says why).
-  bool write_and_commit(Group& group) {
+  enum class Commits : std::uint8_t { as_one, each_on_its_own };
+
+  /// Ends the transaction that was begun. False: nothing of it is in the database (transaction_error_ or broken_ says why). As
+  /// one, they are all in it or none.
+  bool write_and_commit(Group& group, Commits commits) {
     for (TicketPtr& ticket : group) {
-      ticket->result = write_one(ticket->changes);
+      ticket->result = commits == Commits::as_one ? apply_all(ticket->changes) : write_one(ticket->changes);
       if (broken_ || !db_.in_transaction()) return give_up();  // SQLite gave the whole transaction up, e.g. disk full
+      if (!ticket->result && commits == Commits::as_one) return give_up();
     }
     return run(commit_) || give_up();
   }
@@ -160,11 +210,7 @@ class GroupWriter {
   Status write_one(const std::vector<Change>& changes) {
     const bool several = changes.size() > 1;  // a single statement is undone by SQLite itself
     if (several && !run(savepoint_)) return fail(transaction_error_);
-    Status result;
-    for (const Change& change : changes) {
-      result = apply(change);
-      if (!result) break;
-    }
+    Status result = apply_all(changes);
     if (several && db_.in_transaction()) {
       if (!result && !run(undo_)) return fail(transaction_error_);
       if (!run(release_)) return fail(transaction_error_);
@@ -172,33 +218,31 @@ class GroupWriter {
     return result;
   }
 
+  Status apply_all(const std::vector<Change>& changes) {
+    for (const Change& change : changes) WITAN_TRY(apply(change));
+    return {};
+  }
+
   Status apply(const Change& change) {
-    Statement& statement = statement_of(change.kind);
+    Tree& tree = tree_of(change.table);
+    Statement& statement = tree.of(change.kind);
     const ResetAtEnd reset(statement);
-    statement.bind_text(1, change.table);
-    statement.bind_blob(2, change.key);
+    int parameter = 1;
+    if (tree.table.empty()) {
+      statement.bind_text(parameter++, change.table);
+      statement.bind_blob(parameter++, change.key);
+    } else {
+      statement.bind_int(parameter++, static_cast<std::int64_t>(runtime::number_of(change.key).value()));
+    }
     if (change.kind != Change::Kind::erase) {
-      statement.bind_blob(3, change.value);
-      statement.bind_int(4, record_check(change.table, change.key, change.value));
+      statement.bind_blob(parameter++, change.value);
+      statement.bind_int(parameter, record_check(change.table, change.key, change.value));
     }
     const int code = statement.step();
     if (code == kDone) return {};
     if (Database::is_duplicate_key(code))
       return fail(Code::already_exists, "{} {} is in the journal already", change.table, to_hex(change.key));
     return fail(note_failure(code));
-  }
-
-  Statement& statement_of(Change::Kind kind) {
-    switch (kind) {
-      case Change::Kind::put:
-        return put_;
-      case Change::Kind::put_new:
-        return put_new_;
-      case Change::Kind::erase:
-        return erase_;
-    }
-    WITAN_CHECK(false);
-    return put_;
   }
 
   bool run(Statement& statement) {
@@ -230,7 +274,9 @@ class GroupWriter {
 
   Database db_;
   std::function<void(const Error&)> on_fault_;
-  Statement put_, put_new_, erase_, begin_, commit_, rollback_, savepoint_, release_, undo_;
+  Tree others_;
+  std::vector<Tree> numbered_;
+  Statement begin_, commit_, rollback_, savepoint_, release_, undo_;
   Error transaction_error_{Code::internal, ""};
   std::optional<Error> broken_;
   int log_pages_ = 0;
@@ -240,13 +286,12 @@ class GroupWriter {
 
 class SqliteJournal::Impl {
  public:
-  Impl(JournalOptions options, runtime::Loop& loop, FileLock lock, GroupWriter writer, Database reader, Statement get)
+  Impl(JournalOptions options, runtime::Loop& loop, FileLock lock, GroupWriter writer, Database reader)
       : options_(std::move(options)),
         loop_(loop),
         lock_(std::move(lock)),
         writer_(std::move(writer)),
-        reader_(std::move(reader)),
-        get_(std::move(get)) {
+        reader_(std::move(reader)) {
     writer_.watch_log();
     thread_ = std::thread([this] {
       name_this_thread("journal");
@@ -265,7 +310,7 @@ class SqliteJournal::Impl {
   }
 
   Result<TicketPtr> enqueue(std::vector<Change> changes) {
-    WITAN_TRY(check_limits(changes));
+    WITAN_TRY(check_limits(changes, options_.numbered));
     auto ticket = std::make_shared<Ticket>();
     ticket->size_bytes = size_of(changes);
     ticket->changes = std::move(changes);
@@ -283,29 +328,48 @@ class SqliteJournal::Impl {
     return ticket;
   }
 
+  Status prepare_reading() {
+    WITAN_ASSIGN(others_, prepare_reads("FROM record WHERE table_name = ?1 AND key = ?2"));
+    for (const std::string& table : options_.numbered) {
+      WITAN_ASSIGN(numbered_.emplace_back(), prepare_reads(fmt::format(R"(FROM "{}" WHERE number = ?1)", table)));
+    }
+    return {};
+  }
+
   Result<std::optional<Bytes>> get(const std::string& table, ByteView key) {
     WITAN_TRY(check_table_name(table));
+    const auto index = numbered_index(table);
+    const auto number = runtime::number_of(key);
+    if (index && !number) return std::nullopt;
     const std::lock_guard lock(reader_mutex_);
-    const ResetAtEnd reset(get_);
-    get_.bind_text(1, table);
-    get_.bind_blob(2, key);
-    const int code = get_.step();
+    Statement& statement = index ? numbered_[*index] : others_;
+    const ResetAtEnd reset(statement);
+    if (index) {
+      statement.bind_int(1, static_cast<std::int64_t>(*number));
+    } else {
+      statement.bind_text(1, table);
+      statement.bind_blob(2, key);
+    }
+    const int code = statement.step();
     if (code == kDone) return std::nullopt;
     if (code != kRow) return fail(reader_.failure(code).error().within(name()));
-    const ByteView value = get_.column_blob(0);
-    WITAN_TRY(check_record(table, key, value, get_.column_int(1)));
+    const ByteView value = statement.column_blob(0);
+    WITAN_TRY(check_record(table, key, value, statement.column_int(1)));
     return Bytes(value.begin(), value.end());
   }
 
   Status for_each(const std::string& table, const std::function<bool(ByteView, ByteView)>& visitor) {
     WITAN_TRY(check_table_name(table));
+    const bool numbered = is_numbered(options_.numbered, table);
+    const std::string query = numbered ? fmt::format(R"(SELECT number, value, crc32c FROM "{}" ORDER BY number)", table)
+                                       : "SELECT key, value, crc32c FROM record WHERE table_name = ?1 ORDER BY key";
     const std::lock_guard lock(reader_mutex_);
-    WITAN_ASSIGN(Statement rows,
-                 reader_.prepare("SELECT key, value, crc32c FROM record WHERE table_name = ?1 ORDER BY key"));
-    rows.bind_text(1, table);
+    WITAN_ASSIGN(Statement rows, reader_.prepare(query.c_str()));
+    if (!numbered) rows.bind_text(1, table);
     int code = 0;
     while ((code = rows.step()) == kRow) {
-      const ByteView key = rows.column_blob(0);
+      const Bytes number = numbered ? runtime::number_key(static_cast<std::uint64_t>(rows.column_int(0))) : Bytes();
+      const ByteView key = numbered ? ByteView(number) : rows.column_blob(0);
       const ByteView value = rows.column_blob(1);
       WITAN_TRY(check_record(table, key, value, rows.column_int(2)));
       if (!visitor(key, value)) return {};
@@ -316,6 +380,15 @@ class SqliteJournal::Impl {
 
  private:
   std::string name() const { return fmt::format("journal {}", options_.file.native()); }
+
+  Result<Statement> prepare_reads(const std::string& from) {
+    return reader_.prepare(("SELECT value, crc32c " + from).c_str());
+  }
+  std::optional<std::size_t> numbered_index(std::string_view table) const {
+    const auto found = std::ranges::find(options_.numbered, table);
+    if (found == options_.numbered.end()) return std::nullopt;
+    return static_cast<std::size_t>(found - options_.numbered.begin());
+  }
 
   Status check_record(std::string_view table, ByteView key, ByteView value, std::int64_t stored) const {
     if (record_check(table, key, value) == stored) return {};
@@ -372,7 +445,8 @@ class SqliteJournal::Impl {
 
   std::recursive_mutex reader_mutex_;  // a visitor of for_each may call get
   Database reader_;
-  Statement get_;
+  Statement others_;                 // value and check by table and key
+  std::vector<Statement> numbered_;  // by number, as options_.numbered
 
   std::mutex queue_mutex_;
   std::condition_variable queue_filled_;
@@ -388,12 +462,16 @@ SqliteJournal::SqliteJournal(std::unique_ptr<Impl> impl) : impl_(std::move(impl)
 SqliteJournal::~SqliteJournal() = default;
 
 Result<std::unique_ptr<SqliteJournal>> SqliteJournal::open(JournalOptions options, runtime::Loop& loop) {
+  for (const std::string& table : options.numbered) {
+    WITAN_TRY(check_table_name(table));
+    if (table == "record") return fail(Code::invalid_argument, "no table of the journal can be called record");
+  }
   WITAN_ASSIGN(JournalFile file, open_journal_file(options));
-  WITAN_ASSIGN(GroupWriter writer, GroupWriter::make(std::move(file.writer), options.on_fault));
-  WITAN_ASSIGN(Statement get,
-               file.reader.prepare("SELECT value, crc32c FROM record WHERE table_name = ?1 AND key = ?2"));
-  return std::unique_ptr<SqliteJournal>(new SqliteJournal(std::make_unique<Impl>(
-      std::move(options), loop, std::move(file.lock), std::move(writer), std::move(file.reader), std::move(get))));
+  WITAN_ASSIGN(GroupWriter writer, GroupWriter::make(std::move(file.writer), options));
+  auto impl =
+      std::make_unique<Impl>(std::move(options), loop, std::move(file.lock), std::move(writer), std::move(file.reader));
+  WITAN_TRY(impl->prepare_reading());
+  return std::unique_ptr<SqliteJournal>(new SqliteJournal(std::move(impl)));
 }
 
 runtime::Task<Status> SqliteJournal::commit(std::vector<Change> changes) {

@@ -1,18 +1,20 @@
 // The journal of a node in one SQLite file (WAL mode, synchronous=FULL): implements runtime::Journal.
 //
 //   loop thread   commit() -> bounded queue            get(), for_each(): an own read connection, never waits for a sync
-//   writer thread takes everything queued -> one transaction, one savepoint per commit -> one sync -> Loop::post(results)
+//   writer thread takes everything queued -> one transaction -> one sync -> Loop::post(results)
 //
-// A commit is acknowledged after the sync. A commit that fails (put_new on an existing key) is rolled back to its
-// savepoint; the others of the same transaction are not touched. Commits take effect in the order in which they were
+// A commit is acknowledged after the sync. When one of a transaction fails (put_new on an existing key), all are written again with
+// a savepoint each, and that one is rolled back to its own. Commits take effect in the order in which they were
 // awaited.
 //
 // On disk: `<file>` (mode 0600) with SQLite's `-wal` and `-shm` beside it, and `<file>.lock`, which one process holds
-// exclusively while the journal is open. One SQL table, for `sqlite3 <file>`:
+// exclusively while the journal is open. SQL tables, for `sqlite3 <file>`:
 //
-//   record(table_name TEXT, key BLOB, value BLOB, crc32c INTEGER)   -- store/journal/record_check.h
+//   record(table_name TEXT, key BLOB, value BLOB, crc32c INTEGER)           -- store/journal/record_check.h
+//   <name>(number INTEGER PRIMARY KEY, value BLOB, crc32c INTEGER)          -- one for each of JournalOptions::numbered
 //
-// in one tree by (table_name, key): small records that stay do not lie between large ones that go.
+// Small records that stay are in one tree by (table_name, key). What comes and goes in order has a tree for each table: it is written
+// at the end of the tree and erased at its beginning, and a value of up to a page lies in one piece.
 //
 // application_id is 'WTNJ' (0x57544e4a), user_version the version of this layout.
 #pragma once
@@ -21,6 +23,8 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "runtime/journal.h"
 
@@ -37,6 +41,9 @@ struct JournalOptions {
     refuse,  // not_found: the caller knows that a journal was there (a vault with keys, for example)
   } if_missing = IfMissing::create;
 
+  /// Tables ([a-z_]{1,32}, not "record") whose keys are all runtime::number_key().
+  std::vector<std::string> numbered = {};
+
   std::size_t max_queued_commits = 16384;
   std::size_t max_queued_bytes = std::size_t{256} << 20;  // keys and values waiting for the writer
   std::size_t max_group_commits = 1024;                   // commits that share one transaction
@@ -49,7 +56,7 @@ struct JournalOptions {
 class SqliteJournal final : public runtime::Journal {
  public:
   static constexpr std::int32_t kApplicationId = 0x57544e4a;
-  static constexpr std::int32_t kLayoutVersion = 3;
+  static constexpr std::int32_t kLayoutVersion = 4;
 
   /// Opens or creates the journal, takes its lock, and reads everything once: SQLite's quick_check, the check value of
   /// every record, and the log (`-wal`) for damage before its last synced transaction. Blocks; called before the loop runs.
@@ -63,7 +70,7 @@ class SqliteJournal final : public runtime::Journal {
   ~SqliteJournal() override;
 
   /// Called on the loop thread. A task destroyed while it waits does not take its commit back. Errors: already_exists
-  /// (a put_new key is there; nothing was changed), invalid_argument (limits of runtime::Change), resource_exhausted
+  /// (a put_new key is there; nothing was changed), invalid_argument (limits of runtime::Change; a key of a numbered table that is no number), resource_exhausted
   /// (queue full; nothing was changed), unavailable (disk full, or a fault of the disk). After a fault of the disk (not
   /// after "disk full") the journal accepts nothing any more until the process is restarted: what a failed sync left
   /// behind is known only then, so the commits it concerned may be found applied after the restart.

@@ -198,7 +198,7 @@ TEST_F(JournalDamageTest, DatabasesOfOthersAndOfOtherLayoutsAreLeftAlone) {
   fs::remove(file_);
 
   make_journal();
-  for (const char* version : {"1", "2", "4"}) {
+  for (const char* version : {"1", "3", "5"}) {
     run_sql(file_, (std::string("PRAGMA user_version = ") + version).c_str());
     journal = open();
     ASSERT_FALSE(journal);
@@ -206,7 +206,7 @@ TEST_F(JournalDamageTest, DatabasesOfOthersAndOfOtherLayoutsAreLeftAlone) {
     EXPECT_THAT(journal.error().message, HasSubstr(std::string("its layout is version ") + version));
   }
 
-  run_sql(file_, "PRAGMA user_version = 3; ALTER TABLE record RENAME COLUMN crc32c TO other");
+  run_sql(file_, "PRAGMA user_version = 4; ALTER TABLE record RENAME COLUMN crc32c TO other");
   journal = open();
   ASSERT_FALSE(journal);
   EXPECT_EQ(journal.error().code, Code::data_loss);

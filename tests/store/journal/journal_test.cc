@@ -262,6 +262,63 @@ TEST_F(JournalTest, TheSqliteShellCanReadItWhileItIsOpen) {
   sqlite3_close(db);
 }
 
+TEST_F(JournalTest, NumberedTablesAreTreesOfTheirOwn) {
+  using runtime::Change;
+  const auto change = [](Change::Kind kind, const char* table, std::uint64_t number, std::string_view text) {
+    return Change{kind, table, runtime::number_key(number), bytes(text)};
+  };
+  using Kind = Change::Kind;
+  for (int life = 0; life < 2; ++life) {
+    reopen({.file = {}, .numbered = {"sent", "order"}});  // also in a file that was made without them
+    ASSERT_TRUE(commit({change(Kind::put, "sent", 300, "c"), change(Kind::put, "sent", 2, "b"),
+                        change(Kind::put, "order", 2, "x"), change(Kind::put, "plain", 2, "y")}));
+    ASSERT_TRUE(commit({change(Kind::put, "sent", 2, "again"), change(Kind::erase, "order", 2, "")}));
+    std::string seen;
+    const auto visit = [&](ByteView key, ByteView value) {
+      seen += fmt::format("{}={};", runtime::number_of(key).value(), std::string(value.begin(), value.end()));
+      return true;
+    };
+    ASSERT_TRUE(journal_->for_each("sent", visit));
+    ASSERT_TRUE(journal_->for_each("order", visit));
+    ASSERT_TRUE(journal_->for_each("plain", visit));
+    EXPECT_EQ(seen, "2=again;300=c;2=y;");
+    EXPECT_EQ(journal_->get("sent", runtime::number_key(300)).value(), bytes("c"));
+    EXPECT_FALSE(journal_->get("sent", runtime::number_key(3)).value());
+    EXPECT_FALSE(journal_->get("sent", Bytes{1}).value());
+  }
+  const Status twice = commit({change(Kind::put_new, "sent", 300, "d")});
+  ASSERT_FALSE(twice);
+  EXPECT_EQ(twice.error().code, Code::already_exists);
+  for (const Bytes& key : {Bytes{}, Bytes(7), Bytes(9), Bytes(8, 0x80)}) {
+    const Status wrong = commit({{Kind::put, "sent", key, {}}});
+    ASSERT_FALSE(wrong);
+    EXPECT_EQ(wrong.error().code, Code::invalid_argument);
+  }
+  EXPECT_FALSE(SqliteJournal::open({.file = folder_.path() / "other", .numbered = {"record"}}, loop_));
+  EXPECT_FALSE(SqliteJournal::open({.file = folder_.path() / "other", .numbered = {"a b"}}, loop_));
+}
+
+TEST_F(JournalTest, ADuplicateAmongCommitsThatShareATransactionFailsAlone) {
+  ASSERT_TRUE(commit(changes(put("t", "there", "1"))));
+  std::vector<Status> results(9);
+  runtime::TaskScope scope(loop_);
+  const auto one = [&](std::size_t i) -> Task<void> {
+    const std::string key = i % 3 == 1 ? "there" : fmt::format("new {}", i);
+    results[i] = co_await journal_->commit(changes(put("u", key, "before"), put_new("t", key, "2")));
+  };
+  const auto all = [&]() -> Task<void> {
+    for (std::size_t i = 0; i < results.size(); ++i) scope.spawn(one(i));
+    co_await scope.join();
+  };
+  loop_.run(all());
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    EXPECT_EQ(results[i].has_value(), i % 3 != 1) << i;
+    if (i % 3 != 1) EXPECT_EQ(value("u", fmt::format("new {}", i)), "before");
+  }
+  EXPECT_EQ(value("u", "there"), "(none)");
+  EXPECT_EQ(value("t", "there"), "1");
+}
+
 TEST_F(JournalTest, ErasedContentIsOverwritten) {
   const std::string secret = "a set key that must not be found on the disk";
   ASSERT_TRUE(commit(changes(put("t", "k", secret))));
