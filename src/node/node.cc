@@ -155,8 +155,8 @@ Status Node::Impl::open_channels() {
 }
 
 Status Node::Impl::serve() {
-  requests = std::make_unique<RequestStore>(*journal, loop,
-                                            StoreLimits{config.threshold.dec_capacity, config.threshold.min_dec_cache});
+  requests = std::make_unique<RequestStore>(
+      *journal, loop, StoreLimits{config.threshold.dec_capacity, config.threshold.min_dec_cache, IdHash(rng)});
   WITAN_ASSIGN(auto interrupted, requests->load());
   limiter = std::make_unique<RateLimiter>(config.rate_limits.bucket_size);
   memory = std::make_unique<MemoryBudget>(loop, config.decryption_memory_bytes);

@@ -30,7 +30,8 @@ std::string roles(runtime::RoleSet set) {
 }  // namespace
 
 /// A result that is evicted takes the shares that were sent for it along: no peer finds them any more.
-PublicDecryptor::PublicDecryptor(Core& core) : core_(core), started_(core.loop.now()), blocks_(core.journal) {
+PublicDecryptor::PublicDecryptor(Core& core)
+    : core_(core), started_(core.loop.now()), notes_(0, IdHash(core.rng)), blocks_(core.journal) {
   core.requests.set_on_evict([](std::uint64_t sequence) { return std::vector{protocols::forget_message(sequence)}; });
 }
 
@@ -347,7 +348,7 @@ Task<Result<api::PublicDecryptionResponse>> PublicDecryptor::result(RequestId id
 }
 
 void PublicDecryptor::keep_notes(const RequestId& id, const mpc::OpeningReport& report) {
-  if (notes_.insert_or_assign(id, DecryptionNotes{report}).second) notes_order_.push_back(id);
+  if (notes_.insert_or_assign(id.bytes(), DecryptionNotes{report}).second) notes_order_.push_back(id.bytes());
   if (notes_order_.size() > kMaxNotes) {
     for (std::size_t i = 0; i < kMaxNotes / 2; ++i) notes_.erase(notes_order_[i]);
     notes_order_.erase(notes_order_.begin(), notes_order_.begin() + kMaxNotes / 2);
@@ -355,7 +356,7 @@ void PublicDecryptor::keep_notes(const RequestId& id, const mpc::OpeningReport& 
 }
 
 const DecryptionNotes* PublicDecryptor::notes(const RequestId& id) const {
-  const auto it = notes_.find(id);
+  const auto it = notes_.find(id.bytes());
   return it == notes_.end() ? nullptr : &it->second;
 }
 

@@ -2,7 +2,7 @@
 // (docs/architecture.md, "The life of one public decryption").
 #pragma once
 
-#include <map>
+#include <unordered_map>
 
 #include "node/block_counter.h"
 #include "node/core.h"
@@ -63,8 +63,8 @@ class PublicDecryptor {
 
   Core& core_;
   const runtime::Instant started_;
-  std::map<RequestId, DecryptionNotes> notes_;
-  std::vector<RequestId> notes_order_;
+  std::unordered_map<RawId, DecryptionNotes, IdHash> notes_;
+  std::vector<RawId> notes_order_;
   BlockCounter blocks_;
   std::uint64_t blocks_decrypted_ = 0;
   runtime::Duration usual_time_{};  // of the protocol, averaged over the last successful runs

@@ -47,7 +47,7 @@ const char* to_string(RequestKind kind) {
 }
 
 RequestStore::RequestStore(runtime::Journal& journal, runtime::Loop& loop, StoreLimits limits)
-    : journal_(journal), loop_(loop), limits_(limits) {}
+    : journal_(journal), loop_(loop), limits_(limits), entries_(0, limits.hash) {}
 
 Bytes RequestStore::journal_key(const Key& key) {
   return Writer().u8(static_cast<std::uint8_t>(key.first)).raw(key.second).take();
@@ -509,13 +509,15 @@ std::optional<RequestSummary> RequestStore::summary(RequestKind kind, RawId id) 
 
 std::vector<RequestSummary> RequestStore::list(RequestKind kind) const {
   std::vector<RequestSummary> out;
-  for (auto it = entries_.lower_bound({kind, RawId{}}); it != entries_.end() && it->first.first == kind; ++it)
-    out.push_back({it->first.second, it->second.state, it->second.error ? it->second.error->message : ""});
+  for (const auto& [key, entry] : entries_)
+    if (key.first == kind) out.push_back({key.second, entry.state, entry.error ? entry.error->message : ""});
+  std::ranges::sort(out, {}, &RequestSummary::id);
   return out;
 }
 
 std::size_t RequestStore::count(RequestKind kind) const {
-  return list(kind).size();
+  return static_cast<std::size_t>(
+      std::ranges::count(entries_, kind, [](const auto& item) { return item.first.first; }));
 }
 
 std::size_t RequestStore::capacity(RequestKind kind) const {

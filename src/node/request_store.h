@@ -27,10 +27,12 @@
 #include <set>
 #include <stop_token>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/ids.h"
+#include "base/rng.h"
 #include "runtime/event.h"
 #include "runtime/journal.h"
 
@@ -42,6 +44,28 @@ const char* to_string(RequestKind kind);
 enum class RequestState : std::uint8_t { pending = 1, done = 2, failed = 3, deleted = 4, evicted = 5 };
 
 using RawId = ByteArray<32>;
+
+/// Hash of ids that clients choose: the upper half of a sum of their words times secret odd numbers (multilinear hashing), so that
+/// nobody can choose ids that fall together.
+class IdHash {
+ public:
+  IdHash() = default;
+  explicit IdHash(Rng& rng) {
+    for (std::uint64_t& factor : factors_) factor = rng.next<std::uint64_t>() | 1;
+  }
+  std::size_t operator()(const RawId& id) const { return of(0, id); }
+  std::size_t operator()(const std::pair<RequestKind, RawId>& key) const {
+    return of(static_cast<std::uint64_t>(key.first), key.second);
+  }
+
+ private:
+  std::size_t of(std::uint64_t kind, const RawId& id) const {
+    std::uint64_t sum = kind * factors_[4];
+    for (std::size_t i = 0; i < 4; ++i) sum += load_le<std::uint64_t>(id.data() + 8 * i) * factors_[i];
+    return sum >> 32;
+  }
+  std::array<std::uint64_t, 5> factors_ = {1, 3, 5, 7, 9};
+};
 
 /// A request that was pending when the node stopped.
 struct InterruptedRequest {
@@ -66,6 +90,7 @@ inline constexpr const char* kResultsTable = "request_results";
 struct StoreLimits {
   std::size_t dec_capacity = 10000;  // decryptions kept for polling, pending and finished ones
   std::size_t min_dec_cache = 6000;  // of them, finished ones that a new request never evicts
+  IdHash hash{};
 };
 
 /// Further changes of a commit, as they are at its time.
@@ -180,7 +205,7 @@ class RequestStore {
   StoreLimits limits_;
   OnEvict on_evict_ = [](std::uint64_t) { return std::vector<runtime::Change>{}; };
   std::uint64_t next_sequence_ = 1;
-  std::map<Key, Entry> entries_;                         // pending, and finished ones that can be polled
+  std::unordered_map<Key, Entry, IdHash> entries_;       // pending, and finished ones that can be polled
   std::map<std::uint64_t, RawId> finished_decryptions_;  // by Entry::age: the oldest is evicted first
   std::uint64_t next_age_ = 1;
   std::size_t decryptions_ = 0;

@@ -32,6 +32,7 @@ struct ComputePool::Impl {
     std::condition_variable work;
     std::deque<std::function<void()>> jobs;
     bool stopping = false;
+    std::size_t unannounced = 0;  // loop thread: jobs that no thread was woken for
 
     void serve() {
       std::unique_lock lock(mutex);
@@ -50,11 +51,25 @@ struct ComputePool::Impl {
 
   Class& of(Work work) { return classes[static_cast<std::size_t>(work)]; }
 
+  explicit Impl(Loop& loop) : wake(loop, [this] { wake_threads(); }) {}
+
+  /// As many threads as there are new jobs.
+  void wake_threads() {
+    for (Class& work_class : classes) {
+      const std::size_t jobs = std::exchange(work_class.unannounced, 0);
+      if (jobs == 1)
+        work_class.work.notify_one();
+      else if (jobs > 1)
+        work_class.work.notify_all();
+    }
+  }
+
   std::array<Class, 2> classes;
   std::vector<std::thread> threads;
+  Afterwards wake;
 };
 
-ComputePool::ComputePool(Loop& loop, Options options) : Compute(loop), impl_(std::make_unique<Impl>()) {
+ComputePool::ComputePool(Loop& loop, Options options) : Compute(loop), impl_(std::make_unique<Impl>(loop)) {
   WITAN_CHECK(options.urgent_threads >= 1 && options.preprocessing_threads >= 1);
   for (int i = 0; i < options.urgent_threads; ++i)
     impl_->threads.emplace_back([impl = impl_.get()] {
@@ -86,7 +101,8 @@ void ComputePool::submit(Work work, std::function<void()> job) {
     const std::lock_guard lock(work_class.mutex);
     work_class.jobs.push_back(std::move(job));
   }
-  work_class.work.notify_one();
+  ++work_class.unannounced;
+  impl_->wake.request();
 }
 
 std::size_t ComputePool::queued(Work work) const {

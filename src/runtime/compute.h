@@ -39,7 +39,7 @@ class Compute {
 
   Loop& loop() const { return loop_; }
 
-  /// Runs the job once, on some thread. Jobs of one class start in the order of submission.
+  /// Runs the job once, on some thread. Jobs of one class start in the order of submission. Loop thread only.
   virtual void submit(Work work, std::function<void()> job) = 0;
 
  protected:

@@ -40,6 +40,19 @@ class Runnable : public ListNode<struct ReadyTag> {
   virtual void loop_gone() noexcept {}
 };
 
+/// Calls a function once after all that is ready now has run, however often it is requested meanwhile. For waking other threads: they
+/// find together what several tasks have left for them.
+class Afterwards final : public Runnable {
+ public:
+  Afterwards(Loop& loop, std::move_only_function<void()> function) : loop_(loop), function_(std::move(function)) {}
+  void request() noexcept;
+
+ private:
+  void run() override { function_(); }
+  Loop& loop_;
+  std::move_only_function<void()> function_;
+};
+
 /// A timer, armed for one instant at a time. Destroying it disarms it.
 class Timer {
  public:
@@ -153,6 +166,10 @@ class Loop {
   List<Runnable, ReadyTag> posted_;
   std::atomic<bool> has_posted_ = false;
 };
+
+inline void Afterwards::request() noexcept {
+  loop_.make_ready(*this);
+}
 
 class Loop::YieldAwaiter final : public Runnable {
  public:

@@ -33,6 +33,9 @@ class Transport::Impl : public std::enable_shared_from_this<Impl> {
   void set_sink(runtime::FrameSink* sink);  // loop thread
   runtime::Task<std::vector<PingResult>> ping_all(std::chrono::milliseconds timeout);
 
+  /// Loop thread. Writers are woken for all frames that one turn of the loop has left for them.
+  Status send(PeerEntry& peer, const runtime::Frame& frame, runtime::Lane lane);
+
  private:
   class Running;
   class LaneClaim;
@@ -75,6 +78,8 @@ class Transport::Impl : public std::enable_shared_from_this<Impl> {
   void ping_done(const std::shared_ptr<PingCall>& call, const grpc::Status& status);
   void cancel_pings();
 
+  void wake_writers();
+
   const Config config_;
   const std::shared_ptr<const Verifier> verifier_;
   runtime::Loop& loop_;
@@ -82,6 +87,7 @@ class Transport::Impl : public std::enable_shared_from_this<Impl> {
   std::uint16_t port_ = 0;
   std::map<Role, std::unique_ptr<PeerEntry>> peers_;
   runtime::FrameSink* sink_ = nullptr;  // loop thread
+  runtime::Afterwards wake_writers_;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
@@ -110,6 +116,7 @@ struct Transport::Impl::PeerEntry {
   std::shared_ptr<grpc::ChannelCredentials> credentials;
 
   std::uint64_t delivered_incarnation = 0;  // loop thread
+  std::array<bool, 2> unannounced = {};     // loop thread: lanes with frames that their writers were not woken for
   // Under Impl::mutex_: what the one posted job will announce.
   bool announcing = false, announced_loss = false;
   std::uint64_t announced_incarnation = 0;

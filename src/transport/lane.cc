@@ -143,8 +143,11 @@ Status LaneState::enqueue(const runtime::Frame& frame) {
                 kept_.size(), kept_bytes_, size);
   kept_.push_back({next_number_++, frame});
   kept_bytes_ += size;
-  wake_.notify_all();
   return {};
+}
+
+void LaneState::wake_writer() {
+  wake_.notify_all();
 }
 
 void LaneState::drop_kept() {

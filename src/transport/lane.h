@@ -103,6 +103,8 @@ class LaneState {
 
   /// Any time. Errors: resource_exhausted (queue full), invalid_argument (payload above runtime::kMaxPayloadBytes).
   Status enqueue(const runtime::Frame& frame);
+  /// After one or several enqueue(): whoever waits in next_write() looks again.
+  void wake_writer();
 
   // The stream. See the drawing above.
   struct Opening {

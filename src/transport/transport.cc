@@ -48,11 +48,27 @@ void prepare_grpc() {
 }  // namespace
 
 Transport::Impl::Impl(Config config, std::shared_ptr<const Verifier> verifier, runtime::Loop& loop)
-    : config_(std::move(config)), verifier_(std::move(verifier)), loop_(loop) {
+    : config_(std::move(config)),
+      verifier_(std::move(verifier)),
+      loop_(loop),
+      wake_writers_(loop, [this] { wake_writers(); }) {
   OsRng rng;
   process_ = rng.bytes<16>();
   for (const Peer& peer : config_.peers)
     peers_.emplace(peer.role, std::make_unique<PeerEntry>(peer, process_, config_.limits));
+}
+
+Status Transport::Impl::send(PeerEntry& peer, const runtime::Frame& frame, runtime::Lane lane) {
+  WITAN_TRY(peer.state.lane(lane).enqueue(frame));
+  peer.unannounced[static_cast<std::size_t>(lane)] = true;
+  wake_writers_.request();
+  return {};
+}
+
+void Transport::Impl::wake_writers() {
+  for (auto& [role, peer] : peers_)
+    for (const auto lane : {runtime::Lane::urgent, runtime::Lane::bulk})
+      if (std::exchange(peer->unannounced[static_cast<std::size_t>(lane)], false)) peer->state.lane(lane).wake_writer();
 }
 
 Status Transport::Impl::start() {
@@ -179,7 +195,7 @@ std::uint16_t Transport::port() const {
 
 Status Transport::send(Role to, const runtime::Frame& frame, runtime::Lane lane) {
   WITAN_CHECK(to != self() && committee().contains(to));
-  return impl_->peer(to).state.lane(lane).enqueue(frame);
+  return impl_->send(impl_->peer(to), frame, lane);
 }
 
 std::vector<PeerStatus> Transport::peer_status() const {

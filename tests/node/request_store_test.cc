@@ -38,7 +38,7 @@ class RequestStoreTest : public testing::Test {
   Result<Bytes> result(RequestKind kind, std::uint8_t number, runtime::Duration wait = {}) {
     return loop.run(store->result(kind, id(number), loop.after(wait)));
   }
-  std::vector<InterruptedRequest> restart(StoreLimits with = {4, 2}) {
+  std::vector<InterruptedRequest> restart(StoreLimits with = {4, 2, {}}) {
     store.reset();
     journal = std::make_unique<runtime::FakeJournal>(loop, disk);
     store = std::make_unique<RequestStore>(*journal, loop, with);
@@ -50,7 +50,7 @@ class RequestStoreTest : public testing::Test {
   runtime::VirtualLoop loop;
   runtime::FakeDisk disk;
   std::unique_ptr<runtime::FakeJournal> journal = std::make_unique<runtime::FakeJournal>(loop, disk);
-  std::unique_ptr<RequestStore> store = std::make_unique<RequestStore>(*journal, loop, StoreLimits{4, 2});
+  std::unique_ptr<RequestStore> store = std::make_unique<RequestStore>(*journal, loop, StoreLimits{4, 2, {}});
 };
 
 TEST_F(RequestStoreTest, StatesAndCodesOfAPollingClient) {

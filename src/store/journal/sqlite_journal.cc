@@ -291,7 +291,8 @@ class SqliteJournal::Impl {
         loop_(loop),
         lock_(std::move(lock)),
         writer_(std::move(writer)),
-        reader_(std::move(reader)) {
+        reader_(std::move(reader)),
+        wake_(loop, [this] { queue_filled_.notify_one(); }) {
     writer_.watch_log();
     thread_ = std::thread([this] {
       name_this_thread("journal");
@@ -324,7 +325,7 @@ class SqliteJournal::Impl {
       queued_bytes_ += ticket->size_bytes;
       queue_.push_back(ticket);
     }
-    queue_filled_.notify_one();
+    wake_.request();
     return ticket;
   }
 
@@ -453,6 +454,7 @@ class SqliteJournal::Impl {
   std::deque<TicketPtr> queue_;
   std::size_t queued_bytes_ = 0;
   bool closing_ = false;
+  runtime::Afterwards wake_;
 
   runtime::LoadRest load_;  // writer thread only
   std::thread thread_;
