@@ -19,7 +19,7 @@ constexpr std::size_t kMaxNotes = 10000;
 constexpr auto kWatchLate = std::chrono::seconds(30);
 /// Peers drop what they could not deliver to a process that died. For so long after a start they are asked soon.
 constexpr auto kCatchUp = std::chrono::minutes(2);
-constexpr auto kSoon = std::chrono::milliseconds(50);
+constexpr auto kSoon = std::chrono::milliseconds(20);
 
 std::string roles(runtime::RoleSet set) {
   std::string out;
@@ -226,17 +226,18 @@ Task<Result<Bytes>> PublicDecryptor::decrypt(Checked& checked, std::unique_ptr<p
                                    checked.binding};
   running = std::make_unique<protocols::PublicDecryption>(std::move(party), std::move(job));
   const auto begun = core_.loop.now();
-  const auto decrypted = co_await ok(co_await running->run(begun + core_.config.threshold.decrypt_timeout));
-  usual_time_ += (core_.loop.now() - begun - usual_time_) / 16;
+  auto outcome = co_await running->run(begun + core_.config.threshold.decrypt_timeout);
+  if (const auto sent = running->sent_at()) own_time_ += (*sent - begun - own_time_) / 16;
+  const auto decrypted = co_await ok(std::move(outcome));
   co_return co_await sign(fields, decrypted);
 }
 
-/// How long peers may be silent before they are asked again: longer than decryptions take under the present load, or requests to
-/// send again would add to it.
+/// How long peers may be silent before they are asked again. They have much to do when this node has, and requests to send again
+/// would add to it.
 runtime::Duration PublicDecryptor::patience() const {
-  const auto usual = std::max<runtime::Duration>(core_.config.threshold.resend_after, 2 * usual_time_);
+  const auto usual = std::max<runtime::Duration>(core_.config.threshold.resend_after, 8 * own_time_);
   if (core_.loop.now() >= started_ + kCatchUp) return usual;
-  return std::min<runtime::Duration>(usual, kSoon + 4 * usual_time_);
+  return std::min<runtime::Duration>(usual, kSoon + 4 * own_time_);
 }
 
 /// The response as it is recorded and sent.

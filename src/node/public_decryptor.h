@@ -67,7 +67,7 @@ class PublicDecryptor {
   std::vector<RawId> notes_order_;
   BlockCounter blocks_;
   std::uint64_t blocks_decrypted_ = 0;
-  runtime::Duration usual_time_{};  // of the protocol, averaged over the last successful runs
+  runtime::Duration own_time_{};  // until a decryption's own shares are sent, averaged over the last ones
 };
 
 }  // namespace witan::node

@@ -148,6 +148,8 @@ class BasicPublicDecryption {
 
   /// Meaningful once run() has begun to collect.
   mpc::OpeningReport report() const;
+  /// When the own shares left; nothing before that.
+  std::optional<runtime::Instant> sent_at() const { return sent_at_; }
 
  private:
   using Shares = std::vector<Share<Z128>>;
@@ -158,6 +160,7 @@ class BasicPublicDecryption {
   Result<Decrypted> decode(const std::vector<Gr<Z128>>& opened) const;
 
   DecryptionParty party_;
+  std::optional<runtime::Instant> sent_at_;
   std::shared_ptr<const DecryptionJob> job_;
   std::vector<crypto::Digest> contexts_;
   SessionId session_id_;

