@@ -89,7 +89,7 @@ set_property(GLOBAL APPEND PROPERTY WITAN_BENCHMARKS witan_decrypt_bench)
 
 # Load on a running committee (scripts/bench_service.py).
 add_executable(witan_load bench/load/load.cc)
-target_link_libraries(witan_load PRIVATE witan_cli PkgConfig::GRPCPP)
+target_link_libraries(witan_load PRIVATE witan_cli PkgConfig::GRPCPP PkgConfig::ABSL_SYNCHRONIZATION)
 set_property(GLOBAL APPEND PROPERTY WITAN_BENCHMARKS witan_load)
 
 # Whole operations, one repetition at a time (scripts/bench_tfhe.py).

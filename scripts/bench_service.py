@@ -50,9 +50,9 @@ def main():
             print(f"{'in flight':>10} {'per second':>11} {'p50 ms':>8} {'p99 ms':>8} {'CPU ms per node':>16} {'refused':>8} {'failed':>7}")
             for in_flight in arguments.in_flight.split(","):
                 before = cpu_seconds(nodes)
-                done = subprocess.run([LOAD, "--dir", nodes, "--key", key, "--type", arguments.type, "--value", "1", "--format",
-                                       arguments.format, "--ciphertext", file, "--in-flight", in_flight, "--warm-up", "0",
-                                       "--seconds", str(arguments.seconds)], stdout=subprocess.PIPE, text=True)
+                done = subprocess.run([LOAD, "--dir", nodes, "--key", key, "--case", f"{arguments.type},1,{arguments.format},{file}",
+                                       "--in-flight", in_flight, "--warm-up", "0", "--seconds", str(arguments.seconds)],
+                                      stdout=subprocess.PIPE, text=True)
                 if done.returncode != 0:
                     sys.exit(f"witan_load ended with {done.returncode}: {done.stdout}")
                 row = json.loads(done.stdout)

@@ -286,6 +286,7 @@ Result<LoadedConfig> read(const toml::table& table, const std::filesystem::path&
   internal.get_integer("compute_threads", config.compute_threads, 0, 1024);
   internal.get_integer("decryption_memory_bytes", config.decryption_memory_bytes, std::int64_t{1} << 24,
                        std::int64_t{1} << 40);
+  internal.get_integer("decryptions_at_once", config.decryptions_at_once, 1, 1'000'000);
   internal.finish();
 
   for (const auto& [name, keys] : extra) {

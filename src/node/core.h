@@ -3,6 +3,7 @@
 
 #include "api/types.h"
 #include "crypto/ecdsa.h"
+#include "node/admission.h"
 #include "node/config.h"
 #include "node/extension.h"
 #include "node/memory_budget.h"
@@ -30,6 +31,7 @@ struct Core {
   EpochStore& epochs;
   RateLimiter& limiter;
   MemoryBudget& memory;       // of ciphertexts being worked on
+  Admission& admission;       // of decryptions
   runtime::TaskScope& scope;  // background work of requests
   Extension* extension;       // null in production
 

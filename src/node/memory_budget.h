@@ -3,45 +3,19 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <utility>
 
 #include "base/error.h"
+#include "node/permit.h"
 #include "runtime/event.h"
 
 namespace witan::node {
 
 class MemoryBudget {
  public:
+  using Permit = node::Permit<MemoryBudget>;
+
   MemoryBudget(runtime::Loop& loop, std::uint64_t capacity_bytes)
       : capacity_(capacity_bytes), left_(capacity_bytes), returned_(loop) {}
-
-  /// Gives its bytes back when it is destroyed.
-  class Permit {
-   public:
-    Permit() = default;
-    Permit(Permit&& other) noexcept : budget_(std::exchange(other.budget_, nullptr)), bytes_(other.bytes_) {}
-    Permit& operator=(Permit&& other) noexcept {
-      if (this != &other) {
-        release();
-        budget_ = std::exchange(other.budget_, nullptr);
-        bytes_ = other.bytes_;
-      }
-      return *this;
-    }
-    ~Permit() { release(); }
-
-   private:
-    friend class MemoryBudget;
-    Permit(MemoryBudget* budget, std::uint64_t bytes) : budget_(budget), bytes_(bytes) {}
-    void release() {
-      if (budget_ == nullptr) return;
-      budget_->left_ += bytes_;
-      budget_->returned_.wake_all();
-      budget_ = nullptr;
-    }
-    MemoryBudget* budget_ = nullptr;
-    std::uint64_t bytes_ = 0;
-  };
 
   /// For new requests. Errors: invalid_argument (more than there is at all), resource_exhausted (taken by others now, or others
   /// wait).
@@ -56,7 +30,7 @@ class MemoryBudget {
           "the node is busy: the request takes {} bytes while it is worked on, {} of {} are free; try again later",
           bytes, left_, capacity_);
     left_ -= bytes;
-    return Permit(this, bytes);
+    return Permit(*this, bytes);
   }
 
   /// For what was accepted before: waits, and takes everything if it needs more than there is.
@@ -64,12 +38,17 @@ class MemoryBudget {
     bytes = std::min(bytes, capacity_);
     while (bytes > left_) co_await returned_.wait();
     left_ -= bytes;
-    co_return Permit(this, bytes);
+    co_return Permit(*this, bytes);
   }
 
   std::uint64_t in_use() const { return capacity_ - left_; }
 
  private:
+  friend Permit;
+  void give_back(std::uint64_t bytes) {
+    left_ += bytes;
+    returned_.wake_all();
+  }
   std::uint64_t capacity_, left_;
   runtime::WaitList returned_;
 };

@@ -98,6 +98,7 @@ struct Node::Impl {
   std::unique_ptr<EpochStore> epochs;
   std::unique_ptr<RateLimiter> limiter;
   std::unique_ptr<MemoryBudget> memory;
+  std::unique_ptr<Admission> admission;
   std::unique_ptr<runtime::TaskScope> scope;
   std::unique_ptr<Core> core;
   std::unique_ptr<PublicDecryptor> decryptor;
@@ -137,7 +138,8 @@ Status Node::Impl::open_channels() {
   const int cores = config.compute_threads > 0 ? config.compute_threads
                                                : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   compute = std::make_unique<runtime::ComputePool>(
-      loop, runtime::ComputePool::Options{.urgent_threads = cores, .preprocessing_threads = cores});
+      loop,
+      runtime::ComputePool::Options{.urgent_threads = cores, .heavy_threads = cores, .preprocessing_threads = cores});
   keys = std::make_unique<KeyStore>(*private_vault, *public_vault, *compute);
   WITAN_TRY(keys->load());
   epochs = std::make_unique<EpochStore>(*private_vault);
@@ -160,10 +162,11 @@ Status Node::Impl::serve() {
   WITAN_ASSIGN(auto interrupted, requests->load());
   limiter = std::make_unique<RateLimiter>(config.rate_limits.bucket_size);
   memory = std::make_unique<MemoryBudget>(loop, config.decryption_memory_bytes);
+  admission = std::make_unique<Admission>(config.decryptions_at_once, loop.clock());
   scope = std::make_unique<runtime::TaskScope>(loop);
   core = std::make_unique<Core>(Core{config, loop, *compute, *journal, *private_vault, *public_vault, rng, *signing_key,
-                                     *router, *transport, *requests, *keys, *epochs, *limiter, *memory, *scope,
-                                     extension});
+                                     *router, *transport, *requests, *keys, *epochs, *limiter, *memory, *admission,
+                                     *scope, extension});
   decryptor = std::make_unique<PublicDecryptor>(*core);
   service = std::make_unique<Service>(*core, *decryptor);
   transport->set_sink(router.get());

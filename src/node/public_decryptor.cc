@@ -5,6 +5,7 @@
 #include "api/codec.h"
 #include "base/codec.h"
 #include "base/log.h"
+#include "crypto/ids.h"
 #include "crypto/separators.h"
 
 namespace witan::node {
@@ -59,10 +60,17 @@ Task<Result<PublicDecryptor::Checked>> PublicDecryptor::check(Request request, S
   std::uint64_t memory = 0;
   for (const CiphertextRef& ref : out.fields.ciphertexts)
     memory += ciphertext_memory_bytes(ref, *params) + request->ciphertexts[ref.index].ciphertext.size();
-  if (source == Source::client)
-    out.memory = co_await ok(core_.memory.take(memory));
-  else
+  if (source == Source::journal) {
+    out.admission = core_.admission.take_anyway();
     out.memory = co_await core_.memory.wait(memory);
+  } else if (!core_.requests.state(RequestKind::public_decryption, out.fields.request.bytes())) {
+    const auto session = crypto::session_id(out.fields.request.bytes(), crypto::SessionKind::public_decryption, 0, 0);
+    out.admission = co_await ok(core_.admission.take(out.fields.request, core_.router.has_parked(session)));
+    out.memory = co_await ok(core_.memory.take(memory));
+  } else {  // known, or to be repeated
+    out.admission = core_.admission.take_anyway();
+    out.memory = co_await ok(core_.memory.take(memory));
+  }
   co_await ok(co_await parse(request, params, out));
   co_return out;
 }
@@ -188,13 +196,13 @@ Task<Result<protocols::SquashedCiphertext>> PublicDecryptor::squash(ParsedCipher
     const auto count = static_cast<std::size_t>(tfhe::info(out.type).blocks);
     for (std::size_t i = 0; i < count; ++i)
       blocks.push_back(co_await ok(co_await core_.compute(
-          Work::urgent, [keys, list, i] { return tfhe::decompress(*keys->decompression, *list, i); })));
+          Work::heavy, [keys, list, i] { return tfhe::decompress(*keys->decompression, *list, i); })));
   }
   const auto paired =
       std::make_shared<const std::vector<tfhe::Block>>(co_await ok(tfhe::pair_blocks(blocks, keys->max_noise_level)));
   for (std::size_t i = 0; i < paired->size(); ++i) {
     auto squashed = co_await ok(co_await core_.compute(
-        Work::urgent, [keys, paired, i] { return tfhe::squash(keys->compute, keys->sns, (*paired)[i]); }));
+        Work::heavy, [keys, paired, i] { return tfhe::squash(keys->compute, keys->sns, (*paired)[i]); }));
     out.blocks.push_back(std::move(squashed.lwe));
   }
   out.v = 1;
@@ -305,6 +313,7 @@ Task<void> PublicDecryptor::work(Checked checked, RateLimiter::Permit permit, bo
     core_.requests.recorded(*checked.insertion);
   }
   if (!decrypted) checked.ciphertexts.clear();
+  checked.admission = {};
   checked.memory = {};
   const auto counts = [&] {
     std::vector<runtime::Change> out;

@@ -39,6 +39,7 @@ class PublicDecryptor {
   using Request = std::shared_ptr<const api::PublicDecryptionRequest>;
   struct Checked {
     DecryptionFields fields;
+    Admission::Permit admission;
     MemoryBudget::Permit memory;  // for the ciphertexts
     std::vector<ParsedCiphertext> ciphertexts;
     crypto::Digest content{};  // of the whole request, each ciphertext by the digest of its bytes

@@ -16,12 +16,13 @@ namespace witan::runtime {
 
 namespace {
 
-constexpr int kPreprocessingNice = 19;
+/// Beside a thread without niceness, one of 10 gets a tenth of a processor, one of 19 a seventieth.
+constexpr int kHeavyNice = 10, kPreprocessingNice = 19;
 
 /// On Linux niceness belongs to a thread, and lowering one's own priority needs no privilege.
-void lower_priority_of_this_thread() {
-  if (setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kPreprocessingNice) != 0)
-    log::warn("preprocessing thread keeps its priority: setpriority failed with errno {}", errno);
+void lower_priority_of_this_thread(int nice) {
+  if (setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), nice) != 0)
+    log::warn("a thread keeps its priority: setpriority to {} failed with errno {}", nice, errno);
 }
 
 }  // namespace
@@ -64,22 +65,28 @@ struct ComputePool::Impl {
     }
   }
 
-  std::array<Class, 2> classes;
+  std::array<Class, 3> classes;
   std::vector<std::thread> threads;
   Afterwards wake;
 };
 
 ComputePool::ComputePool(Loop& loop, Options options) : Compute(loop), impl_(std::make_unique<Impl>(loop)) {
-  WITAN_CHECK(options.urgent_threads >= 1 && options.preprocessing_threads >= 1);
+  WITAN_CHECK(options.urgent_threads >= 1 && options.heavy_threads >= 1 && options.preprocessing_threads >= 1);
   for (int i = 0; i < options.urgent_threads; ++i)
     impl_->threads.emplace_back([impl = impl_.get()] {
       name_this_thread("urgent work");
       impl->of(Work::urgent).serve();
     });
+  for (int i = 0; i < options.heavy_threads; ++i)
+    impl_->threads.emplace_back([impl = impl_.get()] {
+      name_this_thread("heavy work");
+      lower_priority_of_this_thread(kHeavyNice);
+      impl->of(Work::heavy).serve();
+    });
   for (int i = 0; i < options.preprocessing_threads; ++i)
     impl_->threads.emplace_back([impl = impl_.get()] {
       name_this_thread("bulk work");
-      lower_priority_of_this_thread();
+      lower_priority_of_this_thread(kPreprocessingNice);
       impl->of(Work::preprocessing).serve();
     });
 }

@@ -21,7 +21,8 @@ namespace witan::runtime {
 
 enum class Work : std::uint8_t {
   urgent = 0,         // a decryption waits for it
-  preprocessing = 1,  // hours of it; never delays urgent work
+  heavy = 1,          // a decryption waits for it, in pieces of many milliseconds: gives way to urgent work
+  preprocessing = 2,  // hours of it; never delays the others
 };
 
 class Compute {
@@ -49,11 +50,12 @@ class Compute {
   Loop& loop_;
 };
 
-/// Threads of the two classes. Must be destroyed before its loop; the destructor waits for running kernels only.
+/// Threads of the three classes. Must be destroyed before its loop; the destructor waits for running kernels only.
 class ComputePool final : public Compute {
  public:
   struct Options {
     int urgent_threads = 1;
+    int heavy_threads = 1;
     int preprocessing_threads = 1;
   };
   ComputePool(Loop& loop, Options options);

@@ -293,6 +293,9 @@ RouterUsage Router::usage() const {
 std::size_t Router::open_sessions() const {
   return impl_->open_count;
 }
+bool Router::has_parked(SessionId session) const {
+  return impl_->parked.contains(session);
+}
 std::size_t Router::parked_bytes(Role sender) const {
   return impl_->senders[sender.index()].parked_bytes;
 }

@@ -265,6 +265,7 @@ TEST(Config, EveryNumberHasItsRange) {
       {"rate_limiter_conf", "preproc", 0, 1'000'000'000, kLargeBucket},
       {"internal_config", "compute_threads", 0, 1024},
       {"internal_config", "decryption_memory_bytes", std::int64_t{1} << 24, std::int64_t{1} << 40},
+      {"internal_config", "decryptions_at_once", 1, 1'000'000},
   };
   for (const Range& range : ranges) {
     const auto with = [&](std::int64_t value) {

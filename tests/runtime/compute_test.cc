@@ -50,7 +50,7 @@ TEST(ComputePool, PreprocessingThreadsAreNice) {
 
 TEST(ComputePool, UrgentWorkDoesNotWaitForPreprocessing) {
   ThreadLoop loop;
-  ComputePool compute(loop, {.urgent_threads = 1, .preprocessing_threads = 1});
+  ComputePool compute(loop, {.urgent_threads = 1, .heavy_threads = 1, .preprocessing_threads = 1});
   std::latch release(1);
   TaskScope scope(loop);
   int preprocessed = 0;

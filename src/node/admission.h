@@ -1,0 +1,70 @@
+// Which decryptions a node takes on when it has more than it can do at once. Loop thread only.
+//
+// A decryption is answered only if n - t nodes take it on, so nodes that refuse at random waste what the others accept. Here all
+// nodes prefer the same requests: with L at once as the limit and on average (over the last half second) from L/4 on, a growing
+// part of the ids is refused, by a hash. What peers have begun already is taken on up to the limit.
+#pragma once
+
+#include <chrono>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/ids.h"
+#include "crypto/hash.h"
+#include "crypto/separators.h"
+#include "node/permit.h"
+#include "runtime/clock.h"
+
+namespace witan::node {
+
+class Admission {
+ public:
+  using Permit = node::Permit<Admission>;
+
+  Admission(std::uint32_t limit, const runtime::Clock& clock) : limit_(limit), clock_(clock), updated_(clock.now()) {}
+
+  /// `begun`: a peer has sent its shares for it. Error: resource_exhausted.
+  Result<Permit> take(const RequestId& id, bool begun) {
+    update();
+    const bool admitted = in_use_ < limit_ && (begun || average_ <= 0.25 * limit_ || average_ < place_of(id) * limit_);
+    if (!admitted)
+      return fail(Code::resource_exhausted,
+                  "the node is busy: it works on {} decryptions, at most on {}; try again later", in_use_, limit_);
+    return take_anyway();
+  }
+  /// For what was accepted before a restart.
+  Permit take_anyway() {
+    update();
+    ++in_use_;
+    return Permit(*this, 1);
+  }
+  std::uint32_t in_use() const { return in_use_; }
+
+ private:
+  friend Permit;
+  void give_back(std::uint64_t count) {
+    update();
+    in_use_ -= static_cast<std::uint32_t>(count);
+  }
+
+  /// Up to which part of the limit the request is taken on, 1/4 to 1: the same on all nodes.
+  static double place_of(const RequestId& id) {
+    const crypto::Digest hash = crypto::tagged_hash(crypto::separators::kAdmission, id.view());
+    return 0.25 + 0.75 * std::ldexp(static_cast<double>(load_le<std::uint32_t>(hash.data())), -32);
+  }
+
+  /// Before in_use_ changes or the average is looked at.
+  void update() {
+    const std::chrono::duration<double> passed = clock_.now() - std::exchange(updated_, clock_.now());
+    average_ += (in_use_ - average_) * -std::expm1(-passed.count() / kSeconds);
+  }
+
+  static constexpr double kSeconds = 0.5;
+  std::uint32_t limit_;
+  const runtime::Clock& clock_;
+  runtime::Instant updated_;
+  double average_ = 0;
+  std::uint32_t in_use_ = 0;
+};
+
+}  // namespace witan::node

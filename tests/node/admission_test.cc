@@ -1,0 +1,106 @@
+#include "node/admission.h"
+
+#include <gmock/gmock.h>
+
+#include <set>
+
+#include "runtime/loop.h"
+
+namespace witan::node {
+namespace {
+
+using namespace std::chrono_literals;
+
+RequestId id_of(int number) {
+  ByteArray<32> raw{1};
+  store_le(static_cast<std::uint64_t>(number), raw.data() + 24);
+  return RequestId(raw);
+}
+
+class AdmissionTest : public ::testing::Test {
+ protected:
+  using Permits = std::vector<Admission::Permit>;
+
+  std::set<int> admitted(Admission& admission, int count, Permits& kept) {
+    std::set<int> out;
+    for (int i = 0; i < count; ++i) {
+      auto permit = admission.take(id_of(i), false);
+      if (!permit) {
+        EXPECT_EQ(permit.error().code, Code::resource_exhausted);
+        EXPECT_THAT(permit.error().message, ::testing::HasSubstr("try again later"));
+        continue;
+      }
+      kept.push_back(*std::move(permit));
+      out.insert(i);
+    }
+    return out;
+  }
+  static Permits busy_with(Admission& admission, int count) {
+    Permits out;
+    for (int i = 0; i < count; ++i) out.push_back(admission.take_anyway());
+    return out;
+  }
+
+  runtime::VirtualLoop loop;
+};
+
+TEST_F(AdmissionTest, ABurstIsTakenUpToTheLimit) {
+  Admission admission(1000, loop.clock());
+  Permits kept;
+  EXPECT_EQ(admitted(admission, 1500, kept).size(), 1000u);
+  EXPECT_EQ(admission.in_use(), 1000u);
+  kept.clear();
+  EXPECT_EQ(admission.in_use(), 0u);
+}
+
+TEST_F(AdmissionTest, UnderLastingLoadAPartOfTheIdsIsTaken) {
+  for (const int busy : {100, 250, 400, 550, 700, 850, 990}) {
+    Admission admission(1000, loop.clock());
+    const Permits work = busy_with(admission, busy);
+    loop.advance(10s);
+    int taken = 0;
+    for (int i = 0; i < 2000; ++i) taken += admission.take(id_of(i), false).has_value();
+    EXPECT_NEAR(taken / 2000.0, std::min(1.0, (1000 - busy) / 750.0), 0.05) << busy;
+    EXPECT_EQ(admission.in_use(), static_cast<std::uint32_t>(busy)) << "each was over at once";
+  }
+}
+
+TEST_F(AdmissionTest, NodesOfSimilarLoadTakeTheSameRequests) {
+  Admission one(1000, loop.clock()), two(1000, loop.clock());
+  const Permits first = busy_with(one, 600), second = busy_with(two, 620);
+  loop.advance(10s);
+  int both = 0, either = 0;
+  for (int i = 0; i < 2000; ++i) {
+    const bool a = one.take(id_of(i), false).has_value(), b = two.take(id_of(i), false).has_value();
+    both += a && b;
+    either += a || b;
+    EXPECT_TRUE(a || !b) << "who has less to do takes more";
+  }
+  EXPECT_GT(both, 900);
+  EXPECT_LT(either - both, 100);
+}
+
+TEST_F(AdmissionTest, WhatPeersHaveBegunIsTakenUpToTheLimit) {
+  Admission admission(10, loop.clock());
+  Permits kept = busy_with(admission, 9);
+  loop.advance(10s);
+  kept.push_back(admission.take(id_of(1), true).value());
+  EXPECT_FALSE(admission.take(id_of(2), true));
+  kept.push_back(admission.take_anyway());
+  EXPECT_EQ(admission.in_use(), 11u);
+  kept.clear();
+  loop.advance(10s);
+  EXPECT_TRUE(admission.take(id_of(2), false));
+}
+
+TEST_F(AdmissionTest, AtLeastOneIsAlwaysTaken) {
+  for (const std::uint32_t limit : {1u, 2u, 3u}) {
+    Admission admission(limit, loop.clock());
+    loop.advance(10s);
+    EXPECT_TRUE(admission.take(id_of(1), false));
+    EXPECT_TRUE(admission.take(id_of(1), false));
+  }
+}
+
+}  // namespace
+}  // namespace witan::node
