@@ -2,8 +2,8 @@
 """Benchmarks: medians over several repetitions, their spread, the machine, and the baseline of the same run.
 
   NAME   pbs128, pbs64, keyset, expand: whole operations against tfhe-rs (scripts/bench_tfhe.py)
-         decrypt, service, service13, memory: partial decryptions; committees of 4 and of 13 nodes under load; peak memory of
-         nodes with the production parameters
+         decrypt, service, service-default, service13, service13-default, memory: partial decryptions; committees of 4 and of 13
+         nodes under load, with the parameters test and default; peak memory of nodes with the parameters default
          a layer (algebra, mpc, tfhe, ...): its kernels; layers: those of all
          all: every name of the first two rows
 """
@@ -22,7 +22,9 @@ import bench_tfhe
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TREE = ROOT / "build/release"
-SERVICES = {"service": [], "service13": ["--parties", "13", "--in-flight", "1,16,64"]}
+DEFAULT = ["--params", "default"]
+THIRTEEN = ["--parties", "13", "--in-flight", "1,16,64"]
+SERVICES = {"service": [], "service-default": DEFAULT, "service13": THIRTEEN, "service13-default": [*THIRTEEN, *DEFAULT]}
 NAMES = (*bench_tfhe.FIGURES, "decrypt", *SERVICES, "memory")
 
 
@@ -189,6 +191,14 @@ def service_table(measured):
     return lines
 
 
+def stages_table(measured):
+    """Where the time goes, with the most in flight."""
+    row = measured["rows"][-1]
+    lines = [(f"with {row['in_flight']} in flight", "CPU us per node and request")]
+    lines += [(stage, f"{used:.0f}") for stage, used in sorted(row["stages_us"].items(), key=lambda item: -item[1]) if used >= 0.5]
+    return lines + [("the client, for each request", f"{row['client_us']:.0f}")]
+
+
 # ---- the page
 
 def replace_between(text, name, new):
@@ -214,7 +224,7 @@ def write_page(page, out):
     if out["figures"]:
         text = replace_between(text, "figures", markdown_table([HEAD, *table(out["figures"])]))
     for name, measured in out["services"].items():
-        text = replace_between(text, name, markdown_table(service_table(measured)))
+        text = replace_between(text, name, markdown_table(service_table(measured)) + "\n\n" + markdown_table(stages_table(measured)))
     if "memory" in out:
         text = replace_between(text, "memory", markdown_table(memory_table(out["memory"])))
     if "decrypt" in out["layers"]:

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Decryptions per second and latency of a whole committee with its client on this machine (./dev bench service)."""
 import argparse
+import collections
 import json
 import pathlib
+import resource
 import subprocess
 import sys
 import tempfile
@@ -14,13 +16,27 @@ from committee import ROOT, committee, dealt_key, witan
 LOAD = ROOT / "build/release/witan_load"
 
 
+STAGES = {"urgent work": "kernels: parse, mask, sign", "journal": "journal", "to": "peers", "from": "peers", "peer": "peers",
+          "grpcpp_sync_ser": "peers", "nexting_thread": "service (gRPC)", "default-executo": "service (gRPC)",
+          "grpc_global_tim": "service (gRPC)"}
+
+
 def cpu_seconds(folder):
-    """Of all nodes of the committee so far."""
-    total = 0
+    """Of all nodes of the committee so far, by what their threads do."""
+    total = collections.Counter()
     for file in pathlib.Path(folder).glob("party-*/pid"):
-        fields = pathlib.Path(f"/proc/{file.read_text().split()[0]}/stat").read_text().rsplit(")", 1)[1].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / 100
+        process = file.read_text().split()[0]
+        for task in pathlib.Path(f"/proc/{process}/task").iterdir():
+            name = (task / "comm").read_text().strip()
+            stage = "loop: requests, protocol" if task.name == process else \
+                STAGES.get(name) or STAGES.get(name.split()[0], "other")
+            total[stage] += int((task / "schedstat").read_text().split()[0]) / 1e9
+    return total
+
+
+def client_seconds():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main():
@@ -49,17 +65,23 @@ def main():
                   arguments.format, "--out", file)
             print(f"{'in flight':>10} {'per second':>11} {'p50 ms':>8} {'p99 ms':>8} {'CPU ms per node':>16} {'refused':>8} {'failed':>7}")
             for in_flight in arguments.in_flight.split(","):
-                before = cpu_seconds(nodes)
+                before, client = cpu_seconds(nodes), client_seconds()
                 done = subprocess.run([LOAD, "--dir", nodes, "--key", key, "--case", f"{arguments.type},1,{arguments.format},{file}",
                                        "--in-flight", in_flight, "--warm-up", "0", "--seconds", str(arguments.seconds)],
                                       stdout=subprocess.PIPE, text=True)
                 if done.returncode != 0:
                     sys.exit(f"witan_load ended with {done.returncode}: {done.stdout}")
                 row = json.loads(done.stdout)
-                row["cpu_ms_per_node"] = 1000 * (cpu_seconds(nodes) - before) / arguments.parties / max(1, row["count"])
+                count = max(1, row["count"])
+                row["stages_us"] = {stage: 1e6 * (seconds - before[stage]) / arguments.parties / count
+                                    for stage, seconds in cpu_seconds(nodes).items()}
+                row["client_us"] = 1e6 * (client_seconds() - client) / count
+                row["cpu_ms_per_node"] = sum(row["stages_us"].values()) / 1000
                 rows.append(row)
+                stages = ", ".join(f"{stage} {used:.0f}" for stage, used in row["stages_us"].items() if used >= 0.5)
                 print(f"{row['in_flight']:>10} {row['per_second']:>11.1f} {row['p50_ms']:>8.2f} {row['p99_ms']:>8.2f} "
                       f"{row['cpu_ms_per_node']:>16.2f} {row['refused']:>8} {row['failed']:>7}", flush=True)
+            print(f"us per node and request at {row['in_flight']} in flight: {stages}; client, per request: {row['client_us']:.0f}")
     if arguments.json:
         pathlib.Path(arguments.json).write_text(json.dumps({"machine": host, "rows": rows}, indent=1) + "\n")
 

@@ -1,7 +1,6 @@
 #include "apps/node_main.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -65,13 +64,6 @@ runtime::Task<void> serve(node::Node& node, runtime::Event& stop) {
   co_await node.stop(kShutdownGrace);
 }
 
-/// A thread that is woken waits until the processor is free, or for its share of it, instead of interrupting another one of ours:
-/// under load it then finds more to do at once. Threads that are started later do the same.
-void do_not_interrupt_each_other() {
-  const sched_param none{};
-  if (sched_setscheduler(0, SCHED_BATCH, &none) != 0) log::warn("SCHED_BATCH cannot be set: errno {}", errno);
-}
-
 int run_node(const node::LoadedConfig& loaded, const NodeProgram& program) {
   // All threads inherit the mask; one thread waits for the signals.
   sigset_t signals;
@@ -92,7 +84,6 @@ int run_node(const node::LoadedConfig& loaded, const NodeProgram& program) {
     extension = *std::move(made);
   }
   log::info("{} {}", program.name, version_text());
-  do_not_interrupt_each_other();
   raise_descriptor_limit();
   OsRng rng;
   runtime::ThreadLoop loop;

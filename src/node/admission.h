@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <functional>
 
 #include "base/error.h"
 #include "base/ids.h"
@@ -21,7 +22,10 @@ class Admission {
  public:
   using Permit = node::Permit<Admission>;
 
-  Admission(std::uint32_t limit, const runtime::Clock& clock) : limit_(limit), clock_(clock), updated_(clock.now()) {}
+  /// `on_load` is told when a dozen are being worked on over the last half second, and when that is over (at the latest by the next
+  /// request).
+  Admission(std::uint32_t limit, const runtime::Clock& clock, std::function<void(bool under_load)> on_load = {})
+      : limit_(limit), clock_(clock), on_load_(std::move(on_load)), updated_(clock.now()) {}
 
   /// `begun`: a peer has sent its shares for it. Error: resource_exhausted.
   Result<Permit> take(const RequestId& id, bool begun) {
@@ -57,12 +61,17 @@ class Admission {
   void update() {
     const std::chrono::duration<double> passed = clock_.now() - std::exchange(updated_, clock_.now());
     average_ += (in_use_ - average_) * -std::expm1(-passed.count() / kSeconds);
+    if (under_load_ ? average_ > kCalm : average_ < kLoad) return;
+    under_load_ = !under_load_;
+    if (on_load_) on_load_(under_load_);
   }
 
-  static constexpr double kSeconds = 0.5;
+  static constexpr double kSeconds = 0.5, kLoad = 12, kCalm = 6;
   std::uint32_t limit_;
   const runtime::Clock& clock_;
+  std::function<void(bool)> on_load_;
   runtime::Instant updated_;
+  bool under_load_ = false;
   double average_ = 0;
   std::uint32_t in_use_ = 0;
 };

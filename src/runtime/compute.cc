@@ -11,13 +11,14 @@
 
 #include "base/log.h"
 #include "base/thread_name.h"
+#include "runtime/scheduling.h"
 
 namespace witan::runtime {
 
 namespace {
 
-/// Beside a thread without niceness, one of 10 gets a tenth of a processor, one of 19 a seventieth.
-constexpr int kHeavyNice = 10, kPreprocessingNice = 19;
+/// Beside a thread without niceness it gets a tenth of a processor.
+constexpr int kHeavyNice = 10;
 
 /// On Linux niceness belongs to a thread, and lowering one's own priority needs no privilege.
 void lower_priority_of_this_thread(int nice) {
@@ -86,7 +87,7 @@ ComputePool::ComputePool(Loop& loop, Options options) : Compute(loop), impl_(std
   for (int i = 0; i < options.preprocessing_threads; ++i)
     impl_->threads.emplace_back([impl = impl_.get()] {
       name_this_thread("bulk work");
-      lower_priority_of_this_thread(kPreprocessingNice);
+      use_what_is_left_over();
       impl->of(Work::preprocessing).serve();
     });
 }

@@ -93,6 +93,23 @@ TEST_F(AdmissionTest, WhatPeersHaveBegunIsTakenUpToTheLimit) {
   EXPECT_TRUE(admission.take(id_of(2), false));
 }
 
+TEST_F(AdmissionTest, SaysWhenLoadBeginsAndEnds) {
+  std::vector<bool> said;
+  Admission admission(1000, loop.clock(), [&](bool under_load) { said.push_back(under_load); });
+  Permits kept = busy_with(admission, 9);
+  loop.advance(10s);
+  kept.push_back(admission.take_anyway());
+  EXPECT_TRUE(said.empty()) << "nine are not much";
+  for (Admission::Permit& permit : busy_with(admission, 10)) kept.push_back(std::move(permit));
+  EXPECT_TRUE(said.empty()) << "it has just begun";
+  loop.advance(1s);
+  kept.clear();
+  EXPECT_EQ(said, std::vector{true});
+  loop.advance(1s);
+  kept = busy_with(admission, 1);
+  EXPECT_EQ(said, (std::vector{true, false}));
+}
+
 TEST_F(AdmissionTest, AtLeastOneIsAlwaysTaken) {
   for (const std::uint32_t limit : {1u, 2u, 3u}) {
     Admission admission(limit, loop.clock());

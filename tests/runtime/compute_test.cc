@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -35,17 +36,16 @@ TEST(ComputePool, ReturnsValuesToTheLoopThread) {
   EXPECT_EQ(loop.run(work()), 42);
 }
 
-TEST(ComputePool, PreprocessingThreadsAreNice) {
+TEST(ComputePool, ClassesGiveWayToEachOther) {
   ThreadLoop loop;
   ComputePool compute(loop, {});
-  auto work = [&]() -> Task<std::pair<int, int>> {
-    const int urgent = co_await compute(Work::urgent, nice_of_this_thread);
-    const int preprocessing = co_await compute(Work::preprocessing, nice_of_this_thread);
-    co_return std::pair(urgent, preprocessing);
+  const auto priority = [] { return std::pair(sched_getscheduler(0), nice_of_this_thread()); };
+  auto work = [&]() -> Task<void> {
+    EXPECT_EQ(co_await compute(Work::urgent, priority), priority());
+    EXPECT_EQ(co_await compute(Work::heavy, priority), std::pair(SCHED_OTHER, 10));
+    EXPECT_EQ((co_await compute(Work::preprocessing, priority)).first, SCHED_IDLE);
   };
-  const auto [urgent, preprocessing] = loop.run(work());
-  EXPECT_EQ(urgent, nice_of_this_thread());
-  EXPECT_EQ(preprocessing, 19);
+  loop.run(work());
 }
 
 TEST(ComputePool, UrgentWorkDoesNotWaitForPreprocessing) {
