@@ -3,9 +3,13 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "crypto/separators.h"
-#include "tfhe_rs/objects.h"
 
 namespace witan::node {
+
+using runtime::ok;
+using runtime::Task;
+using runtime::Work;
+
 namespace {
 
 constexpr std::uint32_t kLayout = 1;
@@ -78,60 +82,144 @@ Result<KeyRecord> KeyRecord::decode(ByteView bytes) {
   return out;
 }
 
-Result<ByteArray<32>> public_object_digest(const runtime::Vault& vault, const runtime::ObjectName& name) {
-  WITAN_ASSIGN(const auto reader, vault.open(name));
-  crypto::Shake256 hash(crypto::separators::kKeyObject);
-  Bytes buffer(1 << 20);
-  for (;;) {
-    WITAN_ASSIGN(const std::size_t n, reader->read(buffer));
-    if (n == 0) return hash.finish();
-    hash.update(ByteView(buffer).first(n));
+const char* to_string(PublicObjects state) {
+  switch (state) {
+    case PublicObjects::unchecked:
+      return "unchecked";
+    case PublicObjects::intact:
+      return "intact";
+    case PublicObjects::damaged:
+      return "damaged";
   }
+  return "unknown";
+}
+
+namespace {
+
+/// An object that is being hashed; each kernel takes it, reads a piece, and gives it back.
+struct ObjectHash {
+  std::unique_ptr<runtime::ObjectReader> reader;
+  Bytes buffer = Bytes(KeyStore::kHashedAtOnce);
+  crypto::Shake256 hash{crypto::separators::kKeyObject};
+  std::optional<ByteArray<32>> digest;  // at the end
+};
+
+Result<ObjectHash> open_object(const runtime::Vault& vault, const runtime::ObjectName& name) {
+  ObjectHash out;
+  WITAN_ASSIGN(out.reader, vault.open(name));
+  return out;
+}
+
+Result<ObjectHash> hash_piece(ObjectHash object) {
+  WITAN_ASSIGN(const std::size_t n, object.reader->read(object.buffer));
+  if (n == 0)
+    object.digest = object.hash.finish();
+  else
+    object.hash.update(ByteView(object.buffer).first(n));
+  return object;
+}
+
+}  // namespace
+
+Task<Result<ByteArray<32>>> public_object_digest(runtime::Compute& compute, const runtime::Vault& vault,
+                                                 runtime::ObjectName name) {
+  auto object = co_await ok(co_await compute(Work::preprocessing, [&vault, name] { return open_object(vault, name); }));
+  while (!object.digest)
+    object = co_await ok(co_await compute(
+        Work::preprocessing, [object = std::move(object)]() mutable { return hash_piece(std::move(object)); }));
+  co_return *object.digest;
 }
 
 KeyStore::KeyStore(runtime::Vault& private_vault, runtime::Vault& public_vault, runtime::Compute& compute)
-    : private_vault_(private_vault), public_vault_(public_vault), compute_(compute) {}
+    : private_vault_(private_vault), public_vault_(public_vault), compute_(compute), checked_(compute.loop()) {}
 
-Status KeyStore::check_public_objects(const KeyRecord& record) const {
+namespace {
+
+runtime::ObjectName public_name(const KeyRecord& record, const PublishedDigest& entry) {
+  return {entry.type, std::nullopt, record.key.bytes()};
+}
+
+std::unexpected<Error> damaged(const KeyRecord& record, const PublishedDigest& entry,
+                               const std::string& what_is_there) {
+  return fail(Code::data_loss,
+              "key {}: the public object {} {}, signed was digest {}; restore it from another party's vault and start "
+              "this node again",
+              record.key.hex(), public_name(record, entry).path(), what_is_there, to_hex(entry.digest));
+}
+
+}  // namespace
+
+Task<Status> KeyStore::compare_public_objects(const KeyRecord& record) {
   for (const PublishedDigest& entry : record.digests) {
-    const runtime::ObjectName name{entry.type, std::nullopt, record.key.bytes()};
-    auto digest = public_object_digest(public_vault_, name);
-    if (!digest)
-      return fail(Code::data_loss,
-                  "key {}: the public object {} cannot be read ({}); restore it from another party's vault",
-                  record.key.hex(), name.path(), digest.error().message);
-    if (*digest != entry.digest)
-      return fail(Code::data_loss,
-                  "key {}: the public object {} has digest {}, signed was {}; restore it from another "
-                  "party's vault",
-                  record.key.hex(), name.path(), to_hex(*digest), to_hex(entry.digest));
+    const auto digest = co_await public_object_digest(compute_, public_vault_, public_name(record, entry));
+    if (!digest) co_return damaged(record, entry, fmt::format("cannot be read ({})", digest.error().message));
+    if (*digest != entry.digest) co_return damaged(record, entry, "has digest " + to_hex(*digest));
   }
-  return {};
+  co_return Status{};
+}
+
+Task<Status> KeyStore::check_public_objects(const KeyRecord& record) {
+  Entry& entry = entries_.at({record.key, record.epoch});
+  if (entry.public_objects) co_return *entry.public_objects;
+  const Status found = co_await compare_public_objects(entry.record);
+  if (found)
+    log::info("key {}: the public objects are what was signed", entry.record.key.hex());
+  else
+    log::error("{}", found.error().message);
+  entry.public_objects = found;
+  checked_.wake_all();
+  co_return found;
+}
+
+PublicObjects KeyStore::public_objects(const KeyRecord& record) const {
+  const auto& known = entries_.at({record.key, record.epoch}).public_objects;
+  return !known ? PublicObjects::unchecked : *known ? PublicObjects::intact : PublicObjects::damaged;
+}
+
+Status KeyStore::require_public_objects(const KeyRecord& record) const {
+  const auto& known = entries_.at({record.key, record.epoch}).public_objects;
+  if (known) return *known;
+  return fail(Code::unavailable,
+              "the public objects of key {} are still being checked after the start of this node; try again",
+              record.key.hex());
+}
+
+Task<void> KeyStore::until_public_objects_are_intact(const KeyRecord& record) {
+  const Entry& entry = entries_.at({record.key, record.epoch});
+  while (!entry.public_objects || !*entry.public_objects) co_await checked_.wait();
 }
 
 Status KeyStore::load() {
   WITAN_ASSIGN(const auto names, private_vault_.list(kType));
-  for (const auto& name : names) {
-    WITAN_ASSIGN(const auto reader, private_vault_.open(name));
-    Bytes head(8);
-    WITAN_ASSIGN(const std::size_t got, reader->read(head));
-    const std::uint64_t size = got == 8 ? load_le<std::uint64_t>(head.data()) : kMaxRecordBytes + 1;
-    if (size > kMaxRecordBytes) return fail(Code::data_loss, "{} in the private vault is damaged", name.path());
-    Bytes raw(size);
-    for (std::size_t at = 0; at < raw.size();) {
-      WITAN_ASSIGN(const std::size_t n, reader->read(MutableByteView(raw).subspan(at)));
-      if (n == 0) return fail(Code::data_loss, "{} in the private vault is cut short", name.path());
-      at += n;
-    }
-    auto record = KeyRecord::decode(raw);
-    if (!record) return fail(std::move(record).error().within(name.path()));
-    if (record->key.bytes() != name.id || record->epoch != name.epoch)
-      return fail(Code::data_loss, "{} in the private vault holds the record of another key", name.path());
-    WITAN_TRY(check_public_objects(*record));
-    log::info("key {}: origin {}, parameters {}, epoch {}", record->key.hex(), to_string(record->origin),
-              record->params, record->epoch.hex());
-    entries_.emplace(Key{record->key, record->epoch}, Entry{*record, nullptr, nullptr, nullptr});
+  for (const auto& name : names) WITAN_TRY(load_record(name));
+  return {};
+}
+
+Status KeyStore::load_record(const runtime::ObjectName& name) {
+  WITAN_ASSIGN(const auto reader, private_vault_.open(name));
+  Bytes head(8);
+  WITAN_ASSIGN(const std::size_t got, reader->read(head));
+  const std::uint64_t size = got == 8 ? load_le<std::uint64_t>(head.data()) : kMaxRecordBytes + 1;
+  if (size > kMaxRecordBytes) return fail(Code::data_loss, "{} in the private vault is damaged", name.path());
+  Bytes raw(size);
+  for (std::size_t at = 0; at < raw.size();) {
+    WITAN_ASSIGN(const std::size_t n, reader->read(MutableByteView(raw).subspan(at)));
+    if (n == 0) return fail(Code::data_loss, "{} in the private vault is cut short", name.path());
+    at += n;
   }
+  auto record = KeyRecord::decode(raw);
+  if (!record) return fail(std::move(record).error().within(name.path()));
+  if (record->key.bytes() != name.id || record->epoch != name.epoch)
+    return fail(Code::data_loss, "{} in the private vault holds the record of another key", name.path());
+  for (const PublishedDigest& entry : record->digests) {
+    const auto there = public_vault_.exists(public_name(*record, entry));
+    if (!there) return damaged(*record, entry, fmt::format("cannot be read ({})", there.error().message));
+    if (!*there) return damaged(*record, entry, "is missing");
+  }
+  log::info("key {}: origin {}, parameters {}, epoch {}", record->key.hex(), to_string(record->origin), record->params,
+            record->epoch.hex());
+  const Key key{record->key, record->epoch};
+  entries_.emplace(key, Entry{*std::move(record), std::nullopt, nullptr, nullptr, nullptr});
   return {};
 }
 
@@ -141,7 +229,7 @@ Status KeyStore::add(const KeyRecord& record, const protocols::KeyShares& shares
   WITAN_TRY(writer->write(Writer().bytes(record.encode()).view()));
   WITAN_TRY(writer->write(encoded.reveal()));
   WITAN_TRY(writer->finish());
-  entries_.emplace(Key{record.key, record.epoch}, Entry{record, nullptr, nullptr, nullptr});
+  entries_.emplace(Key{record.key, record.epoch}, Entry{record, Status{}, nullptr, nullptr, nullptr});
   return {};
 }
 
@@ -179,47 +267,8 @@ Result<std::shared_ptr<const protocols::KeyShares>> KeyStore::shares(const KeyRe
   return entry.shares;
 }
 
-namespace {
-
-/// An object of a vault as what a parser reads.
-class VaultSource final : public tfhe_rs::Source {
- public:
-  explicit VaultSource(runtime::ObjectReader& reader) : reader_(reader) {}
-  std::uint64_t size_bytes() const override { return reader_.size_bytes(); }
-  Result<std::size_t> read(MutableByteView out) override { return reader_.read(out); }
-
- private:
-  runtime::ObjectReader& reader_;
-};
-
-/// Parsed as it is read, and what is not needed, or not any more, goes before the next part is expanded: beside the expanded keys
-/// there is at most one compressed set, and none of its large parts in the end.
-Result<std::shared_ptr<const SmallKeys>> expand_small_keys(const runtime::Vault& vault, const KeyId& id) {
-  WITAN_ASSIGN(const auto reader, vault.open({"CompressedXofKeySet", std::nullopt, id.bytes()}));
-  VaultSource source(*reader);
-  WITAN_ASSIGN(tfhe::CompressedKeySet set, tfhe_rs::stream_key_set(source));
-  WITAN_TRY(tfhe::check(set));
-  tfhe::CompressedServerKey& key = set.server_key;
-  key.cast.reset();
-  key.compression.reset();
-  key.sns_compression.reset();
-  key.rerandomization.reset();
-  key.oprf.reset();
-  auto keys = std::make_shared<SmallKeys>();
-  keys->max_noise_level = key.max_noise_level;
-  WITAN_ASSIGN(keys->sns, tfhe::prepare_sns_key(key));  // the largest by far
-  key.sns.reset();
-  keys->compute = tfhe::prepare_compute_key(key);
-  if (key.decompression) {
-    WITAN_ASSIGN(keys->decompression, tfhe::prepare_decompression_key(key));
-  }
-  return keys;
-}
-
-}  // namespace
-
-runtime::Task<Result<std::shared_ptr<const SmallKeys>>> KeyStore::small_keys(const KeyRecord& record) {
-  using SharedKeys = std::shared_ptr<const SmallKeys>;
+Task<Result<std::shared_ptr<const SmallKeys>>> KeyStore::small_keys(const KeyRecord& record) {
+  co_await ok(require_public_objects(record));
   const Key key{record.key, record.epoch};
   if (const auto other = entries_.at(key).expanding) {
     co_await other->done.wait();
@@ -229,10 +278,7 @@ runtime::Task<Result<std::shared_ptr<const SmallKeys>>> KeyStore::small_keys(con
 
   const auto expansion = std::make_shared<Expansion>(compute_.loop());
   entries_.at(key).expanding = expansion;
-  auto expand = [&vault = public_vault_, id = record.key]() -> Result<SharedKeys> {
-    return expand_small_keys(vault, id);
-  };
-  auto keys = co_await compute_(runtime::Work::preprocessing, std::move(expand));
+  auto keys = co_await expand_small_keys(compute_, public_vault_, record.key);
   Entry& entry = entries_.at(key);
   entry.expanding = nullptr;
   if (keys)

@@ -1,4 +1,13 @@
 // Keys of a node: metadata and shares in the private vault (`FheKeyInfo/<epoch>/<key>`), public objects in the public vault.
+//
+//              what                                    read and checked                      needed by
+//   metadata   ids, digests, signatures                load(), before the node serves        everything
+//   shares     a megabyte                              at the first decryption               every decryption
+//   public     PublicKey, CompressedXofKeySet:         check_public_objects(), beside        decryptions of Small formats
+//   objects    511 MB with the default parameters      what the node serves
+//
+// A decryption of a Big format needs the shares alone. They lie in another vault, their form is checked when they are read, and t
+// parties may have wrong ones: it need not wait until the public objects are checked, and does not depend on what the check finds.
 #pragma once
 
 #include <map>
@@ -8,11 +17,11 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "node/small_keys.h"
 #include "protocols/key_shares.h"
 #include "runtime/compute.h"
 #include "runtime/event.h"
 #include "runtime/vault.h"
-#include "tfhe/evaluate.h"
 
 namespace witan::node {
 
@@ -46,23 +55,32 @@ struct KeyRecord {
   static Result<KeyRecord> decode(ByteView record);
 };
 
-/// What Small ciphertexts need of a public key set.
-struct SmallKeys {
-  tfhe::ComputeKey compute;
-  tfhe::SnsKey sns;
-  std::optional<tfhe::DecompressionKey> decompression;
-  tfhe::u64 max_noise_level = 0;
-};
+/// What is known of the public objects of a key.
+enum class PublicObjects : std::uint8_t { unchecked, intact, damaged };
+const char* to_string(PublicObjects state);
 
 class KeyStore {
  public:
   KeyStore(runtime::Vault& private_vault, runtime::Vault& public_vault, runtime::Compute& compute);
 
-  /// Reads the metadata of all keys and checks that every public object that a record lists is there and hashes to its
-  /// digest. Errors: data_loss naming the object.
+  /// Reads and checks the metadata of all keys; every public object that a record lists must exist, its content is not looked at.
+  /// Errors: data_loss naming the object.
   Status load();
 
-  /// Stores shares and metadata; the public objects must be there already. Errors: already_exists, unavailable.
+  /// Compares the public objects of a key with the digests that were signed (service.md 9). The pool reads and hashes them as bulk
+  /// work, one piece of kHashedAtOnce bytes after another; no other key waits for it. At once if the key is checked already. Error:
+  /// data_loss naming the object, what was signed, what is there and what to do; logged here.
+  runtime::Task<Status> check_public_objects(const KeyRecord& record);
+  static constexpr std::size_t kHashedAtOnce = 1 << 20;
+
+  PublicObjects public_objects(const KeyRecord& record) const;
+  /// For those who need the public objects now. Errors: unavailable (not checked yet, try again), data_loss as above.
+  Status require_public_objects(const KeyRecord& record) const;
+  /// Ends once they are found to be intact. If they are not, it never ends.
+  runtime::Task<void> until_public_objects_are_intact(const KeyRecord& record);
+
+  /// Stores shares and metadata; the public objects must be there already, with the record's digests: they count as checked.
+  /// Errors: already_exists, unavailable.
   Status add(const KeyRecord& record, const protocols::KeyShares& shares);
 
   /// Null if the key does not exist in that epoch.
@@ -71,7 +89,7 @@ class KeyStore {
   std::vector<const KeyRecord*> all() const;
 
   Result<std::shared_ptr<const protocols::KeyShares>> shares(const KeyRecord& record);
-  /// Expanded once, on the pool; concurrent callers share the work.
+  /// Expanded once, on the pool; concurrent callers share the work. Errors: also those of require_public_objects().
   runtime::Task<Result<std::shared_ptr<const SmallKeys>>> small_keys(const KeyRecord& record);
 
  private:
@@ -82,20 +100,24 @@ class KeyStore {
   };
   struct Entry {
     KeyRecord record;
+    std::optional<Status> public_objects;  // none: unchecked
     std::shared_ptr<const protocols::KeyShares> shares;
     std::shared_ptr<const SmallKeys> small;
     std::shared_ptr<Expansion> expanding;
   };
   using Key = std::pair<KeyId, EpochId>;
-  Status check_public_objects(const KeyRecord& record) const;
+  Status load_record(const runtime::ObjectName& name);
+  runtime::Task<Status> compare_public_objects(const KeyRecord& record);
 
   runtime::Vault& private_vault_;
   runtime::Vault& public_vault_;
   runtime::Compute& compute_;
-  std::map<Key, Entry> entries_;
+  std::map<Key, Entry> entries_;  // nothing is removed: references stay valid
+  runtime::WaitList checked_;     // woken after each key
 };
 
-/// Digest of a public object as signed (tfhe-formats.md 17), streamed from the vault.
-Result<ByteArray<32>> public_object_digest(const runtime::Vault& vault, const runtime::ObjectName& name);
+/// Digest of a public object as signed (tfhe-formats.md 17), streamed from the vault: bulk work of the pool.
+runtime::Task<Result<ByteArray<32>>> public_object_digest(runtime::Compute& compute, const runtime::Vault& vault,
+                                                          runtime::ObjectName name);
 
 }  // namespace witan::node

@@ -73,6 +73,13 @@ Result<transport::Config> transport_config(const Config& config) {
   return out;
 }
 
+/// service.md 9, step 6, one key after another while the node serves: fatal on a mismatch. The other keys are checked all the same, so
+/// that an operator learns of everything that is to be restored.
+runtime::Task<void> check_keys(KeyStore& keys, Node::OnFault on_fault) {
+  for (const KeyRecord* record : keys.all())
+    if (const Status intact = co_await keys.check_public_objects(*record); !intact) on_fault(intact.error());
+}
+
 }  // namespace
 
 struct Node::Impl {
@@ -172,6 +179,7 @@ Status Node::Impl::serve() {
   service = std::make_unique<Service>(*core, *decryptor);
   transport->set_sink(router.get());
   service->resume(std::move(interrupted));
+  scope->spawn(check_keys(*keys, on_fault));
 
   api::ServerOptions options;
   options.address = config.service.listen_address;

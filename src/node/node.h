@@ -14,11 +14,13 @@ class Extension;
 
 class Node {
  public:
-  /// Called on the loop thread when the node can only be restarted (a fault of the journal's disk).
+  /// Called on the loop thread when the node must end: a fault of the journal's disk, a public object of a key that is not what was
+  /// signed. Perhaps several times.
   using OnFault = std::function<void(const Error&)>;
 
-  /// Opens everything, verifies public against private storage, takes up interrupted work and serves. Called before the
-  /// loop runs. `extension` is null in production. Errors say what to do.
+  /// Opens everything, verifies public against private storage, takes up interrupted work and serves. The public objects of keys,
+  /// which are large, are verified while it serves; `on_fault` hears of one that is damaged. Called before the loop runs. `extension`
+  /// is null in production. Errors say what to do.
   static Result<std::unique_ptr<Node>> start(const Config& config, runtime::Loop& loop, Rng& rng, Extension* extension,
                                              OnFault on_fault);
   ~Node();

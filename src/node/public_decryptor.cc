@@ -56,6 +56,12 @@ Task<Result<PublicDecryptor::Checked>> PublicDecryptor::check(Request request, S
   if (!core_.accepts(epoch->origin))
     co_return fail(Code::failed_precondition, "epoch {} is {}: this program does not use it", epoch->id.hex(),
                    to_string(epoch->origin));
+  if (std::ranges::any_of(out.fields.ciphertexts, [](const CiphertextRef& ref) { return is_small(ref.format); })) {
+    if (source == Source::client)
+      co_await ok(core_.keys.require_public_objects(*key));
+    else  // an accepted request does not fail for a damaged object: it stays pending until that is restored
+      co_await core_.keys.until_public_objects_are_intact(*key);
+  }
   const auto params = std::make_shared<const tfhe::Params>(co_await ok(tfhe::params_by_name(key->params)));
   std::uint64_t memory = 0;
   for (const CiphertextRef& ref : out.fields.ciphertexts)

@@ -154,7 +154,8 @@ void Service::get_epoch_result(api::IdRequest request, api::CallContext,
 std::string Service::storage_info() const {
   std::string out = core_.private_vault.describe();
   for (const KeyRecord* key : core_.keys.all())
-    out += fmt::format("; key {} origin={} params={}", key->key.hex(), to_string(key->origin), key->params);
+    out += fmt::format("; key {} origin={} params={} public_objects={}", key->key.hex(), to_string(key->origin),
+                       key->params, to_string(core_.keys.public_objects(*key)));
   return out;
 }
 

@@ -102,10 +102,8 @@ std::uint64_t ciphertext_memory_bytes(const CiphertextRef& ref, const tfhe::Para
     const std::uint64_t masks = (packed + per_glwe - 1) / per_glwe;
     squashed = (masks * tfhe::key_bits(params, tfhe::KeyName::sns_compression) + packed) * sizeof(u128);
   }
-  const bool small = ref.format == protocols::CiphertextFormat::small_expanded ||
-                     ref.format == protocols::CiphertextFormat::small_compressed;
   // Blocks as they come and in pairs.
-  return squashed + (small ? (plain + packed) * lwe_bytes(tfhe::KeyName::glwe, sizeof(tfhe::u64)) : 0);
+  return squashed + (is_small(ref.format) ? (plain + packed) * lwe_bytes(tfhe::KeyName::glwe, sizeof(tfhe::u64)) : 0);
 }
 
 Result<ParsedCiphertext> parse_ciphertext(const CiphertextRef& ref, ByteView bytes, const tfhe::Params& params) {

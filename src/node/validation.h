@@ -39,6 +39,12 @@ Status validate_extra_data(ByteView extra_data);
 void warn_about_extra_data(const Bytes& extra_data, const RequestId& request, const ContextId& context,
                            const EpochId& epoch);
 
+/// Small ciphertexts are squashed here, with the public key set; Big ones come squashed.
+constexpr bool is_small(protocols::CiphertextFormat format) {
+  return format == protocols::CiphertextFormat::small_expanded ||
+         format == protocols::CiphertextFormat::small_compressed;
+}
+
 /// One ciphertext of a request before its bytes are looked at.
 struct CiphertextRef {
   protocols::CiphertextFormat format = protocols::CiphertextFormat::big_compressed;

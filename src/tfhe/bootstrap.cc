@@ -36,17 +36,23 @@ PolyMatrix<W> matrix_of(std::size_t rows, std::size_t glwe_dimension, std::size_
 }  // namespace
 
 template <Word W>
-BlindRotationKey<W>::BlindRotationKey(const SeededBsk<W>& seeded)
+BlindRotationKey<W>::BlindRotationKey(const SeededBsk<W>& seeded, Rows which)
     : matrix_(matrix_of<W>(seeded.data.size() / seeded.polynomial_size, seeded.glwe_dimension, seeded.polynomial_size,
                            seeded.decomposition)),
       decomposition_(seeded.decomposition),
       input_dimension_(seeded.input_dimension()),
       glwe_dimension_(seeded.glwe_dimension) {
+  if (which == Rows::expanded) expand_rows(seeded, 0, rows());
+}
+
+template <Word W>
+void BlindRotationKey<W>::expand_rows(const SeededBsk<W>& seeded, std::size_t first_row, std::size_t count) {
+  WITAN_CHECK(seeded.data.size() == rows() * polynomial_size());
   const MaskReader mask(seeded.origin);
   const std::size_t n = seeded.polynomial_size;
   std::vector<W> row((glwe_dimension_ + 1) * n);
-  for (std::size_t r = 0; r < matrix_.rows(); ++r) {
-    expand_rows<W>(mask, glwe_dimension_ * n, n, seeded.data, r, row);
+  for (std::size_t r = first_row; r < first_row + count; ++r) {
+    tfhe::expand_rows<W>(mask, glwe_dimension_ * n, n, seeded.data, r, row);
     matrix_.set_row(r, row);
   }
 }

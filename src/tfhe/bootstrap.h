@@ -13,14 +13,23 @@ namespace witan::tfhe {
 /// LWE under the input key to LWE under the output key: (0, b) - sum of digits * rows.
 Lwe<u64> keyswitch(const Ksk& key, const Lwe<u64>& lwe);
 
+/// What a bootstrap key has when it was made: all its rows, or those that expand_rows() gives it before it is used. The first takes
+/// seconds for a key of production parameters.
+enum class Rows : std::uint8_t { expanded, none };
+
 /// A bootstrap key prepared for blind rotations.
 template <Word W>
 class BlindRotationKey {
  public:
   BlindRotationKey() = default;
   /// Expands row by row; the expanded key is never held beside the prepared one.
-  explicit BlindRotationKey(const SeededBsk<W>& seeded);
+  explicit BlindRotationKey(const SeededBsk<W>& seeded) : BlindRotationKey(seeded, Rows::expanded) {}
+  BlindRotationKey(const SeededBsk<W>& seeded, Rows which);
   explicit BlindRotationKey(const Bsk<W>& bsk);
+
+  /// Of the same seeded key; rows() of them, each once, in any order, from any thread.
+  void expand_rows(const SeededBsk<W>& seeded, std::size_t first_row, std::size_t count);
+  std::size_t rows() const { return matrix_.rows(); }
 
   std::size_t input_dimension() const { return input_dimension_; }
   std::size_t glwe_dimension() const { return glwe_dimension_; }

@@ -37,9 +37,9 @@ std::size_t ComputeKey::block_dimension() const {
   return order == PbsOrder::keyswitch_bootstrap ? ksk.input_dimension() : rotation.input_dimension();
 }
 
-ComputeKey prepare_compute_key(const CompressedServerKey& key) {
+ComputeKey prepare_compute_key(const CompressedServerKey& key, Rows rotation) {
   return {.ksk = expand(key.ksk),
-          .rotation = BlindRotationKey<u64>(key.bootstrap.bsk),
+          .rotation = BlindRotationKey<u64>(key.bootstrap.bsk, rotation),
           .modulus_switch = expand(key.bootstrap.modulus_switch),
           .order = key.order,
           .space = key.space};
@@ -261,9 +261,9 @@ Result<PackedList<u64>> compress(const CompressionKey& key, std::span<const Bloc
   return pack_list<u64>(key.packing, pointers, key.lwe_per_glwe, key.storage_log_modulus, blocks.front().space);
 }
 
-Result<DecompressionKey> prepare_decompression_key(const CompressedServerKey& key) {
+Result<DecompressionKey> prepare_decompression_key(const CompressedServerKey& key, Rows rotation) {
   if (!key.decompression) return missing("decompression key");
-  return DecompressionKey{.rotation = BlindRotationKey<u64>(key.decompression->bootstrap.bsk),
+  return DecompressionKey{.rotation = BlindRotationKey<u64>(key.decompression->bootstrap.bsk, rotation),
                           .modulus_switch = expand(key.decompression->bootstrap.modulus_switch),
                           .space = key.space,
                           .order = key.order};
@@ -288,9 +288,9 @@ Result<Block> decompress(const DecompressionKey& key, const PackedList<u64>& lis
                .order = key.order};
 }
 
-Result<SnsKey> prepare_sns_key(const CompressedServerKey& key) {
+Result<SnsKey> prepare_sns_key(const CompressedServerKey& key, Rows rotation) {
   if (!key.sns) return missing("Switch-and-Squash key");
-  return SnsKey{.rotation = BlindRotationKey<u128>(key.sns->bootstrap.bsk),
+  return SnsKey{.rotation = BlindRotationKey<u128>(key.sns->bootstrap.bsk, rotation),
                 .modulus_switch = expand(key.sns->bootstrap.modulus_switch),
                 .space = key.sns->space};
 }

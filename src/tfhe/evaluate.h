@@ -13,6 +13,8 @@ namespace witan::tfhe {
 Status check(const CompressedServerKey& key);
 Status check(const CompressedKeySet& set);
 
+// prepare_..._key(): with Rows::none the caller expands the rows of `rotation` before the key is used, in pieces of its choice.
+
 /// Key switch and bootstrap of ordinary blocks.
 struct ComputeKey {
   Ksk ksk;
@@ -22,7 +24,7 @@ struct ComputeKey {
   PlaintextSpace space;
   std::size_t block_dimension() const;
 };
-ComputeKey prepare_compute_key(const CompressedServerKey& key);
+ComputeKey prepare_compute_key(const CompressedServerKey& key, Rows rotation = Rows::expanded);
 
 /// Table of a function on the whole plaintext space (message and carry), same space on both sides.
 struct LookupTable {
@@ -66,7 +68,7 @@ struct DecompressionKey {
   PlaintextSpace space;  // of the blocks that come out
   PbsOrder order = PbsOrder::keyswitch_bootstrap;
 };
-Result<DecompressionKey> prepare_decompression_key(const CompressedServerKey& key);
+Result<DecompressionKey> prepare_decompression_key(const CompressedServerKey& key, Rows rotation = Rows::expanded);
 /// Block `index` of a list: extraction and a bootstrap over a table that rescales. Works for the big encryption key.
 Result<Block> decompress(const DecompressionKey& key, const PackedList<u64>& list, std::size_t index);
 
@@ -75,7 +77,7 @@ struct SnsKey {
   ModulusSwitchKey modulus_switch;
   PlaintextSpace space;
 };
-Result<SnsKey> prepare_sns_key(const CompressedServerKey& key);
+Result<SnsKey> prepare_sns_key(const CompressedServerKey& key, Rows rotation = Rows::expanded);
 
 /// Step 1 of threshold-tfhe.md 6.2: pairs low + message_modulus * high of a value's blocks, a last odd one alone.
 /// Error: invalid_argument if a block has a carry or the pair's noise level would pass max_noise_level.

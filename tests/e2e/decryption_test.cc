@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <thread>
 
 #include "e2e/live_committee.h"
 
@@ -19,6 +20,20 @@ Bytes native(const std::string& file) {
   return test::read_data("tfhe/native-1.7.0/test/" + file);
 }
 
+/// All four parties agree on what is in a ciphertext.
+void expect_decrypts(const LiveCommittee& live, const KeyId& key) {
+  cli::DecryptionOrder order;
+  order.key = key;
+  order.request = cli::random_request_id();
+  order.domain = cli::example_domain();
+  order.ciphertexts.push_back(
+      {native("big_compressed_uint8.bin"), tfhe::FheType::uint8, coprocessor::Format::big_compressed, Bytes(32, 1)});
+  const auto report = cli::decrypt(live.committee, order);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->agreed.values[0], tfhe::U256(0x5a));
+  EXPECT_EQ(report->agreed.parties.size(), 4u);
+}
+
 class ImportedKey : public testing::Test {
  protected:
   static void SetUpTestSuite() {
@@ -34,18 +49,7 @@ class ImportedKey : public testing::Test {
     if (!sent) last_message = sent.error().message;
     return sent ? Code{0} : sent.error().code;
   }
-  static void expect_serving() {
-    cli::DecryptionOrder order;
-    order.key = key.key;
-    order.request = cli::random_request_id();
-    order.domain = cli::example_domain();
-    order.ciphertexts.push_back(
-        {native("big_compressed_uint8.bin"), tfhe::FheType::uint8, coprocessor::Format::big_compressed, Bytes(32, 1)});
-    const auto report = cli::decrypt(live->committee, order);
-    ASSERT_TRUE(report) << report.error().message;
-    EXPECT_EQ(report->agreed.values[0], tfhe::U256(0x5a));
-    EXPECT_EQ(report->agreed.parties.size(), 4u);
-  }
+  static void expect_serving() { expect_decrypts(*live, key.key); }
 
   inline static std::unique_ptr<LiveCommittee> live;
   inline static cli::DealtKey key;
@@ -255,6 +259,49 @@ TEST(Order, RequestsBeforeEpochAndKeyAreNotFound) {
   const auto before_key = live.client(1).public_decrypt(request);
   EXPECT_EQ(before_key.error().code, Code::not_found);
   EXPECT_NE(before_key.error().message.find("key"), std::string::npos);
+}
+
+// The public key of one of two keys grows for as long as the test wants it to: its check does not end before.
+TEST(KeyCheck, HoldsUpTheSmallCiphertextsOfItsKeyAndNothingElse) {
+  constexpr int kParty = 4;
+  LiveCommittee live;
+  const auto client_key = test::data_path("tfhe/native-1.7.0/test/client_key.bin");
+  const KeyId keys[] = {live.deal(client_key).key, live.deal(client_key).key};
+  const KeyId &first = std::min(keys[0], keys[1]),
+              &second = std::max(keys[0], keys[1]);  // in the order of their checks
+  const auto client = live.client(kParty);
+  const auto state_of = [&](const KeyId& key) {
+    const std::string info = must(client.get_key_material_availability()).storage_info;
+    const auto at = info.find("; key " + key.hex());
+    return info.substr(at + 6, info.find(';', at + 1) - at - 6);
+  };
+  const auto small = [&](const KeyId& key) {
+    return client.public_decrypt(request_for(key, cli::random_request_id(), native("small_expanded_uint8.bin"), 2,
+                                             CiphertextFormat::small_expanded));
+  };
+
+  cli::stop_parties(live.committee, {kParty});
+  const auto object = live.committee.party(kParty).public_vault() / "PublicKey" / second.hex();
+  std::filesystem::resize_file(object, 2ull << 30);  // the largest that a vault opens: some seconds of work
+  must(cli::start_parties(live.committee, {kParty}));
+  must(cli::wait_until_healthy(live.committee, std::chrono::seconds(30)));
+  std::filesystem::resize_file(object, 1ull << 40);  // no end
+
+  for (const KeyId& key : keys) expect_decrypts(live, key);
+  const auto refused = small(second);
+  EXPECT_EQ(refused.error().code, Code::unavailable) << refused.error().message;
+  EXPECT_NE(refused.error().message.find(second.hex()), std::string::npos) << refused.error().message;
+  EXPECT_EQ(state_of(second), second.hex() + " origin=dealt params=test public_objects=unchecked");
+  EXPECT_EQ(state_of(first), first.hex() + " origin=dealt params=test public_objects=intact");
+  EXPECT_TRUE(small(first));
+
+  std::filesystem::resize_file(object, 0);  // the end
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (cli::party_runs(live.committee.party(kParty)) && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_FALSE(cli::party_runs(live.committee.party(kParty))) << "service.md 9: a mismatch is fatal";
+  const std::string log = cli::log_tail(live.committee.party(kParty).log(), 20);
+  EXPECT_NE(log.find("PublicKey/" + second.hex() + " has digest"), std::string::npos) << log;
 }
 
 }  // namespace

@@ -158,14 +158,22 @@ TEST_F(OneCommittee, AStartThatCannotWorkSaysWhy) {
   EXPECT_NE(twice.find("process"), std::string::npos) << twice;
 }
 
-TEST_F(OneCommittee, ADamagedPublicObjectStopsTheStart) {
+// service.md 9: fatal. What is missing is seen before the node serves, what is damaged while it does.
+TEST_F(OneCommittee, ADamagedOrMissingPublicObjectEndsTheNode) {
   cli::stop_parties(live->committee, {4});
   const path object = party(4).public_vault() / "PublicKey" / key.key.hex();
+  const std::string name = "PublicKey/" + key.key.hex();
   const Bytes good = must(cli::read_file(object));
   Bytes bad = good;
   bad[bad.size() / 2] ^= 1;
   must(cli::write_file(object, bad));
-  EXPECT_NE(fails_to_start(read_text(party(4).config())).find("PublicKey"), std::string::npos);
+  const std::string damaged = fails_to_start(read_text(party(4).config()));
+  EXPECT_NE(damaged.find(name + " has digest"), std::string::npos) << damaged;
+  EXPECT_NE(damaged.find("this node ends: key " + key.key.hex()), std::string::npos) << damaged;
+  std::filesystem::remove(object);
+  const std::string missing = fails_to_start(read_text(party(4).config()));
+  EXPECT_NE(missing.find(name + " is missing"), std::string::npos) << missing;
+  EXPECT_NE(missing.find("cannot start: key " + key.key.hex()), std::string::npos) << missing;
   must(cli::write_file(object, good));
   must(cli::start_parties(live->committee, {4}));
   must(cli::wait_until_healthy(live->committee, std::chrono::seconds(30)));

@@ -53,7 +53,11 @@ void load_key_object(ByteView object) {
   secret.objects[key_object_name()] = Bytes(object.begin(), object.end());
   node::KeyStore store(secret, open, compute);
   if (!store.load()) return;
-  for (const node::KeyRecord* record : store.all()) static_cast<void>(store.shares(*record));
+  for (const node::KeyRecord* record : store.all()) {
+    static_cast<void>(store.shares(*record));
+    const Status intact = loop.run(store.check_public_objects(*record));
+    WITAN_CHECK(intact.has_value() == store.require_public_objects(*record).has_value());
+  }
 }
 
 void load_epoch_object(ByteView object) {

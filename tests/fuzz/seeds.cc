@@ -57,7 +57,10 @@ node::KeyRecord key_record() {
   out.params = "test";
   MemoryVault vault;
   vault.objects[public_object_name()] = Bytes(kPublicObject.begin(), kPublicObject.end());
-  out.digests.push_back({"PublicKey", node::public_object_digest(vault, public_object_name()).value()});
+  runtime::VirtualLoop loop;
+  runtime::InlineCompute compute(loop);
+  const auto digest = loop.run(node::public_object_digest(compute, vault, public_object_name()));
+  out.digests.push_back({"PublicKey", digest.value()});
   out.extra_data = {0};
   out.external_signature = Bytes(65, 27);
   out.signatures.push_back({1, Bytes(64, 9)});

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "node/key_store.h"
+#include "runtime/loop.h"
 #include "store/vault_file/file_vault.h"
 #include "support/memory_meter.h"
 #include "support/support.h"
@@ -49,8 +50,13 @@ TEST(PublicObjectsOfADealer, AreRightAndHeldOnceWhileTheyAreMade) {
   const Bytes public_key = vault->get(name("PublicKey"), runtime::Vault::kMaxObjectBytes).value();
   EXPECT_EQ(objects.key_set.size_bytes, set_bytes.size());
   EXPECT_EQ(objects.public_key.size_bytes, public_key.size());
-  EXPECT_EQ(objects.key_set.digest, node::public_object_digest(*vault, name("CompressedXofKeySet")).value());
-  EXPECT_EQ(objects.public_key.digest, node::public_object_digest(*vault, name("PublicKey")).value());
+  runtime::VirtualLoop loop;
+  runtime::InlineCompute compute(loop);
+  const auto digest_of = [&](const char* type) {
+    return loop.run(node::public_object_digest(compute, *vault, name(type))).value();
+  };
+  EXPECT_EQ(objects.key_set.digest, digest_of("CompressedXofKeySet"));
+  EXPECT_EQ(objects.public_key.digest, digest_of("PublicKey"));
   const auto set = tfhe_rs::read_key_set(set_bytes).value();
   EXPECT_TRUE(tfhe::check(set));
   EXPECT_TRUE(std::ranges::equal(set.server_key.tag, key.bytes()));

@@ -1,6 +1,8 @@
 // Keys of a node: records and shares in the private vault, public objects that must be what was signed.
 #include "node/key_store.h"
 
+#include <deque>
+
 #include "base/codec.h"
 #include "crypto/hash.h"
 #include "node/node_testing.h"
@@ -94,6 +96,32 @@ TEST(KeyRecord, WhatIsOutOfRangeIsDataLoss) {
   EXPECT_THAT(said(KeyRecord::decode(record.encode())), StartsWith("DATA_LOSS: "));
 }
 
+/// A pool whose kernels run one by one, when the test says so.
+class SteppedCompute final : public runtime::Compute {
+ public:
+  explicit SteppedCompute(runtime::VirtualLoop& loop) : Compute(loop), virtual_loop_(loop) {}
+  void submit(runtime::Work work, std::function<void()> job) override {
+    if (work == runtime::Work::urgent) ++urgent;
+    jobs_.push_back(std::move(job));
+  }
+  /// Runs the oldest kernel that waits, and what follows from it; false if there is none.
+  bool step() {
+    virtual_loop_.run_ready();
+    if (jobs_.empty()) return false;
+    const auto job = std::move(jobs_.front());
+    jobs_.pop_front();
+    job();
+    ++kernels;
+    virtual_loop_.run_ready();
+    return true;
+  }
+  int urgent = 0, kernels = 0;
+
+ private:
+  runtime::VirtualLoop& virtual_loop_;
+  std::deque<std::function<void()>> jobs_;
+};
+
 class KeyStoreTest : public testing::Test {
  protected:
   static const protocols::KeyShares& shares() {
@@ -115,7 +143,7 @@ class KeyStoreTest : public testing::Test {
   void publish(KeyRecord& record, const std::string& type, ByteView content) {
     const runtime::ObjectName name{type, std::nullopt, record.key.bytes()};
     ASSERT_TRUE(public_vault_->put(name, content));
-    record.digests.push_back({type, public_object_digest(*public_vault_, name).value()});
+    record.digests.push_back({type, loop_.run(public_object_digest(compute_, *public_vault_, name)).value()});
   }
   std::filesystem::path private_file(const KeyRecord& record) const {
     return folder_.path() / "PRIV" / "FheKeyInfo" / record.epoch.hex() / record.key.hex();
@@ -124,6 +152,13 @@ class KeyStoreTest : public testing::Test {
     return folder_.path() / "PUB" / type / record.key.hex();
   }
   KeyStore store() { return {*private_vault_, *public_vault_, compute_}; }
+  /// A byte in the middle becomes another one.
+  static void damage(const std::filesystem::path& file) {
+    Bytes content = witan::test::read_file(file);
+    content[content.size() / 2] ^= 1;
+    test::write_file(file, content);
+  }
+  Bytes native_key_set() const { return witan::test::read_data("tfhe/native-1.7.0/test/compressed_xof_key_set.bin"); }
 
   test::TemporaryFolder folder_;
   std::unique_ptr<store::FileVault> private_vault_ = folder_.private_vault(), public_vault_ = folder_.public_vault();
@@ -173,23 +208,148 @@ TEST_F(KeyStoreTest, ADamagedOrMissingPublicObjectIsNamed) {
   publish(record, "PublicKey", Bytes(100, 1));
   publish(record, "CompressedXofKeySet", Bytes(100, 2));
   ASSERT_TRUE(store().add(record, shares()));
-  ASSERT_TRUE(store().load());
-  for (const char* type : {"PublicKey", "CompressedXofKeySet"}) {
-    const auto file = public_file(record, type);
+  enum class Vanishes : std::uint8_t { no, after_the_start };
+  const auto checked = [&](const std::filesystem::path& file = {}, Vanishes vanishes = Vanishes::no) {
+    KeyStore keys = store();
+    const Status loaded = keys.load();
+    EXPECT_TRUE(loaded) << loaded.error().message;
+    if (vanishes == Vanishes::after_the_start) std::filesystem::remove(file);
+    return said(loop_.run(keys.check_public_objects(*keys.find(record.key, record.epoch))));
+  };
+  EXPECT_EQ(checked(), "OK");
+  for (std::size_t i = 0; i < 2; ++i) {
+    const std::string type = i == 0 ? "PublicKey" : "CompressedXofKeySet";
+    const auto file = public_file(record, type.c_str());
+    const auto named = [&](const char* what_is_there) {
+      return AllOf(StartsWith("DATA_LOSS: key " + record.key.hex()), HasSubstr(type + "/" + record.key.hex()),
+                   HasSubstr(what_is_there), HasSubstr("signed was digest " + to_hex(record.digests[i].digest)),
+                   HasSubstr("restore it from another party's vault and start this node again"));
+    };
     const Bytes good = witan::test::read_file(file);
     Bytes flipped = good;
     flipped[50] ^= 1;
     for (const Bytes& bad : {flipped, Bytes(good.begin(), good.end() - 1), Bytes()}) {
       test::write_file(file, bad);
-      EXPECT_THAT(said(store().load()), AllOf(StartsWith("DATA_LOSS: key " + record.key.hex()),
-                                              HasSubstr(type + ("/" + record.key.hex())), HasSubstr("has digest")));
+      EXPECT_THAT(checked(), named("has digest"));
     }
-    std::filesystem::remove(file);
-    EXPECT_THAT(said(store().load()), AllOf(StartsWith("DATA_LOSS: key " + record.key.hex()),
-                                            HasSubstr(type + ("/" + record.key.hex())), HasSubstr("cannot be read")));
+    EXPECT_THAT(checked(file, Vanishes::after_the_start), named("cannot be read"));
+    EXPECT_THAT(said(store().load()), named("is missing")) << "seen without reading anything";
     test::write_file(file, good);
   }
-  EXPECT_TRUE(store().load());
+  EXPECT_EQ(checked(), "OK");
+}
+
+TEST_F(KeyStoreTest, ALargeObjectIsCheckedInPiecesOfBulkWork) {
+  constexpr std::size_t kPieces = 20;
+  KeyRecord record = record_of(1);
+  publish(record, "PublicKey", Bytes(kPieces * KeyStore::kHashedAtOnce, 7));
+  ASSERT_TRUE(store().add(record, shares()));
+  SteppedCompute compute(loop_);
+  KeyStore keys(*private_vault_, *public_vault_, compute);
+  const witan::test::MemoryMeter meter;
+  ASSERT_TRUE(keys.load());
+  EXPECT_EQ(compute.kernels, 0) << "the start reads metadata alone";
+  const KeyRecord& loaded = *keys.find(record.key, record.epoch);
+  EXPECT_EQ(keys.public_objects(loaded), PublicObjects::unchecked);
+  runtime::TaskScope scope(loop_);
+  Status checked = fail(Code::internal, "not checked");
+  const auto check = [&]() -> runtime::Task<void> { checked = co_await keys.check_public_objects(loaded); };
+  scope.spawn(check());
+  while (compute.step()) {
+  }
+  EXPECT_TRUE(checked) << checked.error().message;
+  EXPECT_EQ(keys.public_objects(loaded), PublicObjects::intact);
+  EXPECT_EQ(compute.urgent, 0);
+  EXPECT_GE(compute.kernels, static_cast<int>(kPieces));
+  EXPECT_GT(meter.peak_bytes(), KeyStore::kHashedAtOnce) << "the meter counts";
+  EXPECT_LT(meter.peak_bytes(), 3 * KeyStore::kHashedAtOnce) << "never the whole object";
+}
+
+TEST_F(KeyStoreTest, UntilItsObjectsAreCheckedAKeyDecryptsWithItsSharesAlone) {
+  KeyRecord record = record_of(1);
+  publish(record, "CompressedXofKeySet", native_key_set());
+  ASSERT_TRUE(store().add(record, shares()));
+  SteppedCompute compute(loop_);
+  KeyStore keys(*private_vault_, *public_vault_, compute);
+  ASSERT_TRUE(keys.load());
+  const KeyRecord& loaded = *keys.find(record.key, record.epoch);
+  runtime::TaskScope scope(loop_);
+  bool resumed = false;
+  const auto check = [&]() -> runtime::Task<void> { co_await keys.check_public_objects(loaded); };
+  const auto resume = [&]() -> runtime::Task<void> {
+    co_await keys.until_public_objects_are_intact(loaded);
+    resumed = true;
+  };
+  scope.spawn(check());
+  scope.spawn(resume());
+  const auto try_again = AllOf(StartsWith("UNAVAILABLE: "), HasSubstr(record.key.hex()),
+                               HasSubstr("still being checked"), HasSubstr("try again"));
+  do {
+    ASSERT_THAT(said(keys.require_public_objects(loaded)), try_again);
+    ASSERT_THAT(said(loop_.run(keys.small_keys(loaded))), try_again) << "nothing is expanded that may be wrong";
+    ASSERT_EQ(said(keys.shares(loaded)), "OK");
+    ASSERT_FALSE(resumed);
+    ASSERT_TRUE(compute.step());
+  } while (keys.public_objects(loaded) == PublicObjects::unchecked);
+  EXPECT_GT(compute.kernels, 2) << "it was asked while the check was under way";
+  EXPECT_EQ(said(keys.require_public_objects(loaded)), "OK");
+  EXPECT_TRUE(resumed);
+  const int before = compute.kernels;
+  EXPECT_TRUE(loop_.run(keys.check_public_objects(loaded)));
+  EXPECT_EQ(compute.kernels, before) << "checked once";
+}
+
+TEST_F(KeyStoreTest, ADamagedKeyDoesNotDisturbTheOthers) {
+  KeyRecord bad = record_of(1), good = record_of(2);
+  for (KeyRecord* record : {&bad, &good}) {
+    publish(*record, "CompressedXofKeySet", native_key_set());
+    ASSERT_TRUE(store().add(*record, shares()));
+  }
+  damage(public_file(bad, "CompressedXofKeySet"));
+  KeyStore keys = store();
+  ASSERT_TRUE(keys.load());
+  runtime::TaskScope scope(loop_);
+  bool bad_resumed = false, good_resumed = false;
+  const auto resume = [&](const KeyRecord& record, bool& resumed) -> runtime::Task<void> {
+    co_await keys.until_public_objects_are_intact(record);
+    resumed = true;
+  };
+  scope.spawn(resume(bad, bad_resumed));
+  scope.spawn(resume(good, good_resumed));
+  for (const KeyRecord* record : keys.all())
+    EXPECT_EQ(said(loop_.run(keys.check_public_objects(*record))).starts_with("DATA_LOSS"), record->key == bad.key);
+  loop_.run_until_idle();
+  EXPECT_TRUE(good_resumed);
+  EXPECT_FALSE(bad_resumed) << "what was accepted waits until the object is restored";
+
+  EXPECT_EQ(keys.public_objects(bad), PublicObjects::damaged);
+  EXPECT_EQ(keys.public_objects(good), PublicObjects::intact);
+  EXPECT_THAT(said(loop_.run(keys.small_keys(bad))),
+              AllOf(StartsWith("DATA_LOSS: key " + bad.key.hex()), HasSubstr("CompressedXofKeySet")));
+  EXPECT_EQ(said(keys.shares(bad)), "OK") << "Big ciphertexts need no public object";
+  EXPECT_EQ(said(loop_.run(keys.small_keys(good))), "OK");
+  EXPECT_EQ(said(keys.shares(good)), "OK");
+}
+
+TEST_F(KeyStoreTest, ACheckCanBeDroppedInTheMiddle) {
+  KeyRecord record = record_of(1);
+  publish(record, "PublicKey", Bytes(3 * KeyStore::kHashedAtOnce, 7));
+  ASSERT_TRUE(store().add(record, shares()));
+  SteppedCompute compute(loop_);
+  KeyStore keys(*private_vault_, *public_vault_, compute);
+  ASSERT_TRUE(keys.load());
+  const KeyRecord& loaded = *keys.find(record.key, record.epoch);
+  const auto check = [&]() -> runtime::Task<void> { co_await keys.check_public_objects(loaded); };
+  {
+    runtime::TaskScope scope(loop_);
+    scope.spawn(check());
+    ASSERT_TRUE(compute.step());
+    ASSERT_TRUE(compute.step());
+  }
+  while (compute.step()) {
+  }
+  EXPECT_EQ(compute.kernels, 3) << "the one that was submitted, and no more";
+  EXPECT_EQ(keys.public_objects(loaded), PublicObjects::unchecked);
 }
 
 // tfhe-formats.md 17.
@@ -201,7 +361,7 @@ TEST_F(KeyStoreTest, ThePublicDigestIsTheOneThatIsSigned) {
   Bytes message(as_bytes("PDAT_KEY").begin(), as_bytes("PDAT_KEY").end());
   append(message, content);
   const Bytes expected = crypto::shake256(message, 32);
-  const auto digest = public_object_digest(*public_vault_, name);
+  const auto digest = loop_.run(public_object_digest(compute_, *public_vault_, name));
   ASSERT_TRUE(digest);
   EXPECT_EQ(Bytes(digest->begin(), digest->end()), expected);
 }
@@ -262,7 +422,7 @@ TEST_F(KeyStoreTest, ARecordUnderAnotherKeysNameIsRefused) {
 // The key set was made by native tfhe-rs 1.7.0.
 TEST_F(KeyStoreTest, SmallKeysAreExpandedOnceForAllWhoAsk) {
   KeyRecord record = record_of(1);
-  publish(record, "CompressedXofKeySet", witan::test::read_data("tfhe/native-1.7.0/test/compressed_xof_key_set.bin"));
+  publish(record, "CompressedXofKeySet", native_key_set());
   KeyStore keys = store();
   ASSERT_TRUE(keys.add(record, shares()));
   std::vector<std::shared_ptr<const SmallKeys>> got;
@@ -281,11 +441,28 @@ TEST_F(KeyStoreTest, SmallKeysAreExpandedOnceForAllWhoAsk) {
   EXPECT_EQ(loop_.run(keys.small_keys(record)).value(), got[0]);
 }
 
+TEST_F(KeyStoreTest, SmallKeysAreExpandedInPiecesOfBulkWork) {
+  KeyRecord record = record_of(1);
+  publish(record, "CompressedXofKeySet", native_key_set());
+  SteppedCompute compute(loop_);
+  KeyStore keys(*private_vault_, *public_vault_, compute);
+  ASSERT_TRUE(keys.add(record, shares()));
+  runtime::TaskScope scope(loop_);
+  bool expanded = false;
+  const auto ask = [&]() -> runtime::Task<void> { expanded = (co_await keys.small_keys(record)).has_value(); };
+  scope.spawn(ask());
+  while (compute.step()) {
+  }
+  EXPECT_TRUE(expanded);
+  EXPECT_EQ(compute.urgent, 0) << "decryptions do not wait behind it";
+  EXPECT_GT(compute.kernels, 30);
+}
+
 // The file is parsed as it is read: beside what stays there is never more than the parsed set.
 TEST_F(KeyStoreTest, ExpandingHoldsTheSetOnce) {
   KeyRecord record = record_of(1);
   const std::size_t set_bytes = [&] {
-    const Bytes content = witan::test::read_data("tfhe/native-1.7.0/test/compressed_xof_key_set.bin");
+    const Bytes content = native_key_set();
     publish(record, "CompressedXofKeySet", content);
     return content.size();
   }();
@@ -312,6 +489,12 @@ TEST_F(KeyStoreTest, AKeySetThatCannotBeExpandedFailsAllWhoAskAndBlocksNobody) {
   loop_.run(scope.join());
   EXPECT_EQ(failed, 3);
   EXPECT_FALSE(loop_.run(keys.small_keys(record)));
+}
+
+TEST(PublicObjects, HaveNames) {
+  EXPECT_STREQ(to_string(PublicObjects::unchecked), "unchecked");
+  EXPECT_STREQ(to_string(PublicObjects::intact), "intact");
+  EXPECT_STREQ(to_string(PublicObjects::damaged), "damaged");
 }
 
 TEST(KeyOrigin, HasAName) {

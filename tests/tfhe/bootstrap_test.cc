@@ -158,6 +158,22 @@ TEST(Bootstrap, SeveralLevelsAndPolynomials128) {
   expect_bootstraps(BlindRotationKey<u128>(seeded), world.keys.bits(KeyName::sns), 64);
 }
 
+TEST(Bootstrap, AKeyThatIsExpandedInPiecesIsTheSame) {
+  witan::test::SeededRng rng("pieces");
+  const test::World& world = test::world("witan_toy_a");
+  const auto& seeded = world.set.server_key.sns->bootstrap.bsk;
+  const BlindRotationKey<u128> at_once(seeded);
+  BlindRotationKey<u128> in_pieces(seeded, Rows::none);
+  ASSERT_EQ(in_pieces.rows(), at_once.rows());
+  ASSERT_GT(in_pieces.rows(), 5u);
+  const std::size_t half = in_pieces.rows() / 2;
+  in_pieces.expand_rows(seeded, half, in_pieces.rows() - half);
+  for (std::size_t row = 0; row < half; ++row) in_pieces.expand_rows(seeded, row, 1);
+  const auto table = lookup_table<u128>(2, 32, 2, [](u64 x) { return u128{x + 1} << 100; });
+  const auto in = random_lwe(rng, 4);
+  EXPECT_EQ(bootstrap(in_pieces, CenteredMeanSwitch{}, in, table), bootstrap(at_once, CenteredMeanSwitch{}, in, table));
+}
+
 TEST(Bootstrap, AnExpandedKeyGivesTheSameBytesAsTheSeededOne) {
   witan::test::SeededRng rng("expanded");
   const test::World& world = test::world("witan_toy_a");
