@@ -27,10 +27,13 @@ def cpu_seconds(folder):
     for file in pathlib.Path(folder).glob("party-*/pid"):
         process = file.read_text().split()[0]
         for task in pathlib.Path(f"/proc/{process}/task").iterdir():
-            name = (task / "comm").read_text().strip()
+            try:
+                name, used = (task / "comm").read_text().strip(), int((task / "schedstat").read_text().split()[0])
+            except (FileNotFoundError, ProcessLookupError):  # it has just ended
+                continue
             stage = "loop: requests, protocol" if task.name == process else \
                 STAGES.get(name) or STAGES.get(name.split()[0], "other")
-            total[stage] += int((task / "schedstat").read_text().split()[0]) / 1e9
+            total[stage] += used / 1e9
     return total
 
 

@@ -79,7 +79,8 @@ class Load {
     needed_ = stubs_.size();
     for (std::size_t i = 0; i < count; ++i) begin();
     while (running_ > 0) {
-      take(Clock::time_point::max());
+      take(again_.empty() ? Clock::time_point::max() : again_.top().when);
+      while (!again_.empty() && again_.top().when <= Clock::now()) ask_again();
       while (running_ < count && Clock::now() < end) begin();
     }
     return std::exchange(counts_, {});

@@ -5,6 +5,7 @@
 // part of the ids is refused, by a hash. What peers have begun already is taken on up to the limit.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <functional>
@@ -30,7 +31,8 @@ class Admission {
   /// `begun`: a peer has sent its shares for it. Error: resource_exhausted.
   Result<Permit> take(const RequestId& id, bool begun) {
     update();
-    const bool admitted = in_use_ < limit_ && (begun || average_ <= 0.25 * limit_ || average_ < place_of(id) * limit_);
+    const bool admitted = in_use_ < limit_ && (begun || std::min<double>(in_use_, average_) <= 0.25 * limit_ ||
+                                               average_ < place_of(id) * limit_);
     if (!admitted)
       return fail(Code::resource_exhausted,
                   "the node is busy: it works on {} decryptions, at most on {}; try again later", in_use_, limit_);

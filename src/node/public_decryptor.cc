@@ -21,6 +21,8 @@ constexpr auto kWatchLate = std::chrono::seconds(30);
 /// Peers drop what they could not deliver to a process that died. For so long after a start they are asked soon.
 constexpr auto kCatchUp = std::chrono::minutes(2);
 constexpr auto kSoon = std::chrono::milliseconds(20);
+/// Whatever held this node up: a full disk, or a stop of the process.
+constexpr auto kMostPatience = std::chrono::seconds(5);
 
 std::string roles(runtime::RoleSet set) {
   std::string out;
@@ -66,14 +68,15 @@ Task<Result<PublicDecryptor::Checked>> PublicDecryptor::check(Request request, S
   std::uint64_t memory = 0;
   for (const CiphertextRef& ref : out.fields.ciphertexts)
     memory += ciphertext_memory_bytes(ref, *params) + request->ciphertexts[ref.index].ciphertext.size();
+  const auto state = core_.requests.state(RequestKind::public_decryption, out.fields.request.bytes());
   if (source == Source::journal) {
     out.admission = core_.admission.take_anyway();
     out.memory = co_await core_.memory.wait(memory);
-  } else if (!core_.requests.state(RequestKind::public_decryption, out.fields.request.bytes())) {
+  } else if (state.value_or(RequestState::failed) == RequestState::failed) {  // new, or to be done again
     const auto session = crypto::session_id(out.fields.request.bytes(), crypto::SessionKind::public_decryption, 0, 0);
     out.admission = co_await ok(core_.admission.take(out.fields.request, core_.router.has_parked(session)));
     out.memory = co_await ok(core_.memory.take(memory));
-  } else {  // known, or to be repeated
+  } else {
     out.admission = core_.admission.take_anyway();
     out.memory = co_await ok(core_.memory.take(memory));
   }
@@ -241,7 +244,8 @@ Task<Result<Bytes>> PublicDecryptor::decrypt(Checked& checked, std::unique_ptr<p
   running = std::make_unique<protocols::PublicDecryption>(std::move(party), std::move(job));
   const auto begun = core_.loop.now();
   auto outcome = co_await running->run(begun + core_.config.threshold.decrypt_timeout);
-  if (const auto sent = running->sent_at()) own_time_ += (*sent - begun - own_time_) / 16;
+  if (const auto sent = running->sent_at())
+    own_time_ += (std::min<runtime::Duration>(*sent - begun, kMostPatience) - own_time_) / 16;
   const auto decrypted = co_await ok(std::move(outcome));
   co_return co_await sign(fields, decrypted);
 }
@@ -249,7 +253,8 @@ Task<Result<Bytes>> PublicDecryptor::decrypt(Checked& checked, std::unique_ptr<p
 /// How long peers may be silent before they are asked again. They have much to do when this node has, and requests to send again
 /// would add to it.
 runtime::Duration PublicDecryptor::patience() const {
-  const auto usual = std::max<runtime::Duration>(core_.config.threshold.resend_after, 8 * own_time_);
+  const auto usual = std::max<runtime::Duration>(core_.config.threshold.resend_after,
+                                                 std::min<runtime::Duration>(8 * own_time_, kMostPatience));
   if (core_.loop.now() >= started_ + kCatchUp) return usual;
   return std::min<runtime::Duration>(usual, kSoon + 4 * own_time_);
 }

@@ -45,13 +45,13 @@ enum class RequestState : std::uint8_t { pending = 1, done = 2, failed = 3, dele
 
 using RawId = ByteArray<32>;
 
-/// Hash of ids that clients choose: the upper half of a sum of their words times secret odd numbers (multilinear hashing), so that
-/// nobody can choose ids that fall together.
+/// Hash of ids that clients choose: the upper half of the sum, modulo 2^64, of 32-bit words times secret 64-bit numbers (multilinear
+/// hashing: two different ids fall together with probability 2^-32), so that nobody can choose ids that fall together.
 class IdHash {
  public:
   IdHash() = default;
   explicit IdHash(Rng& rng) {
-    for (std::uint64_t& factor : factors_) factor = rng.next<std::uint64_t>() | 1;
+    for (std::uint64_t& factor : factors_) factor = rng.next<std::uint64_t>();
   }
   std::size_t operator()(const RawId& id) const { return of(0, id); }
   std::size_t operator()(const std::pair<RequestKind, RawId>& key) const {
@@ -60,11 +60,14 @@ class IdHash {
 
  private:
   std::size_t of(std::uint64_t kind, const RawId& id) const {
-    std::uint64_t sum = kind * factors_[4];
-    for (std::size_t i = 0; i < 4; ++i) sum += load_le<std::uint64_t>(id.data() + 8 * i) * factors_[i];
+    std::uint64_t sum = kind * factors_[8];
+    for (std::size_t i = 0; i < 8; ++i) sum += load_le<std::uint32_t>(id.data() + 4 * i) * factors_[i];
     return sum >> 32;
   }
-  std::array<std::uint64_t, 5> factors_ = {1, 3, 5, 7, 9};
+  /// Of tests that do not care.
+  std::array<std::uint64_t, 9> factors_ = {0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0x94d049bb133111eb,
+                                           0xd6e8feb86659fd93, 0xa0761d6478bd642f, 0xe7037ed1a0b428db,
+                                           0x8ebc6af09c88c6e3, 0x589965cc75374cc3, 0x1d8e4e27c47d124f};
 };
 
 /// A request that was pending when the node stopped.

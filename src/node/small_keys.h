@@ -19,7 +19,8 @@ struct SmallKeys {
 };
 
 /// Reads `CompressedXofKeySet/<key>` and expands what SmallKeys has. Bulk work of the pool: the set is parsed in one kernel, which
-/// reads the file as it goes, and its rows are expanded a few per kernel (about a millisecond). No other request waits for any of it.
+/// reads the file as it goes, and its rows are expanded a few per kernel (about two milliseconds). Only Small ciphertexts of
+/// this key wait for it.
 /// Beside the expanded keys there is at most one compressed set. Errors: those of the vault, invalid_argument (no key set).
 runtime::Task<Result<std::shared_ptr<const SmallKeys>>> expand_small_keys(runtime::Compute& compute,
                                                                           const runtime::Vault& vault, KeyId key);

@@ -11,14 +11,13 @@
 
 #include "base/log.h"
 #include "base/thread_name.h"
-#include "runtime/scheduling.h"
 
 namespace witan::runtime {
 
 namespace {
 
-/// Beside a thread without niceness it gets a tenth of a processor.
-constexpr int kHeavyNice = 10;
+/// Beside a thread without niceness, one of 10 gets a tenth of a processor, one of 19 a seventieth.
+constexpr int kHeavyNice = 10, kPreprocessingNice = 19;
 
 /// On Linux niceness belongs to a thread, and lowering one's own priority needs no privilege.
 void lower_priority_of_this_thread(int nice) {
@@ -55,7 +54,7 @@ struct ComputePool::Impl {
 
   explicit Impl(Loop& loop) : wake(loop, [this] { wake_threads(); }) {}
 
-  /// As many threads as there are new jobs.
+  /// One for one new job, all for several.
   void wake_threads() {
     for (Class& work_class : classes) {
       const std::size_t jobs = std::exchange(work_class.unannounced, 0);
@@ -87,7 +86,7 @@ ComputePool::ComputePool(Loop& loop, Options options) : Compute(loop), impl_(std
   for (int i = 0; i < options.preprocessing_threads; ++i)
     impl_->threads.emplace_back([impl = impl_.get()] {
       name_this_thread("bulk work");
-      use_what_is_left_over();
+      lower_priority_of_this_thread(kPreprocessingNice);
       impl->of(Work::preprocessing).serve();
     });
 }

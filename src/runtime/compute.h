@@ -1,5 +1,6 @@
-// Heavy arithmetic off the loop thread, in two classes: what a decryption waits for has threads of its own, preprocessing
-// runs on threads at nice 19 (engineering.md 3). Kernels should last at most about 1 ms; cut longer work into pieces.
+// Heavy arithmetic off the loop thread, in three classes, each with threads of its own: what a decryption waits for; what it waits
+// for in long pieces, at nice 10; preprocessing at nice 19 (engineering.md 3). Urgent kernels should last at most about 1 ms; cut longer
+// work into pieces.
 //
 //   auto value = co_await compute(Work::urgent, [w = std::move(words)] { return decode(w); });
 //

@@ -35,8 +35,4 @@ void let_threads_finish(bool under_load) {
   ::closedir(tasks);
 }
 
-void use_what_is_left_over() {
-  set_policy(0, SCHED_IDLE);
-}
-
 }  // namespace witan::runtime

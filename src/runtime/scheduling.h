@@ -4,11 +4,8 @@
 namespace witan::runtime {
 
 /// Under load: a thread that is woken waits until the processor is free, or for its share of it, instead of interrupting another
-/// (SCHED_BATCH); it then finds more to do at once. Otherwise it runs at once (SCHED_OTHER). All threads of the process but those
-/// that only use what is left over. Needs no privilege. A failure is logged once.
+/// (SCHED_BATCH); it then finds more to do at once. Otherwise it runs at once (SCHED_OTHER). All threads of the process, whatever
+/// their niceness. Needs no privilege. A failure is logged once.
 void let_threads_finish(bool under_load);
-
-/// The calling thread uses what others leave over and is interrupted by any of them (SCHED_IDLE).
-void use_what_is_left_over();
 
 }  // namespace witan::runtime
