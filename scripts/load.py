@@ -21,7 +21,7 @@ CASES = [("bool", "true", "big-compressed"), ("bool", "false", "big-expanded"), 
          ("u256", "0x" + "9abcdef0" * 8, "big-compressed")]
 SMALL = ("bool", "true", "small-expanded")
 WARM_UP = 0.3         # of the time; memory is compared after it
-GROWTH = 1.10         # largest of the last third against the largest of the third before it
+GROWTH = 1.10         # largest of the last part against the largest of the part before it
 COLLAPSE = 0.7        # answered under load, against the sustainable rate
 DRAIN = 10            # seconds
 RECOVERY = 3          # latency of single decryptions after the load, against before
@@ -78,7 +78,7 @@ def main():
                 while not over.wait(5):
                     samples.append((time.monotonic(), memory_mib(nodes)))
 
-            sampler = threading.Thread(target=sample)
+            sampler = threading.Thread(target=sample, daemon=True)
             sampler.start()
             begun = time.monotonic()
             # The load comes from elsewhere: this client does not wait for a processor behind the nodes.

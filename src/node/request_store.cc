@@ -288,17 +288,15 @@ Result<RequestStore::Insertion> RequestStore::prepare(const Key& key, ByteArray<
   if (state.leaving) {
     const Entry& old = entries_.at(*state.leaving);
     const std::uint64_t sequence = old.sequence;
-    if (old.state == RequestState::done) {
-      out.changes_.push_back({Change::Kind::erase, kResultsTable, runtime::number_key(sequence), {}});
-    } else {
+    if (old.state != RequestState::done) {
       Entry record;
       record.state = RequestState::evicted;
       record.content_digest = old.content_digest;
       record.sequence = sequence;
       out.changes_.push_back({Change::Kind::put, kRequests, journal_key(*state.leaving), encode(record)});
-      // One that was interrupted still says in the journal that its result is awaited.
-      out.changes_.push_back({Change::Kind::erase, kResultsTable, runtime::number_key(sequence), {}});
     }
+    // One that was interrupted still says in the journal that its result is awaited.
+    out.changes_.push_back({Change::Kind::erase, kResultsTable, runtime::number_key(sequence), {}});
     std::ranges::move(on_evict_(sequence), std::back_inserter(out.changes_));
   }
   Entry entry;

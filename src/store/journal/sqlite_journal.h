@@ -70,7 +70,8 @@ class SqliteJournal final : public runtime::Journal {
   ~SqliteJournal() override;
 
   /// Called on the loop thread. A task destroyed while it waits does not take its commit back. Errors: already_exists
-  /// (a put_new key is there; nothing was changed), invalid_argument (limits of runtime::Change; a key of a numbered table that is no number), resource_exhausted
+  /// (a put_new key is there; nothing was changed), invalid_argument (limits of runtime::Change; a key of a numbered
+  /// table that is no number), resource_exhausted
   /// (queue full; nothing was changed), unavailable (disk full, or a fault of the disk). After a fault of the disk (not
   /// after "disk full") the journal accepts nothing any more until the process is restarted: what a failed sync left
   /// behind is known only then, so the commits it concerned may be found applied after the restart.
