@@ -50,18 +50,8 @@ Z128 signed_decimal(std::string text) {
   return negative ? -value : value;
 }
 
-/// First 16 bytes of SHAKE256("AGREERND" || le64(i) for i in A).
 SetKey vector_key(std::size_t, PartySet set) {
-  crypto::Shake256 hash;
-  hash.update(as_bytes("AGREERND"));
-  for (const Role role : set.members()) {
-    ByteArray<8> number;
-    store_le<std::uint64_t>(static_cast<std::uint64_t>(role.number()), number.data());
-    hash.update(number);
-  }
-  SetKey out;
-  hash.finish(out);
-  return out;
+  return test::key_of_members("AGREERND", set);
 }
 
 template <Word Z>

@@ -1,0 +1,146 @@
+#include "mpc/bit_kernel.h"
+
+#include "base/check.h"
+
+namespace witan::mpc {
+namespace {
+
+Status check_range(const char* what, std::uint64_t first, std::size_t count, std::uint64_t limit) {
+  if (first > limit || count > limit - first)
+    return fail(Code::invalid_argument, "{} {} to {} of one session; its keys serve {}", what, first, first + count,
+                limit);
+  return {};
+}
+
+template <Word Z>
+bool all_even(std::span<const Z> words) {
+  Z odd = 0;
+  for (const Z word : words) odd |= word;
+  return (odd & 1) == 0;
+}
+
+/// e times the packing unit is left to the caller. Precondition: one window, even words.
+template <Word Z>
+Gr<Z> noise(std::span<const Share<Z>> a, std::span<const Z> v, int bound_log2) {
+  const std::size_t top = v.size() - 1;
+  Gr<Z> out = Gr<Z>::from_base(-(Z{1} << bound_log2));
+  for (std::size_t i = 0; i <= top; ++i) {
+    auto [root, scale] = even_root(v[i]);
+    if (i < top) scale <<= top - i - 1;
+    Gr<Z> difference = a[i].value;
+    difference.c[0] -= root;
+    out += difference * scale;
+  }
+  return out;
+}
+
+template <Word Z>
+Status check_windows(std::span<const Share<Z>> a, std::span<const Z> v, int bound_log2, std::size_t noises) {
+  WITAN_CHECK(bound_log2 >= 0 && bound_log2 < 62);
+  WITAN_CHECK(a.size() == v.size() && v.size() == noises * (static_cast<std::size_t>(bound_log2) + 2));
+  if (!all_even(v)) return fail(Code::internal, "an opened word of random bits is odd");
+  return {};
+}
+
+}  // namespace
+
+template <Word Z>
+EvenRoot<Z> even_root(Z v) {
+  // Modulo 4 the root is v & 2 and 1 + 2r is 1. Each step doubles the number of bits of the root; its inverse keeps ahead, since a bit
+  // of the root is a higher bit of 1 + 2r.
+  Z root = v & 2, inverse = 1;
+  for (int bits = 2; bits < algebra::kBits<Z>; bits *= 2) {
+    inverse *= 2 - (1 + 2 * root) * inverse;
+    root -= (root * root + root - v) * inverse;
+  }
+  inverse *= 2 - (1 + 2 * root) * inverse;
+  return {root, -inverse};
+}
+
+template <Word Z>
+BitKernel<Z>::BitKernel(const SetKeys& keys, const ZeroKeys& zeros, SessionId session)
+    : keys_(keys.duplicate()), zero_keys_(zeros.duplicate()), session_(session) {
+  WITAN_CHECK(keys.committee() == zeros.committee() && keys.self() == zeros.self());
+}
+
+template <Word Z>
+Status BitKernel<Z>::prepare(std::uint64_t first, std::span<Share<Z>> a, std::span<Share<Z>> w) const {
+  WITAN_CHECK(a.size() == 4 * w.size());
+  WITAN_TRY(check_range("elements", first, w.size(), kMaxElementsPerSession));
+  const Prss<Z> prss(keys_, session_);
+  const ZeroSharings<Z> zeros(zero_keys_, session_);
+  for (std::size_t i = 0; i < w.size(); ++i) {
+    std::array<Gr<Z>, 4> words;
+    for (std::size_t c = 0; c < 4; ++c) {
+      const Gr<Z> draw = prss.base(4 * (first + i) + c).value;
+      a[4 * i + c].value = draw;
+      words[c] = draw * draw + draw;
+    }
+    w[i] = zeros.at(first + i) + algebra::pack(words.data(), 4);
+  }
+  return {};
+}
+
+template <Word Z>
+Status BitKernel<Z>::bits(std::span<const Share<Z>> a, std::span<const Gr<Z>> opened, std::span<Share<Z>> bits) {
+  WITAN_CHECK(a.size() == bits.size() && bits.size() == 4 * opened.size());
+  for (std::size_t i = 0; i < opened.size(); ++i)
+    if (!all_even<Z>(opened[i].c))
+      return fail(Code::internal, "an opened word of random bits is odd, in element {} of {}", i, opened.size());
+  for (std::size_t j = 0; j < a.size(); ++j) {
+    const auto [root, scale] = even_root(opened[j / 4].c[j % 4]);
+    Gr<Z> difference = a[j].value;
+    difference.c[0] -= root;
+    bits[j].value = difference * scale;
+  }
+  return {};
+}
+
+template <Word Z>
+Status BitKernel<Z>::base(std::uint64_t first, std::span<BaseShare<Z>> out) const {
+  WITAN_TRY(check_range("base draws", first, out.size(), kMaxBitsPerSession));
+  const Prss<Z> prss(keys_, session_);
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = prss.base(first + i);
+  return {};
+}
+
+template <Word Z>
+Status BitKernel<Z>::zero(std::uint64_t first, std::span<Share<Z>> out) const {
+  WITAN_TRY(check_range("zero sharings", first, out.size(), kMaxElementsPerSession));
+  const ZeroSharings<Z> zeros(zero_keys_, session_);
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = zeros.at(first + i);
+  return {};
+}
+
+template <Word Z>
+Status noises(std::span<const Share<Z>> a, std::span<const Z> v, int bound_log2, std::span<Share<Z>> out) {
+  WITAN_TRY(check_windows(a, v, bound_log2, out.size()));
+  const std::size_t window = static_cast<std::size_t>(bound_log2) + 2;
+  for (std::size_t i = 0; i < out.size(); ++i)
+    out[i].value = noise(a.subspan(i * window, window), v.subspan(i * window, window), bound_log2);
+  return {};
+}
+
+template <Word Z>
+Status packed_noises(std::span<const Share<Z>> a, std::span<const Z> v, int bound_log2, std::span<Share<Z>> out) {
+  WITAN_TRY(check_windows(a, v, bound_log2, 4 * out.size()));
+  const std::size_t window = static_cast<std::size_t>(bound_log2) + 2;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    std::array<Gr<Z>, 4> four;
+    for (std::size_t c = 0; c < 4; ++c)
+      four[c] = noise(a.subspan((4 * i + c) * window, window), v.subspan((4 * i + c) * window, window), bound_log2);
+    out[i].value = algebra::pack(four.data(), 4);
+  }
+  return {};
+}
+
+#define WITAN_INSTANTIATE(Z)                                                                       \
+  template EvenRoot<Z> even_root(Z);                                                               \
+  template class BitKernel<Z>;                                                                     \
+  template Status noises(std::span<const Share<Z>>, std::span<const Z>, int, std::span<Share<Z>>); \
+  template Status packed_noises(std::span<const Share<Z>>, std::span<const Z>, int, std::span<Share<Z>>);
+WITAN_INSTANTIATE(Z64)
+WITAN_INSTANTIATE(Z128)
+#undef WITAN_INSTANTIATE
+
+}  // namespace witan::mpc
