@@ -39,6 +39,8 @@ witan_layer(store/journal DEPS base runtime PRIVATE_LIBS PkgConfig::SQLITE3)
 witan_layer(store/vault_file DEPS base runtime)
 witan_layer(mpc DEPS base runtime crypto algebra)
 set_source_files_properties(src/mpc/aes_vaes256.cc PROPERTIES COMPILE_OPTIONS -mvaes)
+set_source_files_properties(src/mpc/sum_avx512_vnni.cc PROPERTIES COMPILE_OPTIONS
+                            "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512vnni")
 set_source_files_properties(src/mpc/aes_vaes512.cc PROPERTIES COMPILE_OPTIONS "-mvaes;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl")
 witan_layer(transport DEPS base runtime crypto PRIVATE_LIBS PkgConfig::GRPCPP PkgConfig::ABSL_SYNCHRONIZATION protobuf::libprotobuf)
 witan_layer(protocols DEPS base runtime crypto algebra tfhe mpc)

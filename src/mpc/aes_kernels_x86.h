@@ -10,7 +10,7 @@
 
 namespace witan::mpc::aes {
 
-/// V has: kBlocks; load, store, broadcast (one block to all places), set32, set128(low, high), counters(c) = c, c + 1, ...;
+/// V has: kBlocks; load, store, broadcast (one block to all places), set32, set128(low, high), counters(c, high) = (c, high), (c + 1, high), ...;
 /// exclusive_or, bit_and, add (numbers of 128 bits), round, last_round, permute (bytes inside of blocks), shift_left<bytes> (inside of
 /// blocks).
 template <class V>
@@ -66,15 +66,15 @@ struct X86Kernels {
     }
   }
 
-  static void encrypt_counters(const KeyGroup* keys, std::size_t lane, std::uint64_t first, std::size_t count,
-                               std::uint8_t* out) {
+  static void encrypt_counters(const KeyGroup* keys, std::size_t lane, std::uint64_t first, std::uint64_t high,
+                               std::size_t count, std::uint8_t* out) {
     constexpr std::size_t kAtOnce = kStates * V::kBlocks;
     Vector key[kRounds + 1];
     for (std::size_t r = 0; r <= kRounds; ++r) key[r] = V::broadcast(keys->round[r][lane]);
     for (std::size_t at = 0; at < count; at += kAtOnce) {
       Vector state[kStates];
       for (std::size_t s = 0; s < kStates; ++s)
-        state[s] = V::exclusive_or(V::counters(first + at + V::kBlocks * s), key[0]);
+        state[s] = V::exclusive_or(V::counters(first + at + V::kBlocks * s, high), key[0]);
       for (std::size_t r = 1; r < kRounds; ++r)
         for (std::size_t s = 0; s < kStates; ++s) state[s] = V::round(state[s], key[r]);
       for (std::size_t s = 0; s < kStates; ++s) state[s] = V::last_round(state[s], key[kRounds]);

@@ -1,5 +1,7 @@
 #include "mpc/bit_kernel.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace witan::mpc {
@@ -57,9 +59,50 @@ EvenRoot<Z> even_root(Z v) {
   return {root, -inverse};
 }
 
+namespace {
+
+/// The keys of a session from those of sets A or E.
+template <class Keys>
+Secret<std::vector<SetKey>> derived_keys(const Keys& keys, SessionId session, PrfPurpose purpose) {
+  Secret<std::vector<SetKey>> out(std::vector<SetKey>(keys.size()));
+  for (std::size_t i = 0; i < keys.size(); ++i) out.reveal_mutable()[i] = prf_key(keys.key(i), session, purpose);
+  return out;
+}
+
+template <Word Z>
+StreamSums<Z> base_draws(const SetKeys& keys, SessionId session) {
+  std::vector<typename StreamSums<Z>::Stream> streams;
+  for (std::size_t i = 0; i < keys.size(); ++i)
+    streams.push_back({i, 0, algebra::integer_set_value(keys.sets()[i].outside(keys.committee()), keys.self()).c});
+  return {derived_keys(keys, session, PrfPurpose::psi0).reveal(), streams};
+}
+
+/// A stream for every coefficient i of every chi(z_E, l, e), with the integers of X^i alpha^e prod_{j in E} (alpha - alpha_j).
+template <Word Z>
+StreamSums<Z> zero_sharings(const ZeroKeys& keys, SessionId session) {
+  const auto alpha = algebra::evaluation_point<Z64>(keys.self());
+  std::vector<typename StreamSums<Z>::Stream> streams;
+  for (std::size_t set = 0; set < keys.size(); ++set) {
+    const PartySet excluded = keys.sets()[set];
+    Gr<Z64> product = Gr<Z64>::one();
+    for (const Role j : excluded.members()) product = product * (alpha - algebra::evaluation_point<Z64>(j));
+    const std::size_t draws = draws_per_zero(keys.committee(), excluded);
+    WITAN_CHECK(draws == 1);  // S6: kMaxElementsPerSession counts on it
+    for (std::uint64_t e = 1; e <= draws; ++e) {
+      product = product * alpha;
+      Gr<Z64> shifted = product;
+      for (std::uint64_t i = 0; i < 4; ++i, shifted = shifted.times_x())
+        streams.push_back({set, e << 40 | i << 48, algebra::small_coefficients(shifted)});  // bytes 13 and 14
+    }
+  }
+  return {derived_keys(keys, session, PrfPurpose::chi_zero).reveal(), streams};
+}
+
+}  // namespace
+
 template <Word Z>
 BitKernel<Z>::BitKernel(const SetKeys& keys, const ZeroKeys& zeros, SessionId session)
-    : keys_(keys.duplicate()), zero_keys_(zeros.duplicate()), session_(session) {
+    : base_(base_draws<Z>(keys, session)), zeros_(zero_sharings<Z>(zeros, session)) {
   WITAN_CHECK(keys.committee() == zeros.committee() && keys.self() == zeros.self());
 }
 
@@ -67,16 +110,21 @@ template <Word Z>
 Status BitKernel<Z>::prepare(std::uint64_t first, std::span<Share<Z>> a, std::span<Share<Z>> w) const {
   WITAN_CHECK(a.size() == 4 * w.size());
   WITAN_TRY(check_range("elements", first, w.size(), kMaxElementsPerSession));
-  const Prss<Z> prss(keys_, session_);
-  const ZeroSharings<Z> zeros(zero_keys_, session_);
-  for (std::size_t i = 0; i < w.size(); ++i) {
-    std::array<Gr<Z>, 4> words;
-    for (std::size_t c = 0; c < 4; ++c) {
-      const Gr<Z> draw = prss.base(4 * (first + i) + c).value;
-      a[4 * i + c].value = draw;
-      words[c] = draw * draw + draw;
+  constexpr std::size_t kPiece = 32;  // elements: what one part writes is in the cache for the next one
+  Scratch scratch;
+  for (std::size_t at = 0; at < w.size(); at += kPiece) {
+    const auto sharings = w.subspan(at, std::min(kPiece, w.size() - at));
+    const auto draws = a.subspan(4 * at, 4 * sharings.size());
+    zeros_.sums(first + at, sharings, scratch);
+    base_.sums(4 * (first + at), draws, scratch);
+    for (std::size_t i = 0; i < sharings.size(); ++i) {
+      std::array<Gr<Z>, 4> words;
+      for (std::size_t c = 0; c < 4; ++c) {
+        const Gr<Z>& draw = draws[4 * i + c].value;
+        words[c] = draw.squared() + draw;
+      }
+      sharings[i].value += algebra::pack(words.data(), 4);
     }
-    w[i] = zeros.at(first + i) + algebra::pack(words.data(), 4);
   }
   return {};
 }
@@ -99,16 +147,16 @@ Status BitKernel<Z>::bits(std::span<const Share<Z>> a, std::span<const Gr<Z>> op
 template <Word Z>
 Status BitKernel<Z>::base(std::uint64_t first, std::span<BaseShare<Z>> out) const {
   WITAN_TRY(check_range("base draws", first, out.size(), kMaxBitsPerSession));
-  const Prss<Z> prss(keys_, session_);
-  for (std::size_t i = 0; i < out.size(); ++i) out[i] = prss.base(first + i);
+  Scratch scratch;
+  base_.sums(first, out, scratch);
   return {};
 }
 
 template <Word Z>
 Status BitKernel<Z>::zero(std::uint64_t first, std::span<Share<Z>> out) const {
   WITAN_TRY(check_range("zero sharings", first, out.size(), kMaxElementsPerSession));
-  const ZeroSharings<Z> zeros(zero_keys_, session_);
-  for (std::size_t i = 0; i < out.size(); ++i) out[i] = zeros.at(first + i);
+  Scratch scratch;
+  zeros_.sums(first, out, scratch);
   return {};
 }
 

@@ -9,6 +9,7 @@
 // Counters are the positions: base draw j, zero sharing l. A discarded element leaves a hole.
 #pragma once
 
+#include "mpc/stream_sums.h"
 #include "mpc/zero_keys.h"
 
 namespace witan::mpc {
@@ -40,9 +41,8 @@ class BitKernel {
   Status zero(std::uint64_t first, std::span<Share<Z>> out) const;
 
  private:
-  const SetKeys keys_;
-  const ZeroKeys zero_keys_;
-  const SessionId session_;
+  using Scratch = StreamSums<Z>::Scratch;
+  StreamSums<Z> base_, zeros_;
 };
 
 /// TUniform(bound_log2) noises from the base draws of bits and their opened words v: noise i takes the window of

@@ -129,7 +129,7 @@ void aes_keys(mpc::AesTarget target) {
   keys.encrypt_each(blocks);
   for (const auto& block : blocks) use(block);
   std::vector<u128> stream(9), sums(5 * keys.row_size());
-  keys.encrypt_counters(3, 100, stream);
+  keys.encrypt_counters(3, 100, 7, stream);
   for (const auto& word : stream) use(word);
   keys.add_pairs(0, 111, sums);
   for (const auto& word : sums) use(word);

@@ -213,9 +213,17 @@ TEST_P(AesTargets, ManyKeysAndStreamsEqualOpenSsl) {
       const std::uint64_t first = i == 3 ? ~std::uint64_t{0} - 40 : 1000 * i;
       std::vector<u128> got(count);
       Bytes expected(16 * count);
-      keys.encrypt_counters(i, first, got);
+      keys.encrypt_counters(i, first, 0, got);
       crypto::Aes128(many[i]).encrypt_counters(first, expected);
       for (std::size_t j = 0; j < count; ++j) EXPECT_TRUE(got[j] == load_le<u128>(expected.data() + 16 * j));
+      const std::uint64_t high = i == 5 ? ~std::uint64_t{0} : rng.next<std::uint64_t>();
+      keys.encrypt_counters(i, first, high, got);
+      for (std::size_t j = 0; j < count; ++j) {
+        SetKey block;
+        store_le(u128{high} << 64 | (first + j), block.data());
+        crypto::Aes128(many[i]).encrypt(block);
+        EXPECT_TRUE(got[j] == load_le<u128>(block.data()));
+      }
     }
   }
 }
