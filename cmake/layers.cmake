@@ -88,6 +88,10 @@ set_property(GLOBAL APPEND PROPERTY WITAN_TEST_PROGRAMS witan_ct)
 add_executable(witan_decrypt_bench bench/decrypt/decrypt_bench.cc)
 target_link_libraries(witan_decrypt_bench PRIVATE witan_protocols benchmark::benchmark benchmark::benchmark_main)
 set_property(GLOBAL APPEND PROPERTY WITAN_BENCHMARKS witan_decrypt_bench)
+# The local part of random bits, by instruction set.
+add_executable(witan_bits_bench bench/bits/bits_bench.cc)
+target_link_libraries(witan_bits_bench PRIVATE witan_mpc benchmark::benchmark benchmark::benchmark_main)
+set_property(GLOBAL APPEND PROPERTY WITAN_BENCHMARKS witan_bits_bench)
 
 # Load on a running committee (scripts/bench_service.py).
 add_executable(witan_load bench/load/load.cc)
