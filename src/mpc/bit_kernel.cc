@@ -46,17 +46,50 @@ Status check_windows(std::span<const Share<Z>> a, std::span<const Z> v, int boun
 
 }  // namespace
 
-template <Word Z>
-EvenRoot<Z> even_root(Z v) {
-  // Modulo 4 the root is v & 2 and 1 + 2r is 1. Each step doubles the number of bits of the root; its inverse keeps ahead, since a bit
-  // of the root is a higher bit of 1 + 2r.
-  Z root = v & 2, inverse = 1;
-  for (int bits = 2; bits < algebra::kBits<Z>; bits *= 2) {
-    inverse *= 2 - (1 + 2 * root) * inverse;
-    root -= (root * root + root - v) * inverse;
+namespace {
+
+/// The even root r and 1 / (1 + 2r) modulo 2^8, for v = 0, 2, ..., 254.
+struct SmallRoot {
+  std::uint8_t root, inverse;
+};
+constexpr auto kSmallRoots = [] {
+  std::array<SmallRoot, 128> out{};
+  for (unsigned r = 0; r < 256; r += 2) {
+    unsigned inverse = 1;
+    while ((inverse * (1 + 2 * r) & 0xff) != 1) inverse += 2;
+    out[(r * r + r & 0xff) / 2] = {static_cast<std::uint8_t>(r), static_cast<std::uint8_t>(inverse)};
   }
-  inverse *= 2 - (1 + 2 * root) * inverse;
+  return out;
+}();
+
+/// r and 1 / (1 + 2r) modulo 2^64, by Newton's iterations for both: each step doubles the bits that are right.
+struct RootAndInverse {
+  Z64 root, inverse;
+};
+RootAndInverse root_and_inverse(Z64 v) {
+  const SmallRoot& start = kSmallRoots[v / 2 % kSmallRoots.size()];
+  Z64 root = start.root, inverse = start.inverse;
+  for (int bits = 8; bits < 64; bits *= 2) {
+    root -= (root * root + root - v) * inverse;
+    inverse *= 2 - (1 + 2 * root) * inverse;
+  }
+  return {root, inverse};
+}
+
+}  // namespace
+
+EvenRoot<Z64> even_root(Z64 v) {
+  const auto [root, inverse] = root_and_inverse(v);
   return {root, -inverse};
+}
+
+/// One more step. What is right already is 0 modulo 2^64 in both corrections, so that they are products of 64 bits.
+EvenRoot<Z128> even_root(Z128 v) {
+  const auto [low, inverse] = root_and_inverse(static_cast<Z64>(v));
+  const Z128 error = Z128{low} * low + low - v;
+  const Z128 root = low - (Z128{static_cast<Z64>(error >> 64) * inverse} << 64);
+  const Z128 product = (1 + 2 * root) * inverse;
+  return {root, (Z128{static_cast<Z64>(product >> 64) * inverse} << 64) - inverse};
 }
 
 namespace {
@@ -183,7 +216,6 @@ Status packed_noises(std::span<const Share<Z>> a, std::span<const Z> v, int boun
 }
 
 #define WITAN_INSTANTIATE(Z)                                                                       \
-  template EvenRoot<Z> even_root(Z);                                                               \
   template class BitKernel<Z>;                                                                     \
   template Status noises(std::span<const Share<Z>>, std::span<const Z>, int, std::span<Share<Z>>); \
   template Status packed_noises(std::span<const Share<Z>>, std::span<const Z>, int, std::span<Share<Z>>);

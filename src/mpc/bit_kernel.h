@@ -18,6 +18,14 @@ namespace witan::mpc {
 inline constexpr std::uint64_t kMaxBitsPerSession = kMaxBlocksPerKey;
 inline constexpr std::uint64_t kMaxElementsPerSession = kMaxBitsPerSession / 4;
 
+/// The even root r of X^2 + X = v in the base ring, and u = (-1-2r)^-1. Public values. Precondition: v is even.
+template <Word Z>
+struct EvenRoot {
+  Z root, scale;
+};
+EvenRoot<Z64> even_root(Z64 v);
+EvenRoot<Z128> even_root(Z128 v);
+
 /// One session of one party. Nothing changes after construction: threads may share it. The keys are wiped on destruction. No branch
 /// and no address depends on a key or on a share.
 template <Word Z>
@@ -57,13 +65,5 @@ Status noises(std::span<const Share<Z>> a, std::span<const Z> v, int bound_log2,
 /// a.size() == v.size() == 4 * out.size() * (bound_log2 + 2).
 template <Word Z>
 Status packed_noises(std::span<const Share<Z>> a, std::span<const Z> v, int bound_log2, std::span<Share<Z>> out);
-
-/// The even root r of X^2 + X = v in the base ring, and u = (-1-2r)^-1. Public values. Precondition: v is even.
-template <Word Z>
-struct EvenRoot {
-  Z root, scale;
-};
-template <Word Z>
-EvenRoot<Z> even_root(Z v);
 
 }  // namespace witan::mpc
