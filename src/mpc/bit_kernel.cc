@@ -143,7 +143,7 @@ template <Word Z>
 Status BitKernel<Z>::prepare(std::uint64_t first, std::span<Share<Z>> a, std::span<Share<Z>> w) const {
   WITAN_CHECK(a.size() == 4 * w.size());
   WITAN_TRY(check_range("elements", first, w.size(), kMaxElementsPerSession));
-  constexpr std::size_t kPiece = 32;  // elements: what one part writes is in the cache for the next one
+  constexpr std::size_t kPiece = 64;  // elements: what one part writes is in the cache for the next one
   Scratch scratch;
   for (std::size_t at = 0; at < w.size(); at += kPiece) {
     const auto sharings = w.subspan(at, std::min(kPiece, w.size() - at));
@@ -163,17 +163,23 @@ Status BitKernel<Z>::prepare(std::uint64_t first, std::span<Share<Z>> a, std::sp
 }
 
 template <Word Z>
-Status BitKernel<Z>::bits(std::span<const Share<Z>> a, std::span<const Gr<Z>> opened, std::span<Share<Z>> bits) {
-  WITAN_CHECK(a.size() == bits.size() && bits.size() == 4 * opened.size());
-  for (std::size_t i = 0; i < opened.size(); ++i)
-    if (!all_even<Z>(opened[i].c))
-      return fail(Code::internal, "an opened word of random bits is odd, in element {} of {}", i, opened.size());
+Status BitKernel<Z>::bits(std::span<const Share<Z>> a, std::span<const Z> v, std::span<Share<Z>> bits) {
+  WITAN_CHECK(a.size() == v.size() && v.size() == bits.size());
+  if (!all_even(v)) return fail(Code::internal, "an opened word of random bits is odd");
   for (std::size_t j = 0; j < a.size(); ++j) {
-    const auto [root, scale] = even_root(opened[j / 4].c[j % 4]);
+    const auto [root, scale] = even_root(v[j]);
     Gr<Z> difference = a[j].value;
     difference.c[0] -= root;
     bits[j].value = difference * scale;
   }
+  return {};
+}
+
+template <Word Z>
+Status BitKernel<Z>::bits(std::span<const Share<Z>> a, std::span<const Gr<Z>> opened, std::span<Share<Z>> bits) {
+  WITAN_CHECK(a.size() == bits.size() && bits.size() == 4 * opened.size());
+  for (std::size_t i = 0; i < opened.size(); ++i)
+    WITAN_TRY(BitKernel::bits(a.subspan(4 * i, 4), std::span<const Z>(opened[i].c), bits.subspan(4 * i, 4)));
   return {};
 }
 

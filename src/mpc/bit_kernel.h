@@ -42,6 +42,8 @@ class BitKernel {
   /// Shares of the bits of elements that were opened: four bits per element, from its base draws. Public: `opened`. Precondition
   /// (checked): a.size() == bits.size() == 4 * opened.size(). Error: internal for an odd word, which no honest opening gives (S18).
   static Status bits(std::span<const Share<Z>> a, std::span<const Gr<Z>> opened, std::span<Share<Z>> bits);
+  /// The same with the words one by one: any number of bits. Precondition (checked): a.size() == v.size() == bits.size().
+  static Status bits(std::span<const Share<Z>> a, std::span<const Z> v, std::span<Share<Z>> bits);
 
   /// What slices of products are made of (mpc.md 17.2, "Products of key bits"): base draws first, first + 1, ... and zero sharings
   /// first, first + 1, ... of the session. Error: invalid_argument beyond kMaxBitsPerSession, kMaxElementsPerSession.

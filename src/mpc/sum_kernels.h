@@ -11,8 +11,8 @@
 
 namespace witan::mpc::sums {
 
-inline constexpr std::size_t kCounters = 32;  // of a tile
-inline constexpr std::size_t kStreams = 32;   // of a tile, at most; an even number
+/// Of a tile: counters, and at most so many streams, an even number. Its blocks, 16 KiB, stay in the first-level cache.
+inline constexpr std::size_t kCounters = 64, kStreams = 16;
 inline constexpr std::size_t kCoefficients = 4;
 /// |factors| of the streams of a tile, together: |s_i| <= 2^15, so that sums stay below 2^31.
 inline constexpr std::int64_t kMaxWeight = 65535;

@@ -507,6 +507,8 @@ TEST(Prss, CountersEndWhereAKeyHasGivenItsBlocks) {
   const Prss<Z64> prss(keys[0], {1});
   EXPECT_NE(prss.random(kMaxBlocksPerKey / 4 - 1).value, prss.random(0).value);
   EXPECT_NE(prss.zero(kMaxBlocksPerKey / 8 - 1).value, prss.zero(0).value);
+  EXPECT_NE(prss.base(kMaxBlocksPerKey - 1).value, prss.base(0).value);
+  EXPECT_DEATH((void)prss.base(kMaxBlocksPerKey), "kMaxBlocksPerKey");
   EXPECT_DEATH((void)prss.random(kMaxBlocksPerKey / 4), "kMaxBlocksPerKey");
   EXPECT_DEATH((void)prss.zero(kMaxBlocksPerKey / 8), "kMaxBlocksPerKey");
 }
