@@ -29,7 +29,7 @@ const sums::Kernels& kernels() {
 }
 
 template <Word Z>
-constexpr std::size_t kHalves = sizeof(Z) / sizeof(std::uint64_t);
+constexpr std::size_t kHalves = algebra::kBits<Z> / 64;
 
 /// One coefficient of one counter, from its parts in units of 1, 2^32, 2^64, 2^96.
 template <Word Z>
