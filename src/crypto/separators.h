@@ -15,6 +15,7 @@ inline constexpr Separator kKeyGeneration{"TFHE_GEN"};     // threshold-tfhe.md 
 inline constexpr Separator kPublicDecryption{"PUBL_DEC"};  // responses.md 3, 5
 inline constexpr Separator kSchemeSeed{"SIGKDERV"};        // responses.md 2.3
 inline constexpr Separator kSchemeDigest{"SIGKDGST"};      // responses.md 2.3
+inline constexpr Separator kBatch{"WITBATCH"};             // mpc.md 17.2
 inline constexpr Separator kCommitment{"COMMTMNT"};        // mpc.md 7.1
 inline constexpr Separator kAgreeRandom{"AGREERND"};       // mpc.md 7.2
 inline constexpr Separator kPrssKey{"WITPRSS1"};           // mpc.md 8.3

@@ -44,28 +44,24 @@ SetKey agreed_key(const Gr<Z>& element) {
 template SetKey agreed_key(const Gr<Z64>&);
 template SetKey agreed_key(const Gr<Z128>&);
 
-EpochKeys::EpochKeys(SetKeys set_keys, Secret<std::vector<SetKey>> zero_keys,
-                     Secret<std::vector<Share<Z64>>> zero_shares)
-    : set_keys_(std::move(set_keys)),
-      zero_sets_(own_zero_sets(set_keys_.committee(), set_keys_.self())),
-      zero_keys_(std::move(zero_keys)),
-      zero_shares_(std::move(zero_shares)) {
-  WITAN_CHECK(zero_keys_.reveal().size() == zero_sets_.size());
-  WITAN_CHECK(zero_shares_.reveal().size() == mpc::zero_sets(committee()).size());
+EpochKeys::EpochKeys(SetKeys set_keys, ZeroKeys zero_keys, Secret<std::vector<Share<Z64>>> zero_shares)
+    : set_keys_(std::move(set_keys)), zero_keys_(std::move(zero_keys)), zero_shares_(std::move(zero_shares)) {
+  WITAN_CHECK(set_keys_.committee() == zero_keys_.committee() && set_keys_.self() == zero_keys_.self());
+  WITAN_CHECK(zero_shares_.reveal().size() == zero_sets(committee()).size());
 }
 
 Secret<Bytes> EpochKeys::encode() const {
   Bytes out;
   // No reallocation: no stale copy.
-  out.reserve(64 + 16 * (set_keys_.size() + zero_sets_.size()) + Gr<Z64>::kSizeBytes * zero_shares_.reveal().size());
+  out.reserve(64 + 16 * (set_keys_.size() + zero_keys_.size()) + Gr<Z64>::kSizeBytes * zero_shares_.reveal().size());
   append_le<std::uint32_t>(out, kLayout);
   out.push_back(static_cast<std::uint8_t>(committee().parties()));
   out.push_back(static_cast<std::uint8_t>(committee().threshold()));
   out.push_back(static_cast<std::uint8_t>(self().number()));
   append_le<std::uint64_t>(out, set_keys_.size());
   for (std::size_t i = 0; i < set_keys_.size(); ++i) append(out, set_keys_.key(i));
-  append_le<std::uint64_t>(out, zero_sets_.size());
-  for (const SetKey& key : zero_keys_.reveal()) append(out, key);
+  append_le<std::uint64_t>(out, zero_keys_.size());
+  for (std::size_t i = 0; i < zero_keys_.size(); ++i) append(out, zero_keys_.key(i));
   append_le<std::uint64_t>(out, zero_shares_.reveal().size());
   for (const Share<Z64>& share : zero_shares_.reveal()) {
     out.resize(out.size() + Gr<Z64>::kSizeBytes);
@@ -79,11 +75,11 @@ Result<EpochKeys> EpochKeys::decode(ByteView record) {
   const auto layout = reader.u32();
   const int n = reader.u8(), t = reader.u8(), role = reader.u8();
   const auto committee = CommitteeSize::make(n, t);
-  if (layout != kLayout || reader.failed() || !committee || role < 1 || role > n || mpc::zero_sets(*committee).empty())
+  if (layout != kLayout || reader.failed() || !committee || role < 1 || role > n || zero_sets(*committee).empty())
     return fail(Code::data_loss, "the record of epoch keys is damaged or of an unknown layout");
   WITAN_ASSIGN(auto keys, read_keys(reader, own_key_sets(*committee, Role(role))));
   WITAN_ASSIGN(auto zero_keys, read_keys(reader, own_zero_sets(*committee, Role(role)).size()));
-  const std::size_t families = mpc::zero_sets(*committee).size();
+  const std::size_t families = zero_sets(*committee).size();
   if (reader.count(Gr<Z64>::kSizeBytes) != families)
     return fail(Code::data_loss, "the record of epoch keys has another number of shares than the family has keys");
   Secret shares{std::vector<Share<Z64>>(families)};
@@ -92,7 +88,8 @@ Result<EpochKeys> EpochKeys::decode(ByteView record) {
     if (!reader.failed()) share.value = Gr<Z64>::decode(raw.data());
   }
   WITAN_TRY(reader.finish("the record of epoch keys"));
-  return EpochKeys(SetKeys(*committee, Role(role), std::move(keys)), std::move(zero_keys), std::move(shares));
+  return EpochKeys(SetKeys(*committee, Role(role), std::move(keys)),
+                   ZeroKeys(*committee, Role(role), std::move(zero_keys)), std::move(shares));
 }
 
 }  // namespace witan::mpc

@@ -2,8 +2,7 @@
 // and its shares of all elements from which the z_E were made: a dispute about a zero sharing opens one of them (mpc.md 17.4).
 #pragma once
 
-#include "mpc/prss.h"
-#include "mpc/zero_sets.h"
+#include "mpc/zero_keys.h"
 
 namespace witan::mpc {
 
@@ -14,18 +13,14 @@ SetKey agreed_key(const Gr<Z>& element);
 /// Secrets, wiped on destruction.
 class EpochKeys {
  public:
-  /// `zero_keys` by position among the E of zero_sets() that do not contain the own role; `zero_shares` by E, all of them.
-  /// Precondition: as many as there are.
-  EpochKeys(SetKeys set_keys, Secret<std::vector<SetKey>> zero_keys, Secret<std::vector<Share<Z64>>> zero_shares);
+  /// `zero_shares` by E, of all of them. Precondition (checked): keys of one party, as many shares as there are E.
+  EpochKeys(SetKeys set_keys, ZeroKeys zero_keys, Secret<std::vector<Share<Z64>>> zero_shares);
 
   CommitteeSize committee() const { return set_keys_.committee(); }
   Role self() const { return set_keys_.self(); }
   const SetKeys& set_keys() const { return set_keys_; }
 
-  /// E of the zero keys that this party holds.
-  std::span<const PartySet> zero_sets() const { return zero_sets_; }
-  /// Key of zero_sets()[i].
-  const SetKey& zero_key(std::size_t i) const { return zero_keys_.reveal()[i]; }
+  const ZeroKeys& zero_keys() const { return zero_keys_; }
   /// Share of degree t of the element of the i-th E of zero_sets(committee()), whoever holds its key.
   const Share<Z64>& zero_share(std::size_t i) const { return zero_shares_.reveal()[i]; }
 
@@ -38,8 +33,7 @@ class EpochKeys {
 
  private:
   SetKeys set_keys_;
-  std::vector<PartySet> zero_sets_;
-  Secret<std::vector<SetKey>> zero_keys_;
+  ZeroKeys zero_keys_;
   Secret<std::vector<Share<Z64>>> zero_shares_;
 };
 

@@ -15,7 +15,7 @@ EpochKeys make_keys(CommitteeSize committee, Role self) {
     if (!excluded.contains(self)) zero_keys.push_back(rng.bytes<16>());
   std::vector<Share<Z64>> shares;
   for (std::size_t i = 0; i < zero_sets(committee).size(); ++i) shares.push_back({algebra::random_element<Z64>(rng)});
-  return {test::make_set_keys(committee, "epoch keys")[self.index()].duplicate(), Secret(std::move(zero_keys)),
+  return {test::make_set_keys(committee, "epoch keys")[self.index()].duplicate(), ZeroKeys(committee, self, Secret(std::move(zero_keys))),
           Secret(std::move(shares))};
 }
 
@@ -49,8 +49,9 @@ TEST(EpochKeys, RecordsHoldEverything) {
     ASSERT_EQ(again->set_keys().size(), keys.set_keys().size());
     for (std::size_t i = 0; i < keys.set_keys().size(); ++i)
       EXPECT_EQ(again->set_keys().key(i), keys.set_keys().key(i));
-    ASSERT_TRUE(std::ranges::equal(again->zero_sets(), keys.zero_sets()));
-    for (std::size_t i = 0; i < keys.zero_sets().size(); ++i) EXPECT_EQ(again->zero_key(i), keys.zero_key(i));
+    ASSERT_TRUE(std::ranges::equal(again->zero_keys().sets(), keys.zero_keys().sets()));
+    for (std::size_t i = 0; i < keys.zero_keys().size(); ++i)
+      EXPECT_EQ(again->zero_keys().key(i), keys.zero_keys().key(i));
     for (std::size_t i = 0; i < zero_sets(committee).size(); ++i)
       EXPECT_EQ(again->zero_share(i).value, keys.zero_share(i).value);
     EXPECT_EQ(again->encode().reveal(), record.reveal());

@@ -73,8 +73,8 @@ Result<Keys> judge(World& world, const Outcomes& outcomes) {
     for (std::size_t i = 0; i < own.set_keys().size(); ++i)
       if (!add(Use::set, own.set_keys().sets()[i], own.set_keys().key(i)))
         return fail(Code::internal, "party {} has another key r_A", party.number());
-    for (std::size_t i = 0; i < own.zero_sets().size(); ++i)
-      if (!add(Use::zero, holders(committee, own.zero_sets()[i]), own.zero_key(i)))
+    for (std::size_t i = 0; i < own.zero_keys().size(); ++i)
+      if (!add(Use::zero, holders(committee, own.zero_keys().sets()[i]), own.zero_keys().key(i)))
         return fail(Code::internal, "party {} has another key z_E", party.number());
   }
   const auto families = zero_sets(committee);
