@@ -61,9 +61,15 @@ const bool registered = [] {
     const tfhe::Component component = part.component;
     const std::size_t inputs = component.input ? tfhe::key_bits(params, *component.input) : 0;
     const std::string name = to_string(component.kind);
-    benchmark::RegisterBenchmark(("rows/" + name).c_str(), [component, inputs](benchmark::State& state) {
-      component.word_bits == 64 ? rows<Z64>(state, component, inputs) : rows<Z128>(state, component, inputs);
-    })->Unit(benchmark::kMillisecond);
+    const auto targets = tfhe::vector_targets();
+    for (const tfhe::VectorTarget& target : {targets.front(), targets.back()}) {
+      benchmark::RegisterBenchmark(("rows/" + name + "/" + target.name).c_str(), [component, inputs,
+                                                                                  target](benchmark::State& state) {
+        tfhe::choose_vector_target(target.id);
+        component.word_bits == 64 ? rows<Z64>(state, component, inputs) : rows<Z128>(state, component, inputs);
+        tfhe::choose_vector_target(0);
+      })->Unit(benchmark::kMillisecond);
+    }
     if (part.slices.empty()) continue;
     benchmark::RegisterBenchmark(("products/" + name).c_str(), [slice = part.slices.front(), all = part.products(),
                                                                 narrow = part.ring() ==

@@ -89,7 +89,7 @@ struct ElementRange {
 ElementRange elements_of(const tfhe::Component& component, RowRange rows);
 /// The input bits whose products the rows of a bootstrap key take.
 RowRange inputs_of(const tfhe::Component& component, RowRange rows);
-/// So many rows take one or two milliseconds (a processor of 2024 with AVX-512); a multiple of four for LWE rows.
+/// So many rows take about half a millisecond, with AVX2 one (bench/protocols); a multiple of four for LWE rows.
 std::size_t rows_per_kernel(const tfhe::Component& component);
 
 /// What a range of rows consumes besides keys and masks. The range says which; each noise is for one body, so nobody computes a range
