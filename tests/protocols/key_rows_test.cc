@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "algebra/operands.h"
 #include "mpc/open.h"
 #include "protocols/key_rows_world.h"
@@ -161,6 +163,55 @@ TEST(BodyRowsTest, KernelsOfEveryComponentAreWholeElementsAndOfBoundedSize) {
       if (component.shape == RowShape::lwe) EXPECT_EQ(rows % 4, 0u);
       EXPECT_LE(rows * component.mask_words(), (1u << 18) + 4 * component.mask_words());
     }
+}
+
+TEST(BodyRowsTest, SeveralThreadsShareOneKernel) {
+  witan::test::SeededRng rng("threads");
+  const auto components = tfhe::key_components(tfhe::params_by_name("witan_toy_b").value());
+  const Component& component = *std::ranges::find(components, ComponentKind::sns_compression_packing, &Component::kind);
+  const tfhe::MaskReader mask({tfhe::key_set_seed(1), {}});
+  const auto under = shares_of<Z128>(Kind::random, component.mask_words(), rng);
+  const auto input = shares_of<Z128>(Kind::random, component.rows / component.decomposition.level_count, rng);
+  const auto noises = shares_of<Z128>(Kind::random, body_elements(component), rng);
+  const BodyRows<Z128> kernel(component, mask, under, input);
+  const auto compute = [&](RowRange rows) {
+    const ElementRange elements = elements_of(component, rows);
+    return kernel.compute(rows, {std::span(noises).subspan(elements.first, elements.count), {}});
+  };
+  std::vector<SecretShares<Z128>> pieces(4);
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 0; i < pieces.size(); ++i)
+      threads.emplace_back([&, i] { pieces[i] = compute({i * component.rows / 4, component.rows / 4}); });
+  }
+  const auto whole = compute({0, component.rows});
+  const std::size_t each = whole.reveal().size() / 4;
+  for (std::size_t l = 0; l < whole.reveal().size(); ++l)
+    ASSERT_EQ(pieces[l / each].reveal().at(l % each).value, whole.reveal()[l].value) << l;
+}
+
+TEST(BodyRowsTest, MaterialOfAnotherSizeIsABug) {
+  witan::test::SeededRng rng("sizes");
+  const auto components = tfhe::key_components(tfhe::params_by_name("witan_toy_a").value());
+  const auto of = [&](ComponentKind kind) { return *std::ranges::find(components, kind, &Component::kind); };
+  const Component ksk = of(ComponentKind::ksk), bsk = of(ComponentKind::bsk);
+  const tfhe::MaskReader mask({tfhe::key_set_seed(1), {}});
+  EXPECT_DEATH((void)elements_of(ksk, {2, 4}), "rows.first");
+  EXPECT_DEATH((void)elements_of(ksk, {4, 3}), "rows.count");
+  EXPECT_DEATH((void)elements_of(ksk, {ksk.rows - 4, 8}), "rows.count");
+  EXPECT_EQ(elements_of(ksk, {ksk.rows - 4, 4}).count, 1u);
+  const std::size_t inputs = bsk.rows / (bsk.decomposition.level_count * (bsk.glwe_dimension + 1));
+  const auto under = shares_of<Z64>(Kind::random, bsk.mask_words(), rng),
+             input = shares_of<Z64>(Kind::random, inputs, rng);
+  EXPECT_DEATH(BodyRows<Z64>(bsk, mask, std::span(under).subspan(1), input), "under.size");
+  EXPECT_DEATH(BodyRows<Z64>(bsk, mask, under, std::span(input).subspan(1)), "input.size");
+  const BodyRows<Z64> kernel(bsk, mask, under, input);
+  const auto noises = shares_of<Z64>(Kind::random, bsk.polynomial_size / 4, rng),
+             products = shares_of<Z64>(Kind::random, bsk.mask_words() / 4, rng);
+  EXPECT_EQ(kernel.compute({0, 1}, {noises, products}).reveal().size(), noises.size());
+  EXPECT_DEATH((void)kernel.compute({0, 2}, {noises, products}), "noises");
+  EXPECT_DEATH((void)kernel.compute({0, 1}, {noises, std::span(products).subspan(1)}), "products");
+  EXPECT_DEATH((void)kernel.compute({bsk.rows, 1}, {noises, products}), "rows.first");
 }
 
 // ---- rule R1 (S20)
