@@ -18,7 +18,7 @@
 #include "mpc/agreement.h"
 #include "mpc/bit_kernel.h"
 #include "mpc/prss.h"
-#include "protocols/key_shares.h"
+#include "protocols/key_rows.h"
 #include "support/support.h"
 #include "tfhe/encrypt.h"
 #include "tfhe/keygen.h"
@@ -307,6 +307,53 @@ void key_rows() {
   }
 }
 
+template <algebra::Word Z>
+std::vector<Share<Z>> secret_shares(std::size_t count) {
+  std::vector<Share<Z>> out(count);
+  for (auto& share : out) share.value = secret_element<Z>();
+  return out;
+}
+
+/// Shares of the first bodies of every component, by transforms and (with the toy parameters) by Karatsuba.
+void shares_of_bodies() {
+  for (const char* name : {"test", "witan_toy_a"}) {
+    for (const auto& component : tfhe::key_components(tfhe::params_by_name(name).value())) {
+      const auto one_element = [&]<class Z>(Z) {
+        const protocols::RowRange rows{0, component.shape == tfhe::RowShape::lwe ? 4u : 1u};
+        const std::size_t levels = component.decomposition.level_count,
+                          inputs = protocols::inputs_of(component, rows).count,
+                          rows_per_level = component.shape == tfhe::RowShape::ggsw ? component.glwe_dimension + 1 : 1;
+        const protocols::BodyRows<Z> kernel(
+            component, tfhe::MaskReader({tfhe::key_set_seed(u128{5}), {}}), secret_shares<Z>(component.mask_words()),
+            secret_shares<Z>(component.input ? component.rows / (levels * rows_per_level) : 0));
+        const auto noises = secret_shares<Z>(protocols::elements_of(component, rows).count),
+                   products = secret_shares<Z>(inputs * component.mask_words() / 4);
+        use(kernel.compute(rows, {noises, products}).reveal()[0].value);
+      };
+      if (component.word_bits == 64)
+        one_element(Z64{});
+      else
+        one_element(Z128{});
+    }
+  }
+}
+
+/// What is opened of a slice of products, and the products after that.
+template <algebra::Word Z>
+void products_of_key_bits() {
+  constexpr std::size_t kInputs = 3, kOutputs = 8;
+  const auto x = secret_shares<Z>(kInputs), y = secret_shares<Z>(kOutputs),
+             z = secret_shares<Z>(kInputs * kOutputs / 4);
+  const protocols::SliceShares<Z> slice{x, y, z};
+  const auto differences =
+      protocols::difference_shares<Z>(secret_shares<Z>(kInputs), secret_shares<Z>(kOutputs), slice);
+  for (const auto& share : differences.reveal()) use(share.value);
+  std::vector<Share<Z>> out(kInputs * kOutputs / 4);
+  protocols::multiply_slice<Z>(slice, {.eps = {1, 2, 3}, .rho = {Gr<Z>::one(), Gr<Z>{{4, 5, 6, 7}}}}, 0, kInputs, out,
+                               kOutputs / 4);
+  for (const auto& share : out) use(share.value);
+}
+
 // Twins that leak.
 
 void leaky_comparison() {
@@ -381,6 +428,9 @@ int run(bool leaky) {
       {"products 128", products<u128>},
       {"noise", noise},
       {"secret keys and rows of key sets", key_rows},
+      {"shares of bodies", shares_of_bodies},
+      {"products of key bits 64", products_of_key_bits<Z64>},
+      {"products of key bits 128", products_of_key_bits<Z128>},
   };
   const std::vector<Case> twins = {{"leaky comparison", leaky_comparison}, {"leaky table", leaky_table}};
   int failed = 0;
