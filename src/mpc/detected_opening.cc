@@ -2,10 +2,6 @@
 
 namespace witan::mpc {
 
-OpeningVariant variant_for(CommitteeSize committee) {
-  return committee.parties() - committee.threshold() > 4 ? OpeningVariant::w2 : OpeningVariant::w1;
-}
-
 Patience::Patience(CommitteeSize committee, OpeningVariant variant, runtime::Duration silence) : phase_1(silence) {
   const int t = committee.threshold();
   phase_2 = (t + 1) * phase_1;

@@ -29,15 +29,12 @@
 #include "mpc/broadcast.h"
 #include "mpc/disputes.h"
 #include "mpc/epoch_keys.h"
+#include "mpc/opening_variant.h"
 #include "mpc/resolution.h"
 #include "runtime/compute.h"
 #include "runtime/session.h"
 
 namespace witan::mpc {
-
-enum class OpeningVariant : std::uint8_t { w1, w2 };
-/// W1 sends n-1 elements per element in one round, W2 2(n-1)/(n-t) in two: W2 where it halves the traffic, from (7,2) on.
-OpeningVariant variant_for(CommitteeSize committee);
 
 struct DetectionOptions {
   OpeningVariant variant = OpeningVariant::w1;

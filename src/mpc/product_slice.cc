@@ -9,10 +9,12 @@ ProductSlice<Z>::ProductSlice(std::shared_ptr<const BitKernel<Z>> kernel, std::s
     : kernel_(std::move(kernel)),
       inputs_(inputs),
       outputs_(outputs),
-      factors_(std::vector<BaseShare<Z>>(inputs + outputs)) {
+      factors_(std::vector<Share<Z>>(inputs + outputs)) {
   WITAN_CHECK(inputs > 0 && outputs > 0 && outputs % 4 == 0 && outputs <= kMaxSliceOutputs);
   WITAN_CHECK(inputs + outputs + inputs * outputs <= kMaxBitsPerSession);
-  WITAN_CHECK(kernel_->base(0, factors_.reveal_mutable()).has_value());
+  Secret<std::vector<BaseShare<Z>>> draws{std::vector<BaseShare<Z>>(inputs + outputs)};
+  WITAN_CHECK(kernel_->base(0, draws.reveal_mutable()).has_value());
+  for (std::size_t i = 0; i < inputs + outputs; ++i) factors_.reveal_mutable()[i].value = draws.reveal()[i].value;
 }
 
 template <Word Z>
@@ -49,11 +51,15 @@ Gr<Z> ProductSlice<Z>::content(std::size_t, std::span<const Gr<Z>> draws) const 
 
 template <Word Z>
 Status ProductSlice<Z>::products(std::size_t first, std::span<const Gr<Z>> opened, std::span<Share<Z>> out) const {
-  WITAN_CHECK(out.size() == 4 * opened.size());
-  Secret<std::vector<BaseShare<Z>>> masks(std::vector<BaseShare<Z>>(out.size()));
+  WITAN_CHECK(out.size() == opened.size());
+  Secret<std::vector<BaseShare<Z>>> masks(std::vector<BaseShare<Z>>(4 * out.size()));
   WITAN_TRY(kernel_->base(inputs_ + outputs_ + 4 * first, masks.reveal_mutable()));
-  for (std::size_t i = 0; i < out.size(); ++i)
-    out[i].value = Gr<Z>::from_base(opened[i / 4].c[i % 4]) - masks.reveal()[i].value;
+  for (std::size_t l = 0; l < out.size(); ++l) {
+    std::array<Gr<Z>, 4> of_element;
+    for (std::size_t c = 0; c < 4; ++c) of_element[c] = masks.reveal()[4 * l + c].value;
+    out[l].value = opened[l] - algebra::pack(of_element.data(), of_element.size());
+    wipe(of_element.data(), sizeof of_element);
+  }
   return {};
 }
 

@@ -31,11 +31,11 @@ class ProductSlice final : public Disposable<Z> {
   std::vector<std::uint64_t> counters(std::size_t element) const override;
   Gr<Z> content(std::size_t element, std::span<const Gr<Z>> draws) const override;
 
-  /// Shares of x and y.
-  std::span<const BaseShare<Z>> x() const { return std::span(factors_.reveal()).first(inputs_); }
-  std::span<const BaseShare<Z>> y() const { return std::span(factors_.reveal()).subspan(inputs_); }
-  /// Shares of the products of the elements first, first + 1, ...: four for each, z_ij, z_i,j+1, ... Precondition (checked):
-  /// out.size() == 4 * opened.size().
+  /// Shares of x and y. They hide key bits, which are of the base ring (S8).
+  std::span<const Share<Z>> x() const { return std::span(factors_.reveal()).first(inputs_); }
+  std::span<const Share<Z>> y() const { return std::span(factors_.reveal()).subspan(inputs_); }
+  /// Shares of the products of the elements first, first + 1, ..., packed as they are there: sum_{c<4} X^c z_{i,j+c}. `opened`: those
+  /// elements, in the base ring each coefficient. Precondition (checked): out.size() == opened.size().
   Status products(std::size_t first, std::span<const Gr<Z>> opened, std::span<Share<Z>> out) const;
 
  private:
@@ -46,7 +46,7 @@ class ProductSlice final : public Disposable<Z> {
 
   const std::shared_ptr<const BitKernel<Z>> kernel_;
   const std::size_t inputs_, outputs_;
-  Secret<std::vector<BaseShare<Z>>> factors_;  // x, then y
+  Secret<std::vector<Share<Z>>> factors_;  // x, then y
 };
 
 }  // namespace witan::mpc

@@ -19,6 +19,8 @@ class KeySetAssembly {
  public:
   KeySetAssembly(const tfhe::Params& params, u128 public_seed, const tfhe::KeySetOptions& options);
 
+  /// Of the masks of all components.
+  const tfhe::XofSeed& mask_seed() const { return seed_; }
   const std::vector<tfhe::Component>& components() const { return components_; }
   /// Elements of a component that are still missing.
   std::uint64_t missing(std::size_t component) const { return missing_[component]; }
@@ -33,6 +35,7 @@ class KeySetAssembly {
   tfhe::CompressedKeySet take();
 
  private:
+  tfhe::XofSeed seed_;
   std::vector<tfhe::Component> components_;
   std::vector<std::uint64_t> missing_;
   tfhe::CompressedKeySet set_;

@@ -17,10 +17,10 @@ std::vector<ProductSlicePlan> slices_of(const tfhe::Component& component) {
   if (component.products() == 0) return out;
   const std::size_t outputs = component.mask_words();
   WITAN_CHECK(outputs % 4 == 0);
-  for (std::size_t first = 0; first < outputs; first += kMaxSliceOutputs)
+  for (std::size_t first = 0; first < outputs; first += mpc::kMaxSliceOutputs)
     out.push_back({.inputs = static_cast<std::size_t>(component.products() / outputs),
                    .first_output = first,
-                   .outputs = std::min(kMaxSliceOutputs, outputs - first)});
+                   .outputs = std::min(mpc::kMaxSliceOutputs, outputs - first)});
   return out;
 }
 
@@ -128,11 +128,11 @@ std::uint64_t bits_bytes(const KeyPlan& plan, const Opening& opening) {
 
 }  // namespace
 
-KeyGenerationCost cost_of(const KeyPlan& plan, CommitteeSize committee, DetectedOpeningKind detected,
+KeyGenerationCost cost_of(const KeyPlan& plan, CommitteeSize committee, mpc::OpeningVariant detected,
                           BodyOpeningKind bodies) {
   const auto n = static_cast<std::uint64_t>(committee.parties()), t = static_cast<std::uint64_t>(committee.threshold());
   const Opening direct{n - 1, 1, 1};
-  const Opening checked = detected == DetectedOpeningKind::w1 ? direct : Opening{n - 1, n - t, 2};
+  const Opening checked = detected == mpc::OpeningVariant::w1 ? direct : Opening{n - 1, n - t, 2};
   const Opening robust = bodies == BodyOpeningKind::direct ? direct : Opening{n - 1, n - 2 * t, 2};
   KeyGenerationCost out;
   out.bits_bytes = bits_bytes(plan, checked);

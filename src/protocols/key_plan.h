@@ -14,6 +14,8 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "mpc/opening_variant.h"
+#include "mpc/product_slice.h"
 #include "tfhe/keygen.h"
 
 namespace witan::protocols {
@@ -40,9 +42,6 @@ struct KeyBits {
   std::uint64_t count = 0;
   friend bool operator==(const KeyBits&, const KeyBits&) = default;
 };
-
-/// Output bits of one slice of products at most (mpc.md 17.2): what one dispute burns.
-inline constexpr std::size_t kMaxSliceOutputs = 256;
 
 /// Products of all bits of the input key with the bits first_output .. first_output + outputs - 1 of the output key.
 struct ProductSlicePlan {
@@ -87,8 +86,6 @@ struct KeyPlan {
 /// Error: unimplemented for parameters with a Hamming bound, which take a number of tries that is not known beforehand.
 Result<KeyPlan> plan_key_generation(const tfhe::Params& params, KeySource source);
 
-/// How elements are opened at degree 2t in preprocessing (mpc.md 17.5).
-enum class DetectedOpeningKind : std::uint8_t { w1, w2 };
 /// How bodies are opened at degree t: every share to everybody, or in two phases with groups of n - 2t elements.
 enum class BodyOpeningKind : std::uint8_t { direct, two_phase };
 
@@ -100,7 +97,7 @@ struct KeyGenerationCost {
 
   std::uint64_t bytes() const { return bits_bytes + products_bytes + differences_bytes + bodies_bytes; }
 };
-KeyGenerationCost cost_of(const KeyPlan& plan, CommitteeSize committee, DetectedOpeningKind detected,
+KeyGenerationCost cost_of(const KeyPlan& plan, CommitteeSize committee, mpc::OpeningVariant detected,
                           BodyOpeningKind bodies);
 
 }  // namespace witan::protocols

@@ -64,6 +64,19 @@ class MaterialStore {
                                     Secret<Bytes> content) = 0;
 };
 
+/// What was stored.
+class MaterialSource {
+ public:
+  virtual ~MaterialSource() = default;
+  /// The units first .. first + count - 1. Errors: not_found, those of the medium.
+  virtual runtime::Task<Result<Secret<Bytes>>> get(std::size_t order, std::uint64_t first, std::uint64_t count) = 0;
+  /// Of a slice.
+  virtual Result<std::uint16_t> session_number(std::size_t order) const = 0;
+};
+
+/// The session of a batch.
+SessionId preprocessing_session(const PreprocId& id, int word_bits, std::uint16_t attempt, std::uint16_t number);
+
 struct PreprocessingOptions {
   mpc::OpeningVariant variant = mpc::OpeningVariant::w1;
   /// Elements in one batch; a slice is one batch whatever its size.

@@ -37,10 +37,7 @@ struct BasicPreprocessing<Rules>::BatchOf final : Batch {
         all_(all),
         planned_(planned),
         order_(all.plan_[planned.order]),
-        session_id_(crypto::session_id(all.id_.bytes(),
-                                       sizeof(Z) == 8 ? crypto::SessionKind::preprocessing_64
-                                                      : crypto::SessionKind::preprocessing_128,
-                                       all.attempt_, planned.session_number)) {}
+        session_id_(preprocessing_session(all.id_, order_.word_bits, all.attempt_, planned.session_number)) {}
 
   std::size_t bits_per_unit() const { return order_.bits_per_unit(); }
   std::size_t bit_count() const { return order_.bits_of(planned_.units); }

@@ -164,12 +164,12 @@ TEST(KeyPlanTest, BoundedHammingWeightsAreRefused) {
 
 // The table of mpc.md 17.6, in GB, to the digits that it has.
 TEST(KeyPlanTest, CostsAreThoseOfTheTable) {
-  using enum DetectedOpeningKind;
+  using enum mpc::OpeningVariant;
   using enum BodyOpeningKind;
   const KeyPlan plan = plan_of("default");
   struct Row {
     int parties, threshold;
-    DetectedOpeningKind detected;
+    mpc::OpeningVariant detected;
     BodyOpeningKind opening;
     double bits, products, bodies;
   };
