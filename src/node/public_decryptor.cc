@@ -285,20 +285,6 @@ Task<Result<Bytes>> PublicDecryptor::sign(const DecryptionFields& fields, protoc
   co_return co_await core_.compute(Work::urgent, std::move(kernel));
 }
 
-/// The id of a result that is not kept any more looks new until the commit.
-Error PublicDecryptor::why_withdrawn(const Checked& checked, const Error& error) const {
-  const RequestId& id = checked.fields.request;
-  log::warn("public decryption {} failed: {}: {}", id.hex(), to_string(error.code), error.message);
-  if (error.code != Code::already_exists) return error;
-  const auto same = core_.requests.same_recorded_content(RequestKind::public_decryption, id.bytes(), checked.content);
-  if (!same) return error;
-  if (*same)
-    return {Code::not_found, fmt::format("the result of the public decryption {} is not kept any more", id.hex())};
-  return {
-      Code::already_exists,
-      fmt::format("the public decryption {} is known with other content; an id names one content for ever", id.hex())};
-}
-
 Task<void> PublicDecryptor::work(Checked checked, RateLimiter::Permit permit, bool resumed) {
   const RequestId id = checked.fields.request;
   const auto begun = core_.loop.now();
@@ -317,7 +303,9 @@ Task<void> PublicDecryptor::work(Checked checked, RateLimiter::Permit permit, bo
   const bool decrypted = response.has_value();
   if (checked.insertion) {
     if (!checked.binding->committed) {  // nothing is known of it then, not even that it failed
-      core_.requests.withdraw(*checked.insertion, why_withdrawn(checked, response.error()));
+      const Error& error = response.error();
+      log::warn("public decryption {} failed: {}: {}", id.hex(), to_string(error.code), error.message);
+      core_.requests.withdraw(*checked.insertion, error);
       if (running) keep_notes(id, running->report());
       co_return;
     }

@@ -49,7 +49,6 @@ class PublicDecryptor {
   enum class Accepted : std::uint8_t { recorded, known };
   enum class Caller : std::uint8_t { polls, waits };
   runtime::Task<Result<Accepted>> record(api::PublicDecryptionRequest request, Caller caller);
-  Error why_withdrawn(const Checked& checked, const Error& error) const;
   enum class Source : std::uint8_t { client, journal };
   runtime::Task<Result<Checked>> check(Request request, Source source);
   runtime::Task<Status> parse(Request request, std::shared_ptr<const tfhe::Params> params, Checked& checked);

@@ -281,9 +281,14 @@ Result<RequestStore::Insertion> RequestStore::prepare(const Key& key, ByteArray<
       return fail(known(kind, id, same));
     state.earlier = earlier;
     finished_decryptions_.erase(earlier.age);
-  } else if (is_decryption(kind)) {
-    WITAN_ASSIGN(state.leaving, make_room());
-    ++decryptions_;
+  } else {
+    // Were this left to put_new, the commits that share its transaction would be written twice.
+    WITAN_ASSIGN(const auto evicted, find(key));
+    if (evicted) return fail(known(kind, id, evicted->content_digest == content_digest));
+    if (is_decryption(kind)) {
+      WITAN_ASSIGN(state.leaving, make_room());
+      ++decryptions_;
+    }
   }
   if (state.leaving) {
     const Entry& old = entries_.at(*state.leaving);
@@ -346,14 +351,10 @@ Task<Status> RequestStore::insert(RequestKind kind, RawId id, ByteArray<32> cont
   changes.push_back({Change::Kind::put, kBodiesTable, runtime::number_key(insertion.sequence()), std::move(body)});
   std::ranges::move(extra, std::back_inserter(changes));
   Status committed = co_await journal_.commit(std::move(changes));
-  if (committed) {
+  if (committed)
     recorded(insertion);
-    co_return committed;
-  }
-  if (committed.error().code == Code::already_exists) {
-    if (const auto same = same_recorded_content(kind, id, content_digest)) committed = fail(known(kind, id, *same));
-  }
-  withdraw(insertion, committed.error());
+  else
+    withdraw(insertion, committed.error());
   co_return committed;
 }
 
@@ -459,7 +460,8 @@ Task<Result<Bytes>> RequestStore::result(RequestKind kind, RawId id, runtime::In
     if (waiters->withdrawn) co_return fail(*waiters->withdrawn);
     it = entries_.find(key);
   }
-  if (it == entries_.end()) co_return fail(Code::not_found, "the {} is not known here", name_of(kind, id));
+  if (it == entries_.end())
+    co_return fail(Code::not_found, "the {} is not known here, or its result is not kept any more", name_of(kind, id));
   const Entry& entry = it->second;
   switch (entry.state) {
     case RequestState::pending:
@@ -473,15 +475,6 @@ Task<Result<Bytes>> RequestStore::result(RequestKind kind, RawId id, runtime::In
       break;
   }
   co_return fail(Code::not_found, "the {} was used or its result is not kept any more", name_of(kind, id));
-}
-
-std::optional<bool> RequestStore::same_recorded_content(RequestKind kind, RawId id,
-                                                        const ByteArray<32>& content_digest) const {
-  const auto record = journal_.get(kRequests, journal_key({kind, id}));
-  if (!record || !*record) return std::nullopt;
-  const auto entry = decode(**record);
-  if (!entry) return std::nullopt;
-  return entry->content_digest == content_digest;
 }
 
 Result<bool> RequestStore::same_content(RequestKind kind, RawId id, const ByteArray<32>& content_digest) const {

@@ -132,8 +132,7 @@ class RequestStore {
                                std::vector<runtime::Change> extra = {});
 
   /// Takes a decryption up for a caller who waits. Nothing is recorded yet: the changes belong into the first commit of the work,
-  /// and then into recorded() or withdraw(). Errors: as insert(), except that a request which is not in memory any more is
-  /// only noticed by the commit.
+  /// and then into recorded() or withdraw(). Errors: as insert().
   Result<Insertion> take_up(RawId id, ByteArray<32> content_digest);
   /// The changes were committed: the outcome is recorded as usual.
   void recorded(const Insertion& insertion);
@@ -157,8 +156,6 @@ class RequestStore {
 
   /// Was this id used for this content? Also of evicted requests.
   Result<bool> same_content(RequestKind kind, RawId id, const ByteArray<32>& content_digest) const;
-  /// The same of the record in the journal alone. Nothing if there is none.
-  std::optional<bool> same_recorded_content(RequestKind kind, RawId id, const ByteArray<32>& content_digest) const;
   std::optional<RequestState> state(RequestKind kind, RawId id) const;
   /// Of a request in memory: its number in the journal, the same for ever. Precondition: it is there.
   std::uint64_t sequence(RequestKind kind, RawId id) const;

@@ -533,16 +533,25 @@ TEST_F(TakenUp, MakesRoomLikeAnyOther) {
     EXPECT_EQ(disk.tables["request_results"].size(), 4u);
     restart();
   }
-  // What is not in memory any more is noticed by the commit.
-  const auto evicted = take_up(1);
-  ASSERT_TRUE(evicted);
-  EXPECT_EQ(commit(*evicted).error().code, Code::already_exists);
-  store->withdraw(*evicted, {Code::already_exists, "known"});
-  EXPECT_EQ(store->same_recorded_content(kDecryption, id(1), digest(1)), true);
-  EXPECT_EQ(store->same_recorded_content(kDecryption, id(1), digest(2)), false);
-  EXPECT_EQ(store->same_recorded_content(kDecryption, id(99), digest(1)), std::nullopt);
-  EXPECT_EQ(store->count(kDecryption), 4u);
-  EXPECT_TRUE(result(kDecryption, 6)) << "the one that would have left is still there";
+}
+
+// Its put_new would fail, and with it the transaction that other commits share.
+TEST_F(TakenUp, AnIdWhoseResultWasEvictedIsNoticedBeforeAnyWork) {
+  for (std::uint8_t number = 1; number <= 9; ++number) take_up_and_finish(number);
+  for (int life = 0; life < 2; ++life) {
+    const auto commits = disk.commits;
+    const auto same = take_up(1), other = take_up(1, 2);
+    const Status polled = insert(kDecryption, 1);
+    for (const auto& error : {same.error(), other.error(), polled.error()}) EXPECT_EQ(error.code, Code::already_exists);
+    EXPECT_THAT(same.error().message, testing::Not(HasSubstr("other content")));
+    EXPECT_THAT(other.error().message, HasSubstr("other content"));
+    EXPECT_THAT(polled.error().message, HasSubstr("is known"));
+    EXPECT_THAT(result(kDecryption, 1).error().message, HasSubstr("not kept any more"));
+    EXPECT_EQ(disk.commits, commits);
+    EXPECT_EQ(store->count(kDecryption), 4u);
+    EXPECT_TRUE(result(kDecryption, 6)) << "nothing has left for it";
+    restart();
+  }
 }
 
 }  // namespace
