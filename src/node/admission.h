@@ -2,7 +2,7 @@
 //
 // A decryption is answered only if n - t nodes take it on, so nodes that refuse at random waste what the others accept. Here all
 // nodes prefer the same requests: with L at once as the limit and on average (over the last half second) from L/4 on, a growing
-// part of the ids is refused, by a hash. What peers have begun already is taken on up to the limit.
+// part of the ids is refused, by a hash. What t + 1 peers have begun already, so an honest one among them, is taken on up to the limit.
 #pragma once
 
 #include <algorithm>
@@ -16,6 +16,7 @@
 #include "crypto/separators.h"
 #include "node/permit.h"
 #include "runtime/clock.h"
+#include "runtime/role_set.h"
 
 namespace witan::node {
 
@@ -25,14 +26,16 @@ class Admission {
 
   /// `on_load` is told when a dozen are being worked on over the last half second, and when that is over (at the latest by the next
   /// request).
-  Admission(std::uint32_t limit, const runtime::Clock& clock, std::function<void(bool under_load)> on_load = {})
-      : limit_(limit), clock_(clock), on_load_(std::move(on_load)), updated_(clock.now()) {}
+  Admission(std::uint32_t limit, int threshold, const runtime::Clock& clock,
+            std::function<void(bool under_load)> on_load = {})
+      : limit_(limit), threshold_(threshold), clock_(clock), on_load_(std::move(on_load)), updated_(clock.now()) {}
 
-  /// `begun`: a peer has sent its shares for it. Error: resource_exhausted.
-  Result<Permit> take(const RequestId& id, bool begun) {
+  /// `begun`: peers that have sent their shares for it. Error: resource_exhausted.
+  Result<Permit> take(const RequestId& id, runtime::RoleSet begun) {
     update();
-    const bool admitted = in_use_ < limit_ && (begun || std::min<double>(in_use_, average_) <= 0.25 * limit_ ||
-                                               average_ < place_of(id) * limit_);
+    const bool admitted =
+        in_use_ < limit_ && (begun.size() > threshold_ || std::min<double>(in_use_, average_) <= 0.25 * limit_ ||
+                             average_ < place_of(id) * limit_);
     if (!admitted)
       return fail(Code::resource_exhausted,
                   "the node is busy: it works on {} decryptions, at most on {}; try again later", in_use_, limit_);
@@ -70,6 +73,7 @@ class Admission {
 
   static constexpr double kSeconds = 0.5, kLoad = 12, kCalm = 6;
   std::uint32_t limit_;
+  int threshold_;
   const runtime::Clock& clock_;
   std::function<void(bool)> on_load_;
   runtime::Instant updated_;

@@ -170,7 +170,8 @@ Status Node::Impl::serve() {
   WITAN_ASSIGN(auto interrupted, requests->load());
   limiter = std::make_unique<RateLimiter>(config.rate_limits.bucket_size);
   memory = std::make_unique<MemoryBudget>(loop, config.decryption_memory_bytes);
-  admission = std::make_unique<Admission>(config.decryptions_at_once, loop.clock(), runtime::let_threads_finish);
+  admission = std::make_unique<Admission>(config.decryptions_at_once, config.threshold.threshold, loop.clock(),
+                                          runtime::let_threads_finish);
   scope = std::make_unique<runtime::TaskScope>(loop);
   core = std::make_unique<Core>(Core{config, loop, *compute, *journal, *private_vault, *public_vault, rng, *signing_key,
                                      *router, *transport, *requests, *keys, *epochs, *limiter, *memory, *admission,

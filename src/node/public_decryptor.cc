@@ -74,7 +74,7 @@ Task<Result<PublicDecryptor::Checked>> PublicDecryptor::check(Request request, S
     out.memory = co_await core_.memory.wait(memory);
   } else if (state.value_or(RequestState::failed) == RequestState::failed) {  // new, or to be done again
     const auto session = crypto::session_id(out.fields.request.bytes(), crypto::SessionKind::public_decryption, 0, 0);
-    out.admission = co_await ok(core_.admission.take(out.fields.request, core_.router.has_parked(session)));
+    out.admission = co_await ok(core_.admission.take(out.fields.request, core_.router.parked_from(session)));
     out.memory = co_await ok(core_.memory.take(memory));
   } else {
     out.admission = core_.admission.take_anyway();
