@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/codec.h"
 #include "base/log.h"
+#include "base/text.h"
 
 namespace witan::node {
 
@@ -15,7 +16,9 @@ using runtime::Task;
 namespace {
 
 constexpr const char* kRequests = "requests";
-constexpr std::size_t kMaxErrorBytes = 4096;
+constexpr std::size_t kMaxErrorBytes = 512;
+/// Of records that earlier versions made.
+constexpr std::size_t kMaxReadErrorBytes = 4096;
 
 /// Of a commit: the disk is full, or too many wait for it.
 bool may_pass(const Error& error) {
@@ -75,7 +78,7 @@ Bytes RequestStore::encode(const Entry& entry) {
   Writer writer;
   writer.u8(static_cast<std::uint8_t>(state)).raw(entry.content_digest).u64(entry.sequence);
   writer.u8(entry.error ? static_cast<std::uint8_t>(entry.error->code) : 0);
-  writer.text(entry.error ? entry.error->message.substr(0, kMaxErrorBytes) : "");
+  writer.text(entry.error ? entry.error->message : "");
   return writer.take();
 }
 
@@ -86,7 +89,7 @@ Result<RequestStore::Entry> RequestStore::decode(ByteView record) {
   entry.content_digest = reader.array<32>();
   entry.sequence = reader.u64();
   const std::uint8_t code = reader.u8();
-  std::string message = reader.text(kMaxErrorBytes);
+  std::string message = reader.text(kMaxReadErrorBytes);
   if (code > static_cast<std::uint8_t>(Code::unauthenticated)) reader.mark_failed();
   if ((state == Recorded::failed) != (code != 0)) reader.mark_failed();  // an error is what a failed one has
   switch (state) {
@@ -105,7 +108,7 @@ Result<RequestStore::Entry> RequestStore::decode(ByteView record) {
       reader.mark_failed();
   }
   WITAN_TRY(reader.finish("a record of the table requests"));
-  if (code != 0) entry.error = Error{static_cast<Code>(code), std::move(message)};
+  if (code != 0) entry.error = Error{static_cast<Code>(code), std::string(cut(message, kMaxErrorBytes))};
   return entry;
 }
 
@@ -408,6 +411,7 @@ Task<Status> RequestStore::finish(RequestKind kind, RawId id, Bytes result, Extr
 
 Task<Status> RequestStore::fail_request(RequestKind kind, RawId id, Error error, Extra extra) {
   log::warn("{} failed: {}: {}", name_of(kind, id), to_string(error.code), error.message);
+  error.message = std::string(cut(error.message, kMaxErrorBytes));
   return settle({kind, id}, RequestState::failed, {}, std::move(error), std::move(extra));
 }
 

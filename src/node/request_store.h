@@ -6,7 +6,7 @@
 //   failed(decryption) --insert, take_up with the same content--> pending
 //
 // Journal tables:
-//   requests         kind(1) || id(32) -> open, failed, deleted or evicted; content digest, sequence, error; for ever
+//   requests         kind(1) || id(32) -> open, failed, deleted or evicted; content digest, sequence, error (512 bytes); for ever
 //                    (some 60 bytes without an error)
 //   request_bodies   sequence -> what is needed to do the request again, while it is pending
 //   request_results  sequence -> the result, until it is evicted or used; or that it is awaited
@@ -143,6 +143,7 @@ class RequestStore {
   /// full the request stays pending and this is tried again. Other errors of the journal are returned, and the request stays
   /// pending.
   runtime::Task<Status> finish(RequestKind kind, RawId id, Bytes result, Extra extra = {});
+  /// Of the error's text at most 512 bytes are kept.
   runtime::Task<Status> fail_request(RequestKind kind, RawId id, Error error, Extra extra = {});
 
   /// Marks a finished preprocessing as used, together with `extra`. Errors: not_found (absent, used), unavailable
