@@ -65,16 +65,21 @@ Task<Result<PublicDecryptor::Checked>> PublicDecryptor::check(Request request, S
       co_await core_.keys.until_public_objects_are_intact(*key);
   }
   const auto params = std::make_shared<const tfhe::Params>(co_await ok(tfhe::params_by_name(key->params)));
-  std::uint64_t memory = 0;
-  for (const CiphertextRef& ref : out.fields.ciphertexts)
+  std::uint64_t memory = 0, to_squash = 0;
+  for (const CiphertextRef& ref : out.fields.ciphertexts) {
     memory += ciphertext_memory_bytes(ref, *params) + request->ciphertexts[ref.index].ciphertext.size();
+    if (is_small(ref.format)) to_squash += static_cast<std::uint64_t>(tfhe::info(ref.type).packed_blocks);
+  }
   const auto state = core_.requests.state(RequestKind::public_decryption, out.fields.request.bytes());
   if (source == Source::journal) {
     out.admission = core_.admission.take_anyway();
+    out.squashings = core_.squashings.take_anyway(to_squash);
     out.memory = co_await core_.memory.wait(memory);
   } else if (state.value_or(RequestState::failed) == RequestState::failed) {  // new, or to be done again
     const auto session = crypto::session_id(out.fields.request.bytes(), crypto::SessionKind::public_decryption, 0, 0);
-    out.admission = co_await ok(core_.admission.take(out.fields.request, core_.router.parked_from(session)));
+    const runtime::RoleSet begun = core_.router.parked_from(session);
+    out.admission = co_await ok(core_.admission.take(out.fields.request, begun));
+    if (to_squash > 0) out.squashings = co_await ok(core_.squashings.take(out.fields.request, begun, to_squash));
     out.memory = co_await ok(core_.memory.take(memory));
   } else {
     out.admission = core_.admission.take_anyway();
@@ -227,6 +232,7 @@ Task<Result<Bytes>> PublicDecryptor::decrypt(Checked& checked, std::unique_ptr<p
   for (ParsedCiphertext& parsed : checked.ciphertexts)
     job.ciphertexts.push_back(co_await ok(co_await squash(std::move(parsed), record)));
   checked.ciphertexts.clear();
+  checked.squashings = {};
   job.sequence = core_.requests.sequence(RequestKind::public_decryption, fields.request.bytes());
   const auto shares = co_await ok(core_.keys.shares(record));
   std::size_t blocks = 0;
@@ -313,6 +319,7 @@ Task<void> PublicDecryptor::work(Checked checked, RateLimiter::Permit permit, bo
   }
   if (!decrypted) checked.ciphertexts.clear();
   checked.admission = {};
+  checked.squashings = {};
   checked.memory = {};
   const auto counts = [&] {
     std::vector<runtime::Change> out;

@@ -40,7 +40,8 @@ class PublicDecryptor {
   struct Checked {
     DecryptionFields fields;
     Admission::Permit admission;
-    MemoryBudget::Permit memory;  // for the ciphertexts
+    Admission::Permit squashings;  // until all of it is squashed
+    MemoryBudget::Permit memory;   // for the ciphertexts
     std::vector<ParsedCiphertext> ciphertexts;
     crypto::Digest content{};  // of the whole request, each ciphertext by the digest of its bytes
     std::optional<RequestStore::Insertion> insertion;
