@@ -18,11 +18,6 @@ namespace {
 
 constexpr std::size_t kMaxNotes = 10000;
 constexpr auto kWatchLate = std::chrono::seconds(30);
-/// Peers drop what they could not deliver to a process that died. For so long after a start they are asked soon.
-constexpr auto kCatchUp = std::chrono::minutes(2);
-constexpr auto kSoon = std::chrono::milliseconds(20);
-/// Whatever held this node up: a full disk, or a stop of the process.
-constexpr auto kMostPatience = std::chrono::seconds(5);
 
 std::string roles(runtime::RoleSet set) {
   std::string out;
@@ -34,7 +29,10 @@ std::string roles(runtime::RoleSet set) {
 
 /// A result that is evicted takes the shares that were sent for it along: no peer finds them any more.
 PublicDecryptor::PublicDecryptor(Core& core)
-    : core_(core), started_(core.loop.now()), notes_(0, IdHash(core.rng)), blocks_(core.journal) {
+    : core_(core),
+      notes_(0, IdHash(core.rng)),
+      blocks_(core.journal),
+      patience_(core.config.threshold.resend_after, core.loop.now()) {
   core.requests.set_on_evict([](std::uint64_t sequence) { return std::vector{protocols::forget_message(sequence)}; });
 }
 
@@ -245,24 +243,14 @@ Task<Result<Bytes>> PublicDecryptor::decrypt(Checked& checked, std::unique_ptr<p
                                    core_.compute,
                                    shares,
                                    core_.epochs.find(fields.epoch)->masks,
-                                   resumed ? runtime::Duration{} : patience(),
+                                   resumed ? runtime::Duration{} : patience_.at(core_.loop.now()),
                                    checked.binding};
   running = std::make_unique<protocols::PublicDecryption>(std::move(party), std::move(job));
   const auto begun = core_.loop.now();
   auto outcome = co_await running->run(begun + core_.config.threshold.decrypt_timeout);
-  if (const auto sent = running->sent_at())
-    own_time_ += (std::min<runtime::Duration>(*sent - begun, kMostPatience) - own_time_) / 16;
+  if (const auto sent = running->sent_at()) patience_.note(*sent - begun);
   const auto decrypted = co_await ok(std::move(outcome));
   co_return co_await sign(fields, decrypted);
-}
-
-/// How long peers may be silent before they are asked again. They have much to do when this node has, and requests to send again
-/// would add to it.
-runtime::Duration PublicDecryptor::patience() const {
-  const auto usual = std::max<runtime::Duration>(core_.config.threshold.resend_after,
-                                                 std::min<runtime::Duration>(8 * own_time_, kMostPatience));
-  if (core_.loop.now() >= started_ + kCatchUp) return usual;
-  return std::min<runtime::Duration>(usual, kSoon + 4 * own_time_);
 }
 
 /// The response as it is recorded and sent.

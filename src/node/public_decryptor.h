@@ -6,6 +6,7 @@
 
 #include "node/block_counter.h"
 #include "node/core.h"
+#include "node/patience.h"
 #include "node/validation.h"
 
 namespace witan::node {
@@ -59,16 +60,14 @@ class PublicDecryptor {
   runtime::Task<Result<Bytes>> sign(const DecryptionFields& fields, protocols::Decrypted decrypted);
   runtime::Task<Result<Bytes>> decrypt(Checked& checked, std::unique_ptr<protocols::PublicDecryption>& running,
                                        bool resumed, bool& counted);
-  runtime::Duration patience() const;
   void keep_notes(const RequestId& id, const mpc::OpeningReport& report);
 
   Core& core_;
-  const runtime::Instant started_;
   std::unordered_map<RawId, DecryptionNotes, IdHash> notes_;
   std::vector<RawId> notes_order_;
   BlockCounter blocks_;
   std::uint64_t blocks_decrypted_ = 0;
-  runtime::Duration own_time_{};  // until a decryption's own shares are sent, averaged over the last ones
+  Patience patience_;
 };
 
 }  // namespace witan::node
