@@ -142,7 +142,7 @@ void expect_two_rounds(CommitteeSize committee, std::uint64_t seed) {
   for (const Role from : plan.active)
     world.faults(from).corrupt = [&sent, from](Role to, const Frame& frame) {
       EXPECT_EQ(frame.kind, FrameKind::data);
-      sent[{from, to}].push_back(frame.payload->size());
+      if (frame.payload) sent[{from, to}].push_back(frame.payload->size());
       return std::vector{frame};
     };
   world.set_required(plan.active);
