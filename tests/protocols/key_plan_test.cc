@@ -156,6 +156,13 @@ TEST(KeyPlanTest, SlicesCoverEveryProductOnceWithAtMost256Outputs) {
     }
 }
 
+// 8 slices of 1024 inputs, two times 8 and 16 of 918; four differences to an element, 918 inputs in 230.
+TEST(KeyPlanTest, DifferencesOfEverySliceAreCounted) {
+  const KeyPlan plan = plan_of("default");
+  EXPECT_EQ(plan.difference_elements(Ring::gr64), 8u * (256 + 64) + 16u * (230 + 64));
+  EXPECT_EQ(plan.difference_elements(Ring::gr128), 16u * (230 + 64));
+}
+
 TEST(KeyPlanTest, BoundedHammingWeightsAreRefused) {
   const auto refused = plan_key_generation(tfhe::params_by_name("nist_p8_lwe").value(), KeySource::all_new);
   ASSERT_FALSE(refused);
