@@ -16,22 +16,27 @@
 // moves no later deadline. A party that counted from its own early end would close round 2+r before the relay of a party comes
 // that a liar made wait; two parties would then disagree on r. The conditions, for D the largest delay of a message between honest
 // parties with all that is computed on the way: T >= 16 D, and honest parties start within T/2 of each other. Everything honest
-// that belongs to round k then comes within it, and they end within T/2 of each other, so broadcasts may follow one another
-// (an end with Bot: as far apart as they started and 2 D for a fetch).
+// that belongs to round k then comes within it.
 //
 // *Relays are offered, not sent* (Session::offer): who misses an extraction asks everybody for that sender's relay, from T/8 after
-// its vector left and every T/8 until the end. In a good broadcast nobody lives long enough in round 2 to ask. The proof of 3.1
-// needs that an extraction of an honest P in round 2+r reaches every honest Q in round 2+r+1: P extracts before the end of
-// its round 2+r and offers at once; from then on every question of Q is answered; Q asks at most T/8 later and has the answer
-// after 2 D more: at the latest T/2 + T/8 + 2 D < T after the end of its own round 2+r. It does not matter whether P has
-// returned: a session answers for what it keeps, also when it is closed.
+// its start and every T/8 until the end. A good broadcast has ended by then, and no relay is sent. The proof of 3.1 needs that an
+// extraction of an honest P in round 2+r reaches every honest Q in round 2+r+1: P extracts before the end of its round 2+r and offers
+// at once; from then on every question of Q is answered; Q asks at most T/8 later and has the answer after 2 D more: at
+// the latest T/2 + T/8 + 2 D < T after the end of its own round 2+r. It does not matter whether P has returned: a session
+// answers for what it keeps, also when it is closed.
+//
+// *Broadcasts may follow one another.* When an honest P returns with every sender extracted, every honest Q has started, because its
+// message was extracted too; Q has the evidence T/8 + 2 D later, gives a message that is still on its way another T/8 and
+// fetches it in 2 D: they end within T/2 of each other. For this, vectors and relays count from the start, and a party that
+// has everything leaves round 1: a liar that lets Q alone wait for its message would otherwise make it a round late for what
+// comes next. After a Bot they are as far apart as they were at the start, and 2 D for a fetch.
 //
 // *Evidence decides, the message follows.* A certificate has at least n-2t > t honest signers, who hold m and have offered it
 // before they signed. So a fetch of t+1 of them succeeds whenever messages arrive at all, and needs no place in the rounds: it has
 // as much time again as the broadcast. If that is not enough, run() fails; it never turns a certified message into Bot.
 //
-// *Release.* Run b releases what was sent and offered in b-2. When a party starts b, every honest party has ended b-2: each either
-// was extracted in b-1, so it had sent in b-1, after its end of b-2; or was Bot there, t+3 rounds after the start of b-1.
+// *Release.* Run b releases what was sent and offered in b-2. A party that starts b has extracted every honest party in b-1;
+// each had sent its message there, so it had ended b-2 and asks for nothing of it.
 // What the last two broadcasts offered stays as long as the session keeps what it sent; closing it with Keep::nothing while
 // others may be in their last t+3 rounds breaks the broadcast for them.
 #pragma once
@@ -85,6 +90,8 @@ struct BroadcastRules {
   static bool is_signed(const crypto::VerifyingKey& key, const crypto::Digest& digest, ByteView signature) {
     return crypto::verify_digest(key, digest, signature);
   }
+  /// May a fetched message with that hash be taken for the one that was certified?
+  static bool is_certified(const crypto::Digest& hash, const crypto::Digest& certified) { return hash == certified; }
 };
 
 template <class Rules = BroadcastRules>

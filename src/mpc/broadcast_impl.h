@@ -54,17 +54,14 @@ class Run {
         self_(session.self()),
         peers_(context.active - RoleSet{session.self()}),
         start_(session.loop().now()),
+        unheard_(peers_),
         undecided_(context.active),
-        decision_(session.loop()) {}
+        incomplete_(context.active),
+        progress_(session.loop()) {}
 
   Task<Result<BroadcastOutcome>> run(Payload own) {
-    for (const Role peer : peers_) co_await ok(session_.send(peer, step(kBroadcastMessage), own));
-    co_await take_message(self_, std::move(own));
-    co_await ok(co_await collect_messages());
-
-    co_await ok(offer_messages());
-    co_await ok(send_vector());
     std::vector<Task<Status>> tasks;
+    tasks.push_back(speak(std::move(own)));
     tasks.push_back(collect_vectors());
     for (const Role sender : context_.active) tasks.push_back(settle(sender));
     co_await ok(runtime::all_ok(co_await runtime::when_all(std::move(tasks))));
@@ -85,6 +82,8 @@ class Run {
   Step relay_step(Role sender) const { return step(kBroadcastRelay) + static_cast<Step>(sender.index()); }
   Step fetch_step(Role sender) const { return step(kBroadcastFetch) + static_cast<Step>(sender.index()); }
   Sender& of(Role sender) { return senders_[sender.index()]; }
+  /// Between two questions, and what a message may be late behind its certificate.
+  runtime::Duration pause() const { return round_timeout_ / 8; }
   int last_round() const { return committee_.threshold() + 3; }
   Instant end_of_round(int round) const { return runtime::saturating_add(start_, round * round_timeout_); }
   /// The smallest r for which round 2+r has not ended by then.
@@ -94,8 +93,17 @@ class Run {
     return r;
   }
 
-  // Round 1.
+  // Rounds 1 and 2.
 
+  Task<Status> speak(Payload own) {
+    for (const Role peer : peers_) co_await ok(session_.send(peer, step(kBroadcastMessage), own));
+    co_await take_message(self_, std::move(own));
+    co_await ok(co_await collect_messages());
+    co_await ok(offer_messages());
+    co_return send_vector();
+  }
+
+  /// Ends with round 1, or when others have shown so much that nothing is left to be learnt.
   Task<Status> collect_messages() {
     for (;;) {
       auto message = co_await session_.next(step(kBroadcastMessage), peers_, end_of_round(1));
@@ -103,26 +111,48 @@ class Run {
       if (!message) co_return fail(std::move(message).error());
       co_await take_message(message->from, std::move(message->payload));
     }
-    report_.silent = peers_ - session_.heard(step(kBroadcastMessage));
+    if (session_.loop().now() >= end_of_round(1)) report_.silent = unheard_;
+    unheard_ = {};
     session_.release_received(step(kBroadcastMessage));
     co_return Status{};
   }
 
   Task<void> take_message(Role from, Payload payload) {
-    if (payload->size() > max_bytes_) {
+    Sender& sender = of(from);
+    if (payload->size() <= max_bytes_) {
+      sender.received_hash = co_await hash_of(payload);
+      sender.received = std::move(payload);
+      if (sender.hash) compare(from);
+    } else {
       report_.malformed.insert(from);
-      co_return;
     }
-    of(from).received_hash = co_await hash_of(payload);
-    of(from).received = std::move(payload);
+    unheard_.erase(from);
+    progress_.wake_all();
+  }
+
+  /// What came in round 1 with what was extracted.
+  void compare(Role sender) {
+    Sender& s = of(sender);
+    if (!s.received) return;
+    if (s.received_hash == *s.hash)
+      complete(sender, s.received);
+    else
+      report_.equivocated.insert(sender);
+  }
+
+  void complete(Role sender, Payload message) {
+    of(sender).message = std::move(message);
+    incomplete_.erase(sender);
+    // Releasing wakes those who await the step.
+    session_.release_received(fetch_step(sender));
+    if (incomplete_.empty()) session_.release_received(step(kBroadcastMessage));
+    progress_.wake_all();
   }
 
   Task<Digest> hash_of(Payload payload) {
     if (payload->size() <= kSmallMessageBytes) co_return message_hash(*payload);
     co_return co_await compute_(runtime::Work::heavy, [payload] { return message_hash(*payload); });
   }
-
-  // Round 2.
 
   /// What is hashed in the own vector, for those who have certificates and not the message.
   Status offer_messages() {
@@ -139,7 +169,7 @@ class Run {
     const Payload message = runtime::make_payload(own.encode());
     for (const Role peer : peers_) WITAN_TRY(session_.send(peer, step(kBroadcastVector), message));
     vectors_.emplace(self_, std::move(own));
-    return {};
+    return extract_from_vectors(self_);
   }
 
   Task<Status> collect_vectors() {
@@ -153,42 +183,51 @@ class Run {
         continue;
       }
       vectors_.emplace(message->from, *std::move(vector));
-      co_await ok(extract_from_vectors());
+      co_await ok(extract_from_vectors(message->from));
     }
   }
 
-  /// Extraction with r = 0.
-  Status extract_from_vectors() {
-    for (const Role sender : context_.active) {
-      for (const auto& [voter, vote] : vectors_) {
-        if (of(sender).hash) break;
-        const Digest* const hash = vote.at(sender);
-        if (!hash) continue;
-        Evidence evidence;
-        for (const auto& [signer, vector] : vectors_)
-          if (const Digest* const other = vector.at(sender); other && *other == *hash)
-            evidence.vectors.emplace(signer, vector);
-        if (evidence.vectors.size() >= Rules::certificate(committee_))
-          WITAN_TRY(extract(sender, std::move(evidence), 0));
-      }
+  /// Extraction with r = 0, of what this vector makes complete.
+  Status extract_from_vectors(Role voter) {
+    for (const auto& [sender, hash] : vectors_.at(voter).hashes) {
+      const RoleSet signers = signers_of(sender, hash);
+      if (of(sender).hash || static_cast<std::size_t>(signers.size()) < Rules::certificate(committee_)) continue;
+      Evidence evidence;
+      for (const Role signer : signers) evidence.vectors.emplace(signer, vectors_.at(signer));
+      WITAN_TRY(extract(sender, std::move(evidence), 0));
     }
     return {};
   }
 
-  // From round 3 on.
+  RoleSet signers_of(Role sender, const Digest& hash) const {
+    RoleSet out;
+    for (const auto& [signer, vector] : vectors_)
+      if (const Digest* const other = vector.at(sender); other && *other == hash) out.insert(signer);
+    return out;
+  }
+
+  // All rounds.
 
   /// One sender: its hash, by whatever evidence comes first, and its message. Nothing by the last round: Bot.
   Task<Status> settle(Role sender) {
+    co_await wait_until(runtime::saturating_add(start_, pause()), [&] { return of(sender).hash.has_value(); });
     co_await ok(co_await collect_relays(sender));
-    if (of(sender).hash && !of(sender).message) co_await ok(co_await fetch(sender));
+    if (!of(sender).hash) co_return Status{};
+    co_await wait_until(std::min(session_.loop().after(pause()), end_of_round(1)),
+                        [&] { return of(sender).message || !unheard_.contains(sender); });
+    if (!of(sender).message) co_await ok(co_await fetch(sender));
     co_return Status{};
+  }
+
+  template <class Condition>
+  Task<void> wait_until(Instant deadline, Condition condition) {
+    while (!condition() && session_.loop().now() < deadline) co_await progress_.wait(deadline);
   }
 
   /// Ends with the extraction, or with the last round.
   Task<Status> collect_relays(Role sender) {
     const Instant end = end_of_round(last_round());
-    const runtime::Duration pause = round_timeout_ / 8;
-    Instant ask_at = session_.loop().after(pause);
+    Instant ask_at = session_.loop().now();
     while (!of(sender).hash) {
       auto message = co_await session_.next(relay_step(sender), peers_, std::min(ask_at, end));
       const Instant now = session_.loop().now();
@@ -197,11 +236,11 @@ class Run {
       } else if (message.error().code == Code::deadline_exceeded) {
         if (now >= end) break;
         session_.request_resend(relay_step(sender), peers_);
-        ask_at = session_.loop().after(pause);
+        ask_at = session_.loop().after(pause());
       } else if (!is_over(message.error())) {
         co_return fail(std::move(message).error());
-      } else if (!of(sender).hash) {  // all relays have come: only vectors can decide now
-        co_await decision_.wait(end);
+      } else {  // extracted meanwhile; or all relays have come, and only vectors can decide now
+        co_await wait_until(end, [&] { return of(sender).hash.has_value(); });
         if (session_.loop().now() >= end) break;
       }
     }
@@ -236,17 +275,15 @@ class Run {
     Sender& s = of(sender);
     s.hash = evidence.hash(sender);
     for (const auto& [signer, vector] : evidence.vectors) s.holders.insert(signer);
-    if (s.received && s.received_hash == *s.hash) s.message = s.received;
-    if (s.received && !s.message) report_.equivocated.insert(sender);
     if (r <= committee_.threshold()) {
       evidence.relays[self_] = sign(*signatories_.own, relay_digest(context_, sender, *s.hash));
       WITAN_TRY(session_.offer_all(relay_step(sender), runtime::make_payload(evidence.encode())));
     }
-    // Releasing wakes those who await the step.
     session_.release_received(relay_step(sender));
     undecided_.erase(sender);
     if (undecided_.empty()) session_.release_received(step(kBroadcastVector));
-    decision_.wake_all();
+    compare(sender);
+    progress_.wake_all();
     return {};
   }
 
@@ -257,9 +294,10 @@ class Run {
     session_.request_resend(fetch_step(sender), asked);
     for (;;) {
       auto message = co_await session_.next(fetch_step(sender), asked, end_of_round(2 * last_round()));
+      if (!message && s.message) co_return Status{};  // came by itself
       if (!message) co_return no_message(sender, asked, std::move(message).error());
-      if (message->payload->size() <= max_bytes_ && co_await hash_of(message->payload) == *s.hash) {
-        s.message = std::move(message->payload);
+      if (message->payload->size() <= max_bytes_ && Rules::is_certified(co_await hash_of(message->payload), *s.hash)) {
+        complete(sender, std::move(message->payload));
         co_return Status{};
       }
       report_.malformed.insert(message->from);
@@ -337,10 +375,12 @@ class Run {
   const RoleSet peers_;  // active, without this party
   const Instant start_;
   std::array<Sender, Role::kMax> senders_;
+  RoleSet unheard_;                       // peers that may still be heard in round 1
   RoleSet undecided_;                     // senders without extraction
+  RoleSet incomplete_;                    // senders without message
   std::map<Role, SignedVector> vectors_;  // as their signers sent them; the own one too
   std::set<Signed> good_;                 // signatures that were checked
-  runtime::WaitList decision_;            // woken by every extraction
+  runtime::WaitList progress_;            // woken by every message of round 1, extraction and fetch
 };
 
 }  // namespace broadcast
