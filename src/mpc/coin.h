@@ -19,7 +19,7 @@ struct Coin {
 
 /// This party's share of a coin; `deal` is the step of R1. Errors: those of share_verifiably.
 runtime::Task<Result<Secret<Share<Z64>>>> toss_coin(SyncRun& run, runtime::Step deal);
-/// Errors: those of RobustOpening::accept. A party may be late by a whole sharing, so the opening waits for that time.
+/// Errors: those of RobustOpening::accept.
 runtime::Task<Result<Coin>> open_coin(SyncRun& run, runtime::Step open, Secret<Share<Z64>> share);
 /// Both.
 runtime::Task<Result<Coin>> flip_coin(SyncRun& run, runtime::Step deal, runtime::Step open);

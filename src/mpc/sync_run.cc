@@ -25,10 +25,6 @@ runtime::Task<Result<BroadcastOutcome>> SyncRun::broadcast_all(Bytes own, std::s
   co_return co_await broadcast.run(next_broadcast++, runtime::make_payload(std::move(own)), active, max_bytes);
 }
 
-runtime::Instant SyncRun::next_round_start(runtime::Instant began) const {
-  return runtime::saturating_add(began, (committee().threshold() + 4) * round_timeout);
-}
-
 runtime::Instant SyncRun::opening_deadline() const {
   return session.loop().after((committee().threshold() + 4) * round_timeout);
 }

@@ -2,10 +2,8 @@
 // excluded and why. All of it changes through broadcast outcomes only, so it is the same at all honest parties.
 //
 // Time, with T = round_timeout. Honest parties start within T/8 of each other, and their messages take at most T/16 with all that is
-// computed on the way. A private round before a broadcast waits T/4, so all enter the broadcast within T/4 of each other. They leave
-// it at very different times: who has everything at once returns after two rounds, who was left out by a liar waits for whole
-// ones. Hence a protocol that broadcasts again does so at next_round_start(), a fixed time after the start of the last broadcast;
-// one that goes on with an opening at degree t needs no common time.
+// computed on the way. A private round before a broadcast waits T/4, so all enter the broadcast within T/4 of each other; they
+// leave it within T/2 (mpc/broadcast.h), and may broadcast again at once. An opening at degree t needs no common time.
 #pragma once
 
 #include <string>
@@ -48,10 +46,7 @@ struct SyncRun {
   runtime::Duration private_round() const { return round_timeout / 4; }
   /// All active parties broadcast. Errors: those of Broadcast::run.
   runtime::Task<Result<BroadcastOutcome>> broadcast_all(Bytes own, std::size_t max_bytes);
-  /// When to begin the next broadcast after one that began at `began`: every honest party has ended that one, t + 3 rounds and one for
-  /// what it fetches at the end.
-  runtime::Instant next_round_start(runtime::Instant began) const;
-  /// For an opening at degree t that follows a broadcast: others may be late by that broadcast, and a round.
+  /// For an opening at degree t after a broadcast. Generous: whoever gives up before 2t + 1 shares are there has nothing.
   runtime::Instant opening_deadline() const;
   /// Takes the parties out. Errors: aborted (more than t are excluded now, or this party is).
   Status exclude(std::span<const Exclusion> found);

@@ -36,8 +36,6 @@ struct SharedSecrets {
 
 /// What defends the sharing; tests replace single rules and must then see a violation (see OpeningRules).
 struct VssRules {
-  /// Before R3 and R4: honest parties leave a broadcast at different times (see SyncRun).
-  static constexpr bool wait_for_everybody = true;
   static constexpr bool check_own_point = true;
   static constexpr int needed_agreeing(CommitteeSize committee) { return 2 * committee.threshold() + 1; }
 };

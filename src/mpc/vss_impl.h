@@ -37,20 +37,16 @@ class Run {
     co_await ok(co_await send_deals());
     co_await ok(co_await take_deals(deadline, out));
 
-    const runtime::Instant began_points = run_.session.loop().now();
     const std::vector<std::size_t> points_bytes(shape_.parties(), shape_.points_bytes());
     const auto points = co_await ok(co_await broadcast(co_await own_points(), points_bytes));
     const auto conflicts = co_await conflicts_in(points);
 
     std::vector<std::vector<Share<Z>>> repaired(shape_.parties());  // by dealer; those of this party
     if (!conflicts.empty()) {
-      co_await everybody_ended(began_points);
-      const runtime::Instant began_testimonies = run_.session.loop().now();
-      const auto expected = testimony_bytes(shape_, conflicts);
-      const auto testimonies = co_await ok(co_await broadcast(co_await own_testimony(conflicts), expected));
+      const auto testimonies =
+          co_await ok(co_await broadcast(co_await own_testimony(conflicts), testimony_bytes(shape_, conflicts)));
       const auto complaints = co_await ok(co_await complaints_in(conflicts, testimonies));
       if (!complaints.empty()) {
-        co_await everybody_ended(began_testimonies);
         const auto answers =
             co_await ok(co_await broadcast(co_await own_answer(complaints), answer_bytes(shape_, complaints)));
         repaired = co_await ok(co_await repairs_in(complaints, answers));
@@ -64,10 +60,6 @@ class Run {
   template <class Kernel>
   auto compute(Kernel kernel) {
     return run_.compute(Work::preprocessing, std::move(kernel));
-  }
-
-  Task<void> everybody_ended(runtime::Instant began) {
-    if (Rules::wait_for_everybody) co_await run_.session.loop().sleep_until(run_.next_round_start(began));
   }
 
   Task<Status> send_deals() {

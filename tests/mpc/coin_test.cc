@@ -23,11 +23,12 @@ struct Ended {
 };
 using Outcomes = std::map<int, Ended>;
 
-runtime::sim::Program flipping(Outcomes& outcomes) {
-  return test::synchronous([&outcomes](Node& node, SyncRun& run) -> runtime::Task<void> {
+runtime::sim::Program flipping(Outcomes& outcomes, runtime::Duration spread = {}) {
+  const auto protocol = [&outcomes](Node& node, SyncRun& run) -> runtime::Task<void> {
     auto coin = co_await flip_coin(run, test::kDeal, test::kOpen);
     outcomes[node.role().number()] = {std::move(coin), run.exclusions};
-  });
+  };
+  return test::synchronous(protocol, spread);
 }
 
 /// All honest parties have the same coin, which is what they get.
@@ -124,7 +125,7 @@ TEST(CoinCampaign, IsTheSameForAllAndFairWhateverTPartiesDo) {
         fmt::format("coin n={}", n), 1, n == 4 ? 200 : 60, [&](std::uint64_t seed, Coverage& coverage) -> Status {
           SimRng rng(seed, 23);
           Outcomes outcomes;
-          World world(test::sync_options(seed, committee), flipping(outcomes));
+          World world(test::sync_options(seed, committee), flipping(outcomes, test::kSpread));
           test::draw_sync_faults(world, rng, 1);
           world.run(400s);
           coverage.merge(world.coverage());

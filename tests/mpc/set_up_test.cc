@@ -29,9 +29,10 @@ struct Ended {
 using Outcomes = std::map<int, Ended>;
 
 /// One attempt per life, as a caller does it: who crashes is silent in the session that it was in.
-runtime::sim::Program setting_up(Outcomes& outcomes) {
-  return [&outcomes](Node& node) -> runtime::Task<void> {
+runtime::sim::Program setting_up(Outcomes& outcomes, runtime::Duration spread = {}) {
+  return [&outcomes, spread](Node& node) -> runtime::Task<void> {
     if (node.life() > 0) co_return;
+    co_await node.loop().sleep_until(test::start_within(node, spread));
     auto session = node.router().open(test::kSyncSession, set_up_session(node.committee()));
     if (!session) co_return;
     const auto began = node.loop().now();
@@ -315,7 +316,7 @@ TEST(SetUpCampaign, HonestPartiesAlwaysEndWithTheSameKeys) {
         [&](std::uint64_t seed, Coverage& coverage) -> Status {
           SimRng rng(seed, 25);
           Outcomes outcomes;
-          World world(test::sync_options(seed, committee), setting_up(outcomes));
+          World world(test::sync_options(seed, committee), setting_up(outcomes, test::kSpread));
           test::draw_sync_faults(world, rng, secrets);
           world.run(400s);
           coverage.merge(world.coverage());

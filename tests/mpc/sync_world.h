@@ -34,12 +34,21 @@ inline const Signatories& signatories(int parties, Role own) {
   return all[own.index()];
 }
 
+/// Honest parties start so far apart in campaigns: the most that SyncRun allows.
+inline constexpr runtime::Duration kSpread = kRoundTimeout / 8;
+
+/// A time between now and then, drawn by the node.
+inline runtime::Instant start_within(runtime::sim::Node& node, runtime::Duration spread) {
+  return node.loop().after(runtime::Duration(node.rng().next<std::uint32_t>() % (spread.count() + 1)));
+}
+
 /// Runs `protocol` in the first life of a party. Later lives do nothing: who crashes in a synchronous protocol is silent.
 template <class Protocol>
-runtime::sim::Program synchronous(Protocol protocol, runtime::SessionOptions options = {}) {
-  return [protocol, options](runtime::sim::Node& node) -> runtime::Task<void> {
+runtime::sim::Program synchronous(Protocol protocol, runtime::Duration spread = {}) {
+  return [protocol, spread](runtime::sim::Node& node) -> runtime::Task<void> {
     if (node.life() > 0) co_return;
-    auto session = node.router().open(kSyncSession, options);
+    co_await node.loop().sleep_until(start_within(node, spread));
+    auto session = node.router().open(kSyncSession);
     if (!session) co_return;
     Broadcast broadcast(*session, node.compute(), signatories(node.committee().parties(), node.role()), kBroadcasts,
                         kRoundTimeout);
@@ -87,6 +96,13 @@ inline runtime::sim::Corrupt lie_in_broadcast(std::uint32_t number, std::uint64_
     runtime::sim::SimRng rng(seed, frame.step);
     for (int i = 0; i < 3; ++i) bytes[rng.below(bytes.size())] ^= static_cast<std::uint8_t>(1 + rng.below(255));
     return std::vector{with_bytes(frame, std::move(bytes))};
+  };
+}
+
+/// Says nothing to some parties in the first round of one broadcast: they wait for it while the others go on.
+inline runtime::sim::Corrupt hold_up(runtime::RoleSet victims, std::uint32_t number) {
+  return [victims, number](Role receiver, const runtime::Frame& frame) {
+    return says(frame, number) && victims.contains(receiver) ? std::vector<runtime::Frame>{} : std::vector{frame};
   };
 }
 
@@ -143,7 +159,7 @@ inline void draw_sync_faults(runtime::sim::World& world, runtime::sim::SimRng& r
     const auto few = deal_otherwise<Z64>(some(committee.threshold()), committee, secrets, seed);
     const auto many = deal_otherwise<Z64>(some(committee.threshold() + 1), committee, secrets, seed);
     using namespace runtime::sim;
-    switch (rng.below(20)) {
+    switch (rng.below(21)) {
       case 0:
         faults.silent = true;
         break;
@@ -201,6 +217,9 @@ inline void draw_sync_faults(runtime::sim::World& world, runtime::sim::SimRng& r
         break;
       case 18:
         faults.corrupt = both(misplace(seed), sometimes(0.3, seed, lie_randomly(seed + 1)));
+        break;
+      case 19:
+        faults.corrupt = both(few, hold_up(some(committee.threshold()), static_cast<std::uint32_t>(rng.below(3))));
         break;
       default:
         faults.corrupt = sometimes(0.1, seed, lie_randomly(seed + 1));

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "algebra/decode.h"
 #include "support/support.h"
 
@@ -119,6 +121,23 @@ TYPED_TEST(VssRounds, SlicesAreThoseOfOnePolynomialAndSharesOfItsSecret) {
         EXPECT_EQ(decoded->secret(), world.values[dealer.index()][k]);
       }
   }
+}
+
+// Nothing but the secret is chosen.
+TYPED_TEST(VssRounds, EveryOtherCoefficientIsDrawn) {
+  using Z = TypeParam;
+  const int t = 2;
+  test::SeededRng rng("coefficients");
+  const Dealing<Z> dealing(t, Secret(std::vector<Gr<Z>>(2)), rng);
+  // At alpha_1 = 1 a slice has the sums of all coefficients of one power.
+  std::set<std::array<Z, 4>> seen{Gr<Z>{}.c};
+  for (const Role party : {Role(1), Role(2), Role(3)}) {
+    Bytes encoded;
+    dealing.slices(party).append_to(encoded);
+    for (std::size_t at = 0; at < encoded.size(); at += Gr<Z>::kSizeBytes)
+      seen.insert(Gr<Z>::decode(encoded.data() + at).c);
+  }
+  EXPECT_EQ(seen.size(), 1u + 3 * 2 * 2 * 3);
 }
 
 TYPED_TEST(VssRounds, SlicesAreEncodedBothWays) {
