@@ -18,6 +18,8 @@ struct X86Kernels {
   using Vector = typename V::Vector;
   /// States in flight: enough to hide the latency of an AES instruction (3 to 5 cycles, up to two per cycle).
   static constexpr std::size_t kStates = 8;
+  /// The same for counters under one key, whose round keys stay in registers too: of 32 there are enough for twice as many.
+  static constexpr std::size_t kRun = V::kBlocks == 4 ? 2 * kStates : kStates;
   static constexpr std::size_t kVectors = kGroup / V::kBlocks;  // of a group
 
   /// The last word, rotated and copied to every column, passes through the last round: with equal columns ShiftRows does
@@ -68,19 +70,18 @@ struct X86Kernels {
 
   static void encrypt_counters(const KeyGroup* keys, std::size_t lane, std::uint64_t first, std::uint64_t high,
                                std::size_t count, std::uint8_t* out) {
-    constexpr std::size_t kAtOnce = kStates * V::kBlocks;
+    constexpr std::size_t kAtOnce = kRun * V::kBlocks;
     Vector key[kRounds + 1];
     for (std::size_t r = 0; r <= kRounds; ++r) key[r] = V::broadcast(keys->round[r][lane]);
     const auto run = [&key, high](std::uint64_t from, std::uint8_t* to) __attribute__((always_inline)) {
       const Vector counter = V::set128(from, high);
-      Vector state[kStates];
+      Vector state[kRun];
 #pragma clang loop unroll(full)
-      for (std::size_t s = 0; s < kStates; ++s)
-        state[s] = V::exclusive_or(V::counters(counter, V::kBlocks * s), key[0]);
+      for (std::size_t s = 0; s < kRun; ++s) state[s] = V::exclusive_or(V::counters(counter, V::kBlocks * s), key[0]);
 #pragma clang loop unroll(full)
       for (std::size_t r = 1; r < kRounds; ++r)
-        for (std::size_t s = 0; s < kStates; ++s) state[s] = V::round(state[s], key[r]);
-      for (std::size_t s = 0; s < kStates; ++s)
+        for (std::size_t s = 0; s < kRun; ++s) state[s] = V::round(state[s], key[r]);
+      for (std::size_t s = 0; s < kRun; ++s)
         V::store(V::last_round(state[s], key[kRounds]), to + kBlockBytes * V::kBlocks * s);
     };
     std::size_t at = 0;

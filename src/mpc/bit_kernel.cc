@@ -14,14 +14,17 @@ Status check_range(const char* what, std::uint64_t first, std::size_t count, std
   return {};
 }
 
+/// S18. `before`: words in front of these, for the message.
 template <Word Z>
-bool all_even(std::span<const Z> words) {
-  Z odd = 0;
-  for (const Z word : words) odd |= word;
-  return (odd & 1) == 0;
+Status check_even(std::span<const Z> words, std::size_t before = 0) {
+  const auto odd = std::ranges::find_if(words, [](Z word) { return (word & 1) != 0; });
+  if (odd != words.end())
+    return fail(Code::internal, "word {} of the opened random bits is odd; a^2 + a is even",
+                before + static_cast<std::size_t>(odd - words.begin()));
+  return {};
 }
 
-/// e times the packing unit is left to the caller. Precondition: one window, even words.
+/// One noise. Precondition: one window of even words.
 template <Word Z>
 Gr<Z> noise(std::span<const Share<Z>> a, std::span<const Z> v, int bound_log2) {
   const std::size_t top = v.size() - 1;
@@ -40,13 +43,8 @@ template <Word Z>
 Status check_windows(std::span<const Share<Z>> a, std::span<const Z> v, int bound_log2, std::size_t noises) {
   WITAN_CHECK(bound_log2 >= 0 && bound_log2 < 62);
   WITAN_CHECK(a.size() == v.size() && v.size() == noises * (static_cast<std::size_t>(bound_log2) + 2));
-  if (!all_even(v)) return fail(Code::internal, "an opened word of random bits is odd");
-  return {};
+  return check_even(v);
 }
-
-}  // namespace
-
-namespace {
 
 /// The even root r and 1 / (1 + 2r) modulo 2^8, for v = 0, 2, ..., 254.
 struct SmallRoot {
@@ -165,7 +163,7 @@ Status BitKernel<Z>::prepare(std::uint64_t first, std::span<Share<Z>> a, std::sp
 template <Word Z>
 Status BitKernel<Z>::bits(std::span<const Share<Z>> a, std::span<const Z> v, std::span<Share<Z>> bits) {
   WITAN_CHECK(a.size() == v.size() && v.size() == bits.size());
-  if (!all_even(v)) return fail(Code::internal, "an opened word of random bits is odd");
+  WITAN_TRY(check_even(v));
   for (std::size_t j = 0; j < a.size(); ++j) {
     const auto [root, scale] = even_root(v[j]);
     Gr<Z> difference = a[j].value;
@@ -178,6 +176,7 @@ Status BitKernel<Z>::bits(std::span<const Share<Z>> a, std::span<const Z> v, std
 template <Word Z>
 Status BitKernel<Z>::bits(std::span<const Share<Z>> a, std::span<const Gr<Z>> opened, std::span<Share<Z>> bits) {
   WITAN_CHECK(a.size() == bits.size() && bits.size() == 4 * opened.size());
+  for (std::size_t i = 0; i < opened.size(); ++i) WITAN_TRY(check_even(std::span<const Z>(opened[i].c), 4 * i));
   for (std::size_t i = 0; i < opened.size(); ++i)
     WITAN_TRY(BitKernel::bits(a.subspan(4 * i, 4), std::span<const Z>(opened[i].c), bits.subspan(4 * i, 4)));
   return {};
