@@ -7,6 +7,7 @@
 
 #include "algebra/decode.h"
 #include "mpc/sync_world.h"
+#include "runtime/memory_network.h"
 
 namespace witan::mpc {
 namespace {
@@ -268,6 +269,36 @@ TEST(SetUp, ASilentPartyCostsTheRoundsOfABroadcastAndIsNamed) {
   }
 }
 
+// On a real loop and pool: kernels of all parties run beside each other (the thread sanitizer looks on).
+TEST(SetUp, RunsOnTheThreadsOfAPool) {
+  const auto committee = CommitteeSize::make(7, 2).value();
+  runtime::ThreadLoop loop;
+  runtime::MemoryNetwork network(loop, committee);
+  runtime::ComputePool compute(loop, {.urgent_threads = 2, .heavy_threads = 2, .preprocessing_threads = 2});
+  OsRng rng;
+  std::vector<std::unique_ptr<runtime::Router>> routers;
+  std::vector<runtime::Session> sessions;
+  for (const Role role : RoleSet::all(committee)) {
+    routers.push_back(std::make_unique<runtime::Router>(loop, network.link(role)));
+    network.attach(role, routers.back().get());
+    sessions.push_back(routers.back()->open(test::kSyncSession, set_up_session(committee)).value());
+  }
+  std::vector<runtime::Task<Result<EpochKeys>>> tasks;
+  for (const Role role : RoleSet::all(committee))
+    tasks.push_back(set_up_epoch(sessions[role.index()], compute, test::signatories(7, role), rng, 30s));
+  const auto results = loop.run(runtime::when_all(std::move(tasks)));
+  const auto sets = key_sets(committee);
+  std::map<PartySet, SetKey> keys;
+  for (const auto& result : results) {
+    ASSERT_TRUE(result) << result.error().message;
+    for (std::size_t i = 0; i < result->set_keys().size(); ++i)
+      EXPECT_EQ(keys.emplace(result->set_keys().sets()[i], result->set_keys().key(i)).first->second,
+                result->set_keys().key(i));
+  }
+  EXPECT_EQ(keys.size(), sets.size());
+  for (const Role role : RoleSet::all(committee)) network.attach(role, nullptr);
+}
+
 // An honest party that is too late counts as faulty: it learns that from the outcomes and has no keys, the others have them.
 TEST(SetUp, WhoIsTooLateEndsWithAnErrorThatSaysSo) {
   const auto committee = CommitteeSize::make(4, 1).value();
@@ -317,7 +348,7 @@ TEST(SetUpCampaign, HonestPartiesAlwaysEndWithTheSameKeys) {
           SimRng rng(seed, 25);
           Outcomes outcomes;
           World world(test::sync_options(seed, committee), setting_up(outcomes, test::kSpread));
-          test::draw_sync_faults(world, rng, secrets);
+          test::draw_sync_faults(world, rng, seed, secrets);
           world.run(400s);
           coverage.merge(world.coverage());
           for (const auto& [party, ended] : outcomes) {
@@ -334,7 +365,7 @@ TEST(SetUpCampaign, HonestPartiesAlwaysEndWithTheSameKeys) {
     EXPECT_EQ(report.failures.size(), 0u);
     const double half = static_cast<double>(bits) / 2;
     EXPECT_NEAR(static_cast<double>(ones), half, 3 * std::sqrt(static_cast<double>(bits)));  // six standard deviations
-    if (n > 7) continue;  // too few runs to see everything
+    if (!test::shows_everything(report)) continue;
     for (const char* name : {"set_up.fault 0", "set_up.fault 1", "set_up.fault 2", "set_up.fault 3", "set_up.lied",
                              "sim.crashes", "router.equivocations"})
       EXPECT_GT(report.coverage.count(name), 0u) << name << " never happened at n = " << n;

@@ -304,7 +304,7 @@ TEST(VssCampaign, SharesAlwaysFitTogether) {
           const std::size_t count = 1 + rng.below(3);
           Outcomes outcomes;
           World world(test::sync_options(seed, committee), sharing(outcomes, count, test::kSpread));
-          test::draw_sync_faults(world, rng, count);
+          test::draw_sync_faults(world, rng, seed, count);
           world.run(400s);
           coverage.merge(world.coverage());
           for (int i = 1; i <= n; ++i) {
@@ -319,7 +319,7 @@ TEST(VssCampaign, SharesAlwaysFitTogether) {
           return judge(world, outcomes, count);
         });
     EXPECT_EQ(report.failures.size(), 0u);
-    if (n == 13) continue;  // too few runs to see everything
+    if (!test::shows_everything(report)) continue;
     for (const char* name : {"vss.broadcasts 1", "vss.broadcasts 2", "vss.broadcasts 3", "vss.fault 0", "vss.fault 1",
                              "vss.fault 2", "vss.fault 3", "vss.silent", "vss.unusable", "sim.crashes"})
       EXPECT_GT(report.coverage.count(name), 0u) << name << " never happened at n = " << n;
