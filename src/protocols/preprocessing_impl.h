@@ -119,32 +119,13 @@ struct BasicPreprocessing<Rules>::BatchOf final : Batch {
       std::vector<mpc::Share<Z>>& shares = out->reveal_mutable();
       if (order.kind == Order::Kind::noises)
         return pack_noises(draws, words, order.bound_log2, std::span(shares).subspan(from, to - from));
-      return make_bits(draws, words, std::span(shares).subspan(4 * from, size));
+      return mpc::BitKernel<Z>::bits(draws, words, std::span(shares).subspan(4 * from, size));
     };
     co_await runtime::ok(co_await mpc::detection::in_pieces(all_.party_.compute, count, kUnitsAtOnce, make));
     const auto& shares = out->reveal();
     Secret<Bytes> content(Bytes(shares.size() * sizeof(mpc::Share<Z>)));
     std::memcpy(content.reveal_mutable().data(), shares.data(), content.reveal().size());
     co_return co_await all_.store_.put(planned_.order, first, planned_.session_number, std::move(content));
-  }
-
-  /// The last element may lend fewer than four bits.
-  static Status make_bits(std::span<const mpc::Share<Z>> draws, std::span<const Z> words,
-                          std::span<mpc::Share<Z>> out) {
-    const std::size_t padded = (draws.size() + 3) / 4 * 4;
-    if (padded == draws.size()) {
-      std::vector<mpc::Gr<Z>> opened(words.size() / 4);
-      std::memcpy(opened.data(), words.data(), words.size_bytes());
-      return mpc::BitKernel<Z>::bits(draws, opened, out);
-    }
-    Secret<std::vector<mpc::Share<Z>>> all_draws{std::vector<mpc::Share<Z>>(padded)};
-    Secret<std::vector<mpc::Share<Z>>> bits{std::vector<mpc::Share<Z>>(padded)};
-    std::ranges::copy(draws, all_draws.reveal_mutable().begin());
-    std::vector<Z> all_words(padded);
-    std::ranges::copy(words, all_words.begin());
-    WITAN_TRY(make_bits(all_draws.reveal(), all_words, bits.reveal_mutable()));
-    std::copy_n(bits.reveal().begin(), out.size(), out.begin());
-    return {};
   }
 
   static Status pack_noises(std::span<const mpc::Share<Z>> draws, std::span<const Z> words, int bound_log2,

@@ -1,24 +1,26 @@
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "mpc/bit_batch.h"
 #include "mpc/detected_opening_impl.h"
+#include "mpc/detection_faults_for_test.h"
 #include "mpc/draw_keys_for_test.h"
 #include "mpc/product_slice.h"
-#include "runtime/sim_adversary.h"
 
 namespace witan::mpc {
 namespace {
 
 using namespace std::chrono_literals;
-using runtime::Frame;
-using runtime::FrameKind;
 using runtime::RoleSet;
-using runtime::Step;
 using runtime::sim::Corrupt;
 using runtime::sim::Coverage;
 using runtime::sim::Node;
 using runtime::sim::SimRng;
 using runtime::sim::World;
+
+using test::only;
+using test::Part;
 
 constexpr SessionId kSession{u128{0x3115}};
 
@@ -146,122 +148,6 @@ TYPED_TEST(DetectedOpeningTest, HonestPartiesOpenEverythingInOneDecide) {
       }
 }
 
-// Adversaries.
-
-enum class Part { phase_1, phase_2, fetched, zero_shares, broadcasts };
-Part part_of(Step step) {
-  if (step >= kDecideBroadcasts) return Part::broadcasts;
-  if (step >= kZeroShares) return Part::zero_shares;
-  if (step >= kFetch) return Part::fetched;
-  return step >= kPhase2 ? Part::phase_2 : Part::phase_1;
-}
-
-Corrupt only(std::function<bool(const Frame&)> when, Corrupt lie) {
-  return [when = std::move(when), lie = std::move(lie)](Role receiver, const Frame& frame) {
-    return frame.kind == FrameKind::data && frame.payload && when(frame) ? lie(receiver, frame) : std::vector{frame};
-  };
-}
-Corrupt only(Part part, Corrupt lie) {
-  return only([part](const Frame& frame) { return part_of(frame.step) == part; }, std::move(lie));
-}
-Corrupt only_value(std::function<bool(std::size_t)> size, Corrupt lie) {
-  return only(
-      [size = std::move(size)](const Frame& frame) {
-        return part_of(frame.step) == Part::broadcasts && (frame.step - kDecideBroadcasts) % kBroadcastSteps == 0 &&
-               size(frame.payload->size());
-      },
-      std::move(lie));
-}
-bool is_report(std::size_t size) {
-  return size == 33 || size == 12;
-}
-bool is_reveal(std::size_t size) {
-  return size > 33;
-}
-bool is_accusation(std::size_t size) {
-  return size == 2;
-}
-
-/// The same payload to all.
-Corrupt say(Bytes bytes) {
-  return [bytes = std::move(bytes)](Role, const Frame& frame) {
-    Frame out = frame;
-    out.payload = runtime::make_payload(bytes);
-    return std::vector{out};
-  };
-}
-/// One bit of the payload is wrong, the same for all.
-Corrupt flip_a_bit(std::uint64_t seed) {
-  return [seed](Role, const Frame& frame) {
-    SimRng rng(seed, frame.step);
-    Frame out = frame;
-    Bytes bytes = *frame.payload;
-    if (!bytes.empty()) bytes[rng.below(bytes.size())] ^= static_cast<std::uint8_t>(1u << rng.below(8));
-    out.payload = runtime::make_payload(std::move(bytes));
-    return std::vector{out};
-  };
-}
-/// A lie for some receivers alone.
-Corrupt towards(RoleSet victims, Corrupt lie) {
-  return [victims, lie = std::move(lie)](Role receiver, const Frame& frame) {
-    return victims.contains(receiver) ? lie(receiver, frame) : std::vector{frame};
-  };
-}
-Corrupt never_sends() {
-  return [](Role, const Frame&) { return std::vector<Frame>{}; };
-}
-Corrupt chain(std::vector<Corrupt> lies) {
-  Corrupt out = [](Role, const Frame& frame) { return std::vector{frame}; };
-  for (Corrupt& lie : lies) out = runtime::sim::both(std::move(out), std::move(lie));
-  return out;
-}
-
-Bytes bad_report(std::uint64_t row, std::uint8_t phase, RoleSet silent = {}) {
-  Writer out;
-  out.u8(0).u64(row).u8(phase).u16(silent.bits());
-  return out.take();
-}
-Bytes accusation(std::uint16_t bits) {
-  Writer out;
-  out.u16(bits);
-  return out.take();
-}
-
-RoleSet random_set(CommitteeSize committee, SimRng& rng) {
-  RoleSet out;
-  for (const Role role : RoleSet::all(committee))
-    if (rng.chance(0.4)) out.insert(role);
-  return out;
-}
-
-/// What one corrupt party does: some of the lies that the dispute path has an answer to, and some that nothing expects.
-Corrupt draw_lie(CommitteeSize committee, std::size_t rows, OpeningVariant variant, SimRng& rng) {
-  using namespace runtime::sim;
-  const std::uint64_t seed = rng.next64();
-  const RoleSet victims = random_set(committee, rng);
-  std::vector<Corrupt> lies;
-  const auto maybe = [&](double probability, auto&& make) {
-    if (rng.chance(probability)) lies.push_back(make());
-  };
-  maybe(0.5, [&] { return only(Part::phase_1, towards(victims, flip_a_bit(seed))); });
-  maybe(0.2, [&] { return only(Part::phase_1, towards(random_set(committee, rng), never_sends())); });
-  maybe(0.4, [&] { return only(Part::phase_2, towards(random_set(committee, rng), flip_a_bit(seed + 1))); });
-  maybe(0.1, [&] { return only(Part::phase_2, towards(random_set(committee, rng), mangle(seed + 2))); });
-  maybe(0.3, [&] { return only(Part::fetched, lie_randomly(seed + 3)); });
-  maybe(0.3, [&] { return only(Part::zero_shares, lie_randomly(seed + 4)); });
-  maybe(0.3, [&] {
-    return only_value(is_report, say(bad_report(rng.below(rows), static_cast<std::uint8_t>(
-                                                                      variant == OpeningVariant::w2 ? 1 + rng.below(2) : 1),
-                                                rng.chance(0.3) ? random_set(committee, rng) : RoleSet{})));
-  });
-  maybe(0.3, [&] { return only_value(is_reveal, flip_a_bit(seed + 5)); });
-  maybe(0.1, [&] { return only_value(is_reveal, lie_equally(seed + 6)); });
-  maybe(0.4, [&] { return only_value(is_accusation, say(accusation(static_cast<std::uint16_t>(rng.next64())))); });
-  maybe(0.1, [&] { return only(Part::broadcasts, sometimes(0.3, seed, lie_randomly(seed + 7))); });
-  maybe(0.1, [&] { return only(Part::broadcasts, towards(victims, never_sends())); });
-  return chain(std::move(lies));
-}
-
 // S25: whatever t parties do, right values, no honest party convicted, at most t(t+1) passes.
 TYPED_TEST(DetectedOpeningTest, WhateverTPartiesDoTheValuesAreRightAndNoHonestPartyIsConvicted) {
   using Z = TypeParam;
@@ -273,7 +159,7 @@ TYPED_TEST(DetectedOpeningTest, WhateverTPartiesDoTheValuesAreRightAndNoHonestPa
       const Scene<Z> products(committee, Kind::products, 8, options(variant));
       const auto report = runtime::sim::campaign(
           fmt::format("detected opening k={} n={} {}", 8 * sizeof(Z), n, variant == OpeningVariant::w1 ? "W1" : "W2"), 1,
-          n == 4 ? 200 : (n == 7 ? 80 : 20), [&](std::uint64_t seed, Coverage& coverage) -> Status {
+          n == 4 ? 150 : (n == 7 ? 50 : 10), [&](std::uint64_t seed, Coverage& coverage) -> Status {
             SimRng rng(seed, 31);
             const Scene<Z>& scene = rng.chance(0.5) ? bits : products;
             Outcomes<Z> outcomes;
@@ -289,7 +175,7 @@ TYPED_TEST(DetectedOpeningTest, WhateverTPartiesDoTheValuesAreRightAndNoHonestPa
               if (rng.chance(0.1))
                 faults.silent = true;
               else
-                faults.corrupt = draw_lie(committee, variant == OpeningVariant::w1 ? 30 : 4, variant, rng);
+                faults.corrupt = test::draw_lie(committee, variant == OpeningVariant::w1 ? 30 : 4, variant, rng);
             }
             world.run(3000s);
             coverage.merge(world.coverage());
@@ -312,6 +198,109 @@ TYPED_TEST(DetectedOpeningTest, WhateverTPartiesDoTheValuesAreRightAndNoHonestPa
                            "detection.disputed", "detection.excused", "detection.it claimed another val",
                            "detection.it reported index 0 an", "detection.its report is malforme"})
     EXPECT_GT(seen.count(name), 0u) << name << " never happened";
+}
+
+// ---- one defence less
+
+/// Wrong outcomes of party 1's lies in ten runs, at (4,1).
+template <class Rules>
+int wrong_outcomes(OpeningVariant variant, Corrupt lie) {
+  const auto committee = CommitteeSize::make(4, 1).value();
+  const Scene<Z128> scene(committee, Kind::bits, 30, options(variant));
+  int count = 0;
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    Outcomes<Z128> outcomes;
+    World world({.seed = seed, .committee = committee, .router = {}}, opening<Z128, Rules>(scene, outcomes));
+    world.faults(Role(1)).byzantine = true;
+    world.faults(Role(1)).rushing = true;
+    world.faults(Role(1)).corrupt = lie;
+    world.run(3000s);
+    count += !judge(world, scene, outcomes);
+  }
+  return count;
+}
+
+struct BottomIsErasure : DetectionRules {
+  static constexpr bool bottom_is_erasure = true;
+};
+// S12: one lie to one honest party in phase 1, and l-1 honest values are left, which any last one completes.
+TEST(DetectionRemovedDefence, AGroupThatCountsWithoutABottomTakesAnyValueOfALiar) {
+  const Corrupt lie = test::chain({only(Part::phase_1, test::towards({Role(2)}, test::flip_a_bit(1))),
+                                   only(Part::phase_2, test::flip_a_bit(2))});
+  EXPECT_GT(wrong_outcomes<BottomIsErasure>(OpeningVariant::w2, lie), 0);
+  EXPECT_EQ(wrong_outcomes<DetectionRules>(OpeningVariant::w2, lie), 0);
+}
+
+struct OneReportIsEnough : DetectionRules {
+  static constexpr int agreeing(CommitteeSize) { return 1; }
+};
+TEST(DetectionRemovedDefence, WithOneReportALiarDecidesWhatIsRight) {
+  Bytes report(33, 7);
+  report[0] = 1;
+  const Corrupt lie = test::only_value(test::is_report, test::say(report));
+  EXPECT_GT(wrong_outcomes<OneReportIsEnough>(OpeningVariant::w1, lie), 0);
+  EXPECT_EQ(wrong_outcomes<DetectionRules>(OpeningVariant::w1, lie), 0);
+}
+
+struct FetchedUnchecked : DetectionRules {
+  static constexpr bool check_fetched = false;
+};
+// S30.
+TEST(DetectionRemovedDefence, ValuesThatAreFetchedUncheckedAreThoseOfTheProvider) {
+  const Corrupt lie = test::chain({only(Part::phase_1, test::towards({Role(2)}, test::flip_a_bit(1))),
+                                   only(Part::fetched, runtime::sim::lie_randomly(3))});
+  EXPECT_GT(wrong_outcomes<FetchedUnchecked>(OpeningVariant::w1, lie), 0);
+  EXPECT_EQ(wrong_outcomes<DetectionRules>(OpeningVariant::w1, lie), 0);
+}
+
+// S27: two parties too many are silent; nothing is released.
+TEST(Detection, MoreThanTExcludedPartiesEndTheSessionWithoutValues) {
+  const auto committee = CommitteeSize::make(4, 1).value();
+  const Scene<Z64> scene(committee, Kind::bits, 30, options(OpeningVariant::w1));
+  Outcomes<Z64> outcomes;
+  World world({.seed = 1, .committee = committee, .router = {}}, opening(scene, outcomes));
+  world.faults(Role(1)).silent = true;
+  world.faults(Role(2)).silent = true;
+  world.run(3000s);
+  for (const int party : {3, 4}) {
+    ASSERT_TRUE(outcomes.contains(party));
+    ASSERT_FALSE(outcomes.at(party).released);
+    EXPECT_EQ(outcomes.at(party).released.error().code, Code::aborted) << outcomes.at(party).released.error().message;
+  }
+}
+
+// S13 and the figures of mpc.md 17.5: what a link carries.
+TEST(Detection, ALinkCarriesWhatTheFiguresSay) {
+  for (const auto [n, t] : kCommittees)
+    for (const auto variant : {OpeningVariant::w1, OpeningVariant::w2}) {
+      const auto committee = CommitteeSize::make(n, t).value();
+      const auto l = static_cast<std::size_t>(n - t);
+      const Scene<Z128> scene(committee, Kind::bits, 20 * l, options(variant, 1u << 10));
+      Outcomes<Z128> outcomes;
+      World world({.seed = 1, .committee = committee, .router = {}}, opening(scene, outcomes));
+      std::map<Part, std::size_t> to_4;
+      std::set<Bytes> phase_1;  // of different receivers
+      world.faults(Role(2)).corrupt = [&](Role receiver, const runtime::Frame& frame) {
+        if (frame.kind == runtime::FrameKind::data && frame.payload) {
+          if (receiver == Role(4)) to_4[test::part_of(frame.step)] += frame.payload->size();
+          if (test::part_of(frame.step) == Part::phase_1) phase_1.insert(*frame.payload);
+        }
+        return std::vector{frame};
+      };
+      world.run(3000s);
+      const Status good = judge(world, scene, outcomes);
+      EXPECT_TRUE(good) << good.error().message;
+      if (variant == OpeningVariant::w1) {
+        EXPECT_EQ(to_4[Part::phase_1], 20 * l * 64);
+        EXPECT_EQ(phase_1.size(), 1u);
+      } else {
+        EXPECT_EQ(to_4[Part::phase_1], 20u * 64);
+        EXPECT_EQ(to_4[Part::phase_2], 20u * 64 + 3);
+        EXPECT_EQ(phase_1.size(), static_cast<std::size_t>(n - 1));
+      }
+      EXPECT_EQ(to_4[Part::broadcasts], 33u + 2 + 32 * static_cast<std::size_t>(n) + 64);
+      EXPECT_EQ(to_4[Part::fetched] + to_4[Part::zero_shares], 0u);
+    }
 }
 
 }  // namespace

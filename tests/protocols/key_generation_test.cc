@@ -216,5 +216,112 @@ TEST_P(KeyGenerationRun, GivesWhatADealerWouldPublishForTheSameKeysAndNoises) {
   EXPECT_TRUE(good) << good.error().message;
 }
 
+/// A scene and its key set, made once.
+struct Made {
+  explicit Made(std::pair<int, int> size) : scene("witan_toy_a", CommitteeSize::make(size.first, size.second).value()) {
+    Outcomes outcomes;
+    World world({.seed = 1, .committee = scene.committee, .router = {}}, online(scene, outcomes));
+    world.run(1000s);
+    set = std::move(outcomes.at(1).key).value().set;
+  }
+  Scene scene;
+  tfhe::CompressedKeySet set;
+};
+constexpr std::pair<int, int> kCommittees[] = {{4, 1}, {7, 2}, {10, 3}, {13, 4}};
+
+// S15, S32 to S34: whatever t parties do, however often honest ones restart, everybody publishes the same set.
+TEST(KeyGenerationCampaign, HonestPartiesAlwaysMakeTheSameKeySet) {
+  for (const auto size : kCommittees) {
+    const Made made(size);
+    const auto report = runtime::sim::campaign(
+        fmt::format("key generation n={}", size.first), 1, size.first == 4 ? 200 : (size.first == 7 ? 50 : 12),
+        [&](std::uint64_t seed, Coverage& coverage) -> Status {
+          SimRng rng(seed, 43);
+          Outcomes outcomes;
+          World world({.seed = seed, .committee = made.scene.committee, .router = {}}, online(made.scene, outcomes));
+          mpc::test::draw_faults(world, rng);
+          mpc::test::draw_partition(world, rng);
+          world.run(3000s);
+          coverage.merge(world.coverage());
+          for (const auto& [party, outcome] : outcomes)
+            coverage.add("keygen.liars_named", static_cast<std::uint64_t>(outcome.liars.size()));
+          return judge(world, made.set, outcomes);
+        });
+    EXPECT_EQ(report.failures.size(), 0u);
+    for (const char* name : {"keygen.liars_named", "sim.crashes"})
+      EXPECT_GT(report.coverage.count(name), 0u) << name << " never happened at n = " << size.first;
+  }
+}
+
+// S7, S33: kill -9 at every point of a party; the same messages leave, the same set comes out.
+TEST(KeyGenerationCampaign, CrashAtEveryPointOfAParty) {
+  const Made made({4, 1});
+  std::uint64_t points = 1;
+  for (std::uint64_t point = 0; point <= points; ++point) {  // 0: none, to count them
+    Outcomes outcomes;
+    World world({.seed = 4, .committee = made.scene.committee, .router = {}}, online(made.scene, outcomes));
+    if (point > 0) world.faults(Role(2)).crashes = {{point, 700ms}};
+    world.run(1500s);
+    if (point == 0) points = world.crash_points(Role(2));
+    const Status good = judge(world, made.set, outcomes);
+    ASSERT_TRUE(good) << "crash point " << point << ": " << good.error().message;
+  }
+  EXPECT_GT(points, 100u);
+}
+
+// S32: a party with another configuration computes nothing, the others finish.
+TEST(KeyGenerationRules, APartyWithAnotherConfigurationStopsAndTheOthersFinish) {
+  const Made made({4, 1});
+  KeyGenerationJob other = made.scene.job();
+  other.configuration[5] = 1;
+  Outcomes outcomes;
+  World world({.seed = 2, .committee = made.scene.committee, .router = {}},
+              online(made.scene, outcomes, {{3, other}}));
+  world.faults(Role(3)).byzantine = true;  // judged apart
+  world.run(2000s);
+  const Status good = judge(world, made.set, outcomes);
+  EXPECT_TRUE(good) << good.error().message;
+  ASSERT_FALSE(outcomes.at(3).key);
+  EXPECT_EQ(outcomes.at(3).key.error().code, Code::aborted) << outcomes.at(3).key.error().message;
+}
+
+// S33: the session of a key is bound to one preprocessing and configuration for ever.
+TEST(KeyGenerationRules, AnotherConfigurationUnderTheSameKeyIdIsRefusedAlsoAfterARestart) {
+  const Made made({4, 1});
+  KeyGenerationJob other = made.scene.job();
+  other.configuration[5] = 1;
+  std::map<int, Status> second;
+  World world({.seed = 2, .committee = made.scene.committee, .router = {}}, [&](Node& node) -> runtime::Task<void> {
+    KeyGeneration run({node.router(), node.journal(), node.compute(), made.scene.epoch.keys(node.role()),
+                       *made.scene.material[node.role().index()]},
+                      node.life() == 0 ? made.scene.job() : other);
+    auto key = co_await run.run(node.loop().after(500s));
+    if (node.life() > 0) second[node.role().number()] = key ? Status{} : Status(std::unexpected(key.error()));
+    co_await node.loop().sleep_for(600s);
+  });
+  world.faults(Role(2)).crashes = {{200, 700ms}};
+  world.run(1500s);
+  ASSERT_TRUE(second.contains(2));
+  ASSERT_FALSE(second.at(2));
+  EXPECT_EQ(second.at(2).error().code, Code::already_exists);
+}
+
+// R1, S20: what leaves for a component has the size of its ring; all bytes together are those of the cost model.
+TEST(KeyGenerationRules, BodiesTakeTheBytesOfTheirRing) {
+  const Made made({4, 1});
+  Outcomes outcomes;
+  World world({.seed = 3, .committee = made.scene.committee, .router = {}}, online(made.scene, outcomes));
+  std::uint64_t bodies = 0, before = 0;
+  world.faults(Role(2)).corrupt = [&](Role, const runtime::Frame& frame) {
+    if (frame.kind == runtime::FrameKind::data && frame.payload && frame.step != kKeyAgree)
+      (frame.step >= kKeyBodies ? bodies : before) += frame.payload->size();
+    return std::vector{frame};
+  };
+  world.run(1000s);
+  const auto cost = cost_of(made.scene.plan, made.scene.committee, mpc::OpeningVariant::w1, BodyOpeningKind::direct);
+  EXPECT_EQ(bodies, cost.bodies_bytes);
+  EXPECT_EQ(before, cost.differences_bytes);
+}
+
 }  // namespace
 }  // namespace witan::protocols
