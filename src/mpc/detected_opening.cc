@@ -2,10 +2,16 @@
 
 namespace witan::mpc {
 
-Patience::Patience(CommitteeSize committee, OpeningVariant variant, runtime::Duration silence) : phase_1(silence) {
-  const int t = committee.threshold();
-  phase_2 = (t + 1) * phase_1;
-  broadcast_round = 2 * (t * (variant == OpeningVariant::w1 ? phase_1 : phase_2) + phase_1);
+Patience::Patience(OpeningVariant variant, runtime::Duration delay, int excluded) {
+  const bool w1 = variant == OpeningVariant::w1;
+  round = (w1 ? 20 : 64) * delay;
+  runtime::Duration apart = round / 8 + 2 * delay;
+  for (int i = 0; i < excluded; ++i) {
+    apart = round / 2;
+    round = w1 ? 2 * round + 2 * delay : 3 * round + 4 * delay;
+  }
+  exchange = apart + delay;
+  both_phases = 2 * exchange;
 }
 
 DetectionReport& DetectionReport::operator+=(const DetectionReport& other) {

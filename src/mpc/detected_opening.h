@@ -8,15 +8,16 @@
 //        phase 2    P_i sends y_i or bottom to all; a group counts if no y_i of N_j is missing or bottom, and all are of degree l-1
 //   decide          broadcast (ok, h) or (bad, first bad index, phase, silent parties)
 //                   named silent by t+1: excluded, check and decide again
-//   release         t+1 equal (ok, h): who has something else fetches the values and compares with h.  Done
+//   release         t+1 equal (ok, h): these are the values. Who has something else fetches them and compares with h.  Done
 //   reveal          smallest bad index: broadcast shares and PRF values
 //   resolve         liars are excluded (mpc/resolution.h); a disputed z_E is opened from its shares, degree t
 //   accuse          whoever reported the index broadcasts who sent it something else: dispute pairs
 //   discard         the index; check and decide again
 //
 // exchange() covers W1's exchange and phase 1; those of several batches may run at once. decide() does the rest, in the order of the
-// batches, because the state of the disputes is one for all of them, and what is bottom depends on it. Values leave this class through
-// decide() alone, so nothing pending can be used (S17).
+// batches, because the state of the disputes is one for all of them, and what is bottom depends on it. values() fetches what is
+// missing, apart from that order: no party is late in the next decide because somebody did not answer it. Values leave this class
+// there alone, after the decide, so nothing pending can be used (S17).
 //
 // Steps of the session: see the constants below. One session serves one batch.
 #pragma once
@@ -40,25 +41,24 @@ struct DetectionOptions {
   OpeningVariant variant = OpeningVariant::w1;
   /// Rows (elements, resp. groups) in one message.
   std::size_t chunk_rows = 1u << 14;
-  /// So long a party may keep the others waiting in one exchange before it counts as silent: generous, because a late honest party
-  /// counts as faulty (security.md 8). Longer waits follow from it, see Patience.
-  runtime::Duration silence = std::chrono::seconds(15);
+  /// The largest delay of a message between honest parties, a batch of shares included, with all that is computed on the way.
+  /// Generous, because a late honest party counts as faulty (security.md 8). All waiting follows from it, see Patience.
+  runtime::Duration delay = std::chrono::seconds(3);
 };
 
-/// How long honest parties wait, so that they stay together whatever t parties do: these can hold up an honest party by `silence`
-/// each, one after the other, and others not at all.
+/// How long honest parties wait, D = delay, so that they stay together whatever t parties do. Let T be a round of a broadcast and s what
+/// honest parties are apart when they begin an exchange:
+///
+///   after a broadcast without Bot   s = T/8 + 2 D: who misses a relay asks every T/8 (mpc/broadcast.h)
+///   after a broadcast with Bot      s = T/2, as far apart as before it. Bot excludes a party, and everybody knows it: what follows
+///                                   is longer
+///   exchange                        waits s + D for who has not sent once n-t have; they are 2 s + D apart behind it
+///   phase 2 of W2                   waits until 2 s + 2 D are used up, phase 1 included: who was kept in phase 1 needs less in
+///                                   phase 2; they are 3 s + 2 D apart behind it
+///   the next broadcast              bears T/2: T = 20 D (W1), 64 D (W2); after each Bot 2 T + 2 D (W1), 3 T + 4 D (W2)
 struct Patience {
-  Patience(CommitteeSize committee, OpeningVariant variant, runtime::Duration silence);
-  runtime::Duration phase_1;          // for each party
-  runtime::Duration phase_2;          // for each party: others may begin t * phase_1 later
-  runtime::Duration broadcast_round;  // twice what honest parties may be apart when they begin to decide, and some more
-};
-
-/// What a batch came to.
-template <Word Z>
-struct Released {
-  std::vector<Gr<Z>> values;           // by element
-  std::vector<std::size_t> discarded;  // ascending; nothing may use these elements
+  Patience(OpeningVariant variant, runtime::Duration delay, int excluded);
+  runtime::Duration exchange, both_phases, round;
 };
 
 /// What happened on the way, as far as this party has seen.
@@ -74,10 +74,6 @@ struct DetectionReport {
 
 /// What defends the opening; tests replace single rules and must then see a violation (see OpeningRules).
 struct DetectionRules {
-  /// May a row count without this message of a party of N_j?
-  static constexpr bool missing_is_erasure = false;
-  /// May a group count without a y_i that is bottom?
-  static constexpr bool bottom_is_erasure = false;
   /// Equal (ok, h) reports that make values final.
   static constexpr int agreeing(CommitteeSize committee) { return committee.threshold() + 1; }
   /// Are fetched values compared with h?
@@ -101,8 +97,11 @@ class DetectedOpening {
 
   /// Sends this party's shares and collects the others'. Errors: those of the batch, cancelled.
   runtime::Task<Status> exchange();
-  /// After exchange(). Errors: aborted (more than t parties excluded, this one among them, or nobody to fetch from), cancelled.
-  runtime::Task<Result<Released<Z>>> decide();
+  /// After exchange(). Ascending: elements that were revealed, which nothing may use. Errors: aborted (more than t parties excluded,
+  /// or this one), cancelled.
+  runtime::Task<Result<std::vector<std::size_t>>> decide();
+  /// After decide(), once: the opened elements; those that were revealed mean nothing. Errors: aborted (nobody to fetch from), cancelled.
+  runtime::Task<Result<std::vector<Gr<Z>>>> values();
   const DetectionReport& report() const { return report_; }
 
  private:
@@ -120,7 +119,8 @@ class DetectedOpening {
   runtime::Step phase_2_step() const { return kPhase2 + pass_ * static_cast<runtime::Step>(kMaxChunks); }
   runtime::Task<Status> produce(std::size_t chunk);
   runtime::Task<Status> send_phase_2();
-  runtime::Task<Status> collect(runtime::Step first_step, std::size_t phase, runtime::Duration silence);
+  runtime::Task<Status> collect(runtime::Step first_step, std::size_t phase);
+  Patience patience() const { return {options_.variant, options_.delay, disputes_.excluded().size()}; }
   runtime::Task<Status> check_rows(std::size_t phase);
   runtime::Task<Result<Report>> check();
   runtime::Task<crypto::Digest> digest();
@@ -129,8 +129,10 @@ class DetectedOpening {
   runtime::Task<Result<BroadcastOutcome>> broadcast(Bytes own, std::size_t max_bytes);
   Reports read(const BroadcastOutcome& outcome);
   bool exclude_silent(const Reports& reports);
-  runtime::Task<Result<Released<Z>>> release(const crypto::Digest& h, const Reports& reports);
-  runtime::Task<Status> fetch(const crypto::Digest& h, runtime::RoleSet from);
+  Status release(const crypto::Digest& h, const Reports& reports);
+  struct Holder;
+  runtime::Task<Status> fetch();
+  runtime::Task<void> fetch_from(Holder& holder, runtime::Event& news);
   runtime::Task<Status> dispute_pass(const Disputes& before, const Report& mine, const Reports& reports);
   runtime::Task<Status> open_zero_keys(Resolution<Z>& resolution, const std::vector<std::size_t>& zero_sets);
   runtime::RoleSet deviators(const Disputes& before, const Resolution<Z>& resolution, std::uint64_t row, int phase,
@@ -141,12 +143,14 @@ class DetectedOpening {
   const EpochKeys& keys_;
   Disputes& disputes_;
   const DetectionOptions options_;
-  const Patience patience_;
   const CommitteeSize committee_;
   const Role self_;
-  Broadcast broadcasts_;
+  const Signatories signatories_;
   std::uint32_t next_broadcast_ = 0, pass_ = 0;
+  runtime::Duration waited_{};       // in phase 1, for who had not sent
   std::size_t checked_version_ = 0;  // of the disputes, when phase 1 was checked
+  crypto::Digest released_{};        // h of the values
+  runtime::RoleSet having_;          // who has them
   DetectionReport report_;
   std::shared_ptr<Data> data_;  // what kernels read and write
 };

@@ -13,12 +13,13 @@
 #include "crypto/separators.h"
 #include "mpc/detected_opening.h"
 #include "mpc/open.h"
+#include "runtime/scope.h"
 
 namespace witan::mpc {
 
 namespace detection {
 
-/// As many times `silence` until a session without n-t parties goes on without them, and ends.
+/// As many rounds until a session without n-t parties goes on without them, and ends.
 inline constexpr int kGoneAfter = 4;
 
 /// a * alpha of that party: additions only.
@@ -160,10 +161,9 @@ DetectedOpening<Z, Rules>::DetectedOpening(runtime::Session& session, runtime::C
       keys_(keys),
       disputes_(disputes),
       options_(options),
-      patience_(session.committee(), options.variant, options.silence),
       committee_(session.committee()),
       self_(session.self()),
-      broadcasts_(session, compute, signatories, kDecideBroadcasts, patience_.broadcast_round),
+      signatories_(signatories),
       data_(std::make_shared<Data>()) {
   data_->batch = std::move(batch);
   WITAN_CHECK(data_->batch->elements() > 0 && options_.chunk_rows > 0 && chunk_count() <= kMaxChunks);
@@ -216,7 +216,7 @@ std::vector<std::size_t> DetectedOpening<Z, Rules>::elements_of(std::size_t row)
 template <Word Z, class Rules>
 runtime::Task<Status> DetectedOpening<Z, Rules>::exchange() {
   for (std::size_t chunk = 0; chunk < chunk_count(); ++chunk) co_await runtime::ok(co_await produce(chunk));
-  co_await runtime::ok(co_await collect(kPhase1, 1, patience_.phase_1));
+  co_await runtime::ok(co_await collect(kPhase1, 1));
   co_return co_await check_rows(1);
 }
 
@@ -274,12 +274,11 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::send_phase_2() {
   co_return Status{};
 }
 
-/// Waiting counts against those that have not sent, from the moment on at which n-t parties have.
+/// Waiting counts from the moment on at which n-t parties have sent; before that nothing can be decided anyway.
 template <Word Z, class Rules>
-runtime::Task<Status> DetectedOpening<Z, Rules>::collect(runtime::Step first_step, std::size_t phase,
-                                                         runtime::Duration silence) {
+runtime::Task<Status> DetectedOpening<Z, Rules>::collect(runtime::Step first_step, std::size_t phase) {
   auto& messages = data_->messages[phase - 1];
-  std::vector<runtime::Duration> left(static_cast<std::size_t>(committee_.parties()), silence);
+  runtime::Duration waited = phase == 1 ? runtime::Duration{} : std::exchange(waited_, {});
   const int enough = committee_.parties() - committee_.threshold();
   for (std::size_t chunk = 0; chunk < chunk_count(); ++chunk) {
     for (runtime::Payload& message : messages[chunk]) message = nullptr;
@@ -289,19 +288,19 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::collect(runtime::Step first_ste
     while (!awaited.empty()) {
       const runtime::Instant begun = session_.loop().now();
       const bool counts = sending - awaited.size() >= enough;
-      runtime::Duration longest{};
-      for (const Role role : awaited) longest = std::max(longest, left[role.index()]);
-      // Too few parties at all: more than t are gone, and nothing can be decided without them.
+      const runtime::Duration most = phase == 1 ? patience().exchange : patience().both_phases;
+      const runtime::Duration left = std::max(runtime::Duration{}, most - waited);
+      // Too few parties at all: more than t are gone, and the session ends.
       auto message = co_await session_.next(first_step + static_cast<runtime::Step>(chunk), awaited,
-                                            session_.loop().after(counts ? longest : detection::kGoneAfter * silence));
+                                            session_.loop().after(counts ? left : detection::kGoneAfter * patience().round));
       if (!message && message.error().code == Code::cancelled) co_return fail(std::move(message).error());
-      for (const Role role : awaited)
-        if (counts) left[role.index()] -= std::min(left[role.index()], session_.loop().now() - begun);
+      if (counts) waited += session_.loop().now() - begun;
       if (!message) break;  // late, or it does not keep the message any more
       messages[chunk][message->from.index()] = message->payload;
       awaited.erase(message->from);
     }
   }
+  if (phase == 1) waited_ = waited;
   co_return Status{};
 }
 
@@ -316,6 +315,7 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::check_rows(std::size_t phase) {
   const std::size_t dimension = phase == 1 ? 2 * t + 1 : group();
   Roles partners;
   for (const Role role : disputes_.partners(self_)) partners.push_back(role);
+  const std::size_t version = disputes_.version();  // another batch may change it meanwhile
   const auto kernel = [data = data_, partners, dimension, phase, combine, self = self_, size = group(),
                        chunk_rows = options_.chunk_rows, all_rows = rows()](std::size_t from, std::size_t to) -> Status {
     const std::size_t chunk = from / chunk_rows, at = from - chunk * chunk_rows, count = to - from;
@@ -342,16 +342,13 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::check_rows(std::size_t phase) {
             word[row] = combine ? data->own_combined.reveal()[from + row] : data->own.reveal()[from + row].value;
         }
         for (std::size_t row = 0; phase == 2 && row < count; ++row)
-          if (data->bad[0][from + row] && !Rules::bottom_is_erasure) bad[from + row] = 1;
+          if (data->bad[0][from + row]) bad[from + row] = 1;
       } else {
         const runtime::Payload& message = data->messages[phase - 1][chunk][role.index()];
-        if (!message || message->size() != whole) {
-          if (Rules::missing_is_erasure) continue;
-          return all_bad();
-        }
+        if (!message || message->size() != whole) return all_bad();
         word = detection::read_rows<Z>(ByteView(*message).subspan(map), at, count);
         for (std::size_t row = 0; phase == 2 && row < count; ++row)
-          if ((*message)[(at + row) / 8] >> (at + row) % 8 & 1 && !Rules::bottom_is_erasure) bad[from + row] = 1;
+          if ((*message)[(at + row) / 8] >> (at + row) % 8 & 1) bad[from + row] = 1;
       }
       roles.push_back(role);
       words.push_back(std::move(word));
@@ -387,7 +384,7 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::check_rows(std::size_t phase) {
     const auto shifted = [kernel, first](std::size_t from, std::size_t to) { return kernel(first + from, first + to); };
     co_await runtime::ok(co_await detection::in_pieces(compute_, rows_in(chunk), piece, shifted));
   }
-  if (phase == 1) checked_version_ = disputes_.version();
+  if (phase == 1) checked_version_ = version;
   co_return Status{};
 }
 
@@ -437,14 +434,14 @@ runtime::Task<crypto::Digest> DetectedOpening<Z, Rules>::digest() {
 // Decide.
 
 template <Word Z, class Rules>
-runtime::Task<Result<Released<Z>>> DetectedOpening<Z, Rules>::decide() {
+runtime::Task<Result<std::vector<std::size_t>>> DetectedOpening<Z, Rules>::decide() {
   for (;; ++pass_) {
     co_await runtime::ok(may_go_on());
     const Disputes before = disputes_;
     if (disputes_.version() != checked_version_) co_await runtime::ok(co_await check_rows(1));
     if (options_.variant == OpeningVariant::w2) {
       co_await runtime::ok(co_await send_phase_2());
-      co_await runtime::ok(co_await collect(phase_2_step(), 2, patience_.phase_2));
+      co_await runtime::ok(co_await collect(phase_2_step(), 2));
     }
     const Report mine = co_await runtime::ok(co_await check());
     const auto outcome = co_await runtime::ok(co_await broadcast(mine.encode(), Report::kMaxBytes));
@@ -454,9 +451,17 @@ runtime::Task<Result<Released<Z>>> DetectedOpening<Z, Rules>::decide() {
       continue;
     }
     co_await runtime::ok(may_go_on());
-    if (const auto h = reports.agreed(committee_)) co_return co_await release(*h, reports);
+    if (const auto h = reports.agreed(committee_)) {
+      co_await runtime::ok(release(*h, reports));
+      break;
+    }
     co_await runtime::ok(co_await dispute_pass(before, mine, reports));
   }
+  std::vector<std::size_t> discarded;
+  for (std::size_t row = 0; row < rows(); ++row)
+    if (data_->discarded[row])
+      for (const std::size_t element : elements_of(row)) discarded.push_back(element);
+  co_return discarded;
 }
 
 /// S27, and: the others do not wait for a party that they have excluded.
@@ -478,8 +483,9 @@ Status DetectedOpening<Z, Rules>::may_go_on() const {
 template <Word Z, class Rules>
 runtime::Task<Result<BroadcastOutcome>> DetectedOpening<Z, Rules>::broadcast(Bytes own, std::size_t max_bytes) {
   const runtime::RoleSet active = disputes_.active();
+  Broadcast run(session_, compute_, signatories_, kDecideBroadcasts, patience().round);
   auto outcome = co_await runtime::ok(
-      co_await broadcasts_.run(next_broadcast_++, runtime::make_payload(std::move(own)), active, max_bytes));
+      co_await run.run(next_broadcast_++, runtime::make_payload(std::move(own)), active, max_bytes));
   for (const Role role : active)
     if (!outcome[role.index()]) disputes_.exclude(role, "nothing of it came out of a broadcast");
   co_return outcome;
@@ -530,57 +536,87 @@ bool DetectedOpening<Z, Rules>::exclude_silent(const Reports& reports) {
   return any;
 }
 
+/// Who has the values offers them to who has not.
 template <Word Z, class Rules>
-runtime::Task<Result<Released<Z>>> DetectedOpening<Z, Rules>::release(const crypto::Digest& h,
-                                                                      const Reports& reports) {
-  runtime::RoleSet having, lacking;
+Status DetectedOpening<Z, Rules>::release(const crypto::Digest& h, const Reports& reports) {
+  released_ = h;
+  runtime::RoleSet lacking;
   for (const Role role : disputes_.active()) {
     const auto found = reports.of.find(role);
-    (found != reports.of.end() && found->second.good && found->second.h == h ? having : lacking).insert(role);
+    (found != reports.of.end() && found->second.good && found->second.h == h ? having_ : lacking).insert(role);
   }
-  if (!having.contains(self_)) {
-    ++report_.fetched;
-    co_await runtime::ok(co_await fetch(h, having));
-  } else if (!lacking.empty()) {
-    for (std::size_t chunk = 0; chunk < chunk_count(); ++chunk) {
-      const std::size_t first = chunk * options_.chunk_rows * group();
-      const std::size_t count = std::min(rows_in(chunk) * group(), data_->values.size() - first);
-      Bytes values(count * sizeof(Gr<Z>));
-      std::memcpy(values.data(), data_->values.data() + first, values.size());
-      const runtime::Payload payload = runtime::make_payload(std::move(values));
-      for (const Role role : lacking)
-        co_await runtime::ok(session_.offer(role, kFetch + static_cast<runtime::Step>(chunk), payload));
-    }
+  if (!having_.contains(self_) || lacking.empty()) return {};
+  for (std::size_t chunk = 0; chunk < chunk_count(); ++chunk) {
+    const std::size_t first = chunk * options_.chunk_rows * group();
+    const std::size_t count = std::min(rows_in(chunk) * group(), data_->values.size() - first);
+    Bytes values(count * sizeof(Gr<Z>));
+    std::memcpy(values.data(), data_->values.data() + first, values.size());
+    const runtime::Payload payload = runtime::make_payload(std::move(values));
+    for (const Role role : lacking)
+      WITAN_TRY(session_.offer(role, kFetch + static_cast<runtime::Step>(chunk), payload));
   }
-  Released<Z> out;
-  for (std::size_t row = 0; row < rows(); ++row)
-    if (data_->discarded[row])
-      for (const std::size_t element : elements_of(row)) out.discarded.push_back(element);
-  out.values = std::move(data_->values);
-  co_return out;
+  return {};
 }
 
-/// From one holder after the other, until the values have the hash on which t+1 agree (S30).
 template <Word Z, class Rules>
-runtime::Task<Status> DetectedOpening<Z, Rules>::fetch(const crypto::Digest& h, runtime::RoleSet from) {
-  std::string tried;
-  for (const Role holder : from) {
-    bool complete = true;
-    for (std::size_t chunk = 0; complete && chunk < chunk_count(); ++chunk) {
-      const auto step = kFetch + static_cast<runtime::Step>(chunk);
-      const std::size_t first = chunk * options_.chunk_rows * group();
-      const std::size_t count = std::min(rows_in(chunk) * group(), data_->values.size() - first);
-      session_.request_resend(step, {holder});
-      auto message = co_await session_.receive(holder, step, session_.loop().after(patience_.broadcast_round));
-      if (!message && message.error().code == Code::cancelled) co_return fail(std::move(message).error());
-      complete = message && message->bytes().size() == count * sizeof(Gr<Z>);
-      if (complete) std::memcpy(data_->values.data() + first, message->bytes().data(), message->bytes().size());
-    }
-    if (complete && (!Rules::check_fetched || co_await digest() == h)) co_return Status{};
-    tried += fmt::format("{}{} ({})", tried.empty() ? "" : ", ", holder.number(), complete ? "other values" : "nothing");
+runtime::Task<Result<std::vector<Gr<Z>>>> DetectedOpening<Z, Rules>::values() {
+  if (!having_.contains(self_)) co_await runtime::ok(co_await fetch());
+  co_return std::move(data_->values);
+}
+
+/// What one of those that have the values says that they are.
+template <Word Z, class Rules>
+struct DetectedOpening<Z, Rules>::Holder {
+  Role role;
+  std::vector<runtime::Payload> chunks;
+  bool ended = false, complete = false, tried = false;
+};
+
+template <Word Z, class Rules>
+runtime::Task<void> DetectedOpening<Z, Rules>::fetch_from(Holder& holder, runtime::Event& news) {
+  holder.complete = true;
+  for (std::size_t chunk = 0; holder.complete && chunk < chunk_count(); ++chunk) {
+    const auto step = kFetch + static_cast<runtime::Step>(chunk);
+    const std::size_t first = chunk * options_.chunk_rows * group();
+    const std::size_t count = std::min(rows_in(chunk) * group(), data_->values.size() - first);
+    session_.request_resend(step, {holder.role});
+    auto message = co_await session_.receive(holder.role, step, session_.loop().after(patience().round));
+    holder.complete = message && message->bytes().size() == count * sizeof(Gr<Z>);
+    if (holder.complete) holder.chunks.push_back(message->payload);
   }
-  co_return fail(Code::aborted, "aborted: session {}: no party gave the values on which {} agree: {}",
-                 session_.id().hex(), committee_.threshold() + 1, tried);
+  holder.ended = true;
+  news.set();
+}
+
+/// From all of them at once; the first that has the hash on which t+1 agree is believed (S30).
+template <Word Z, class Rules>
+runtime::Task<Status> DetectedOpening<Z, Rules>::fetch() {
+  ++report_.fetched;
+  std::vector<Holder> holders;
+  for (const Role role : having_) holders.push_back({.role = role, .chunks = {}});
+  runtime::Event news(session_.loop());
+  runtime::TaskScope fetching(session_.loop());
+  for (Holder& holder : holders) fetching.spawn(fetch_from(holder, news));
+  for (;;) {
+    if (!session_.is_open()) co_return fail(Code::cancelled, "session {}: closed", session_.id().hex());
+    for (Holder& holder : holders) {
+      if (!holder.complete || !holder.ended || std::exchange(holder.tried, true)) continue;
+      for (std::size_t chunk = 0; chunk < chunk_count(); ++chunk)
+        std::memcpy(data_->values.data() + chunk * options_.chunk_rows * group(), holder.chunks[chunk]->data(),
+                    holder.chunks[chunk]->size());
+      if (!Rules::check_fetched || co_await digest() == released_) co_return Status{};
+    }
+    if (std::ranges::all_of(holders, [](const Holder& holder) { return holder.ended; })) {
+      std::string tried;
+      for (const Holder& holder : holders)
+        tried += fmt::format("{}{} ({})", tried.empty() ? "" : ", ", holder.role.number(),
+                             holder.complete ? "other values" : "nothing");
+      co_return fail(Code::aborted, "aborted: session {}: no party gave the values on which {} agree: {}",
+                     session_.id().hex(), committee_.threshold() + 1, tried);
+    }
+    news.reset();
+    co_await news.wait();
+  }
 }
 
 // Dispute.
@@ -667,7 +703,7 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::open_zero_keys(Resolution<Z>& r
   const runtime::Step step = kZeroShares + pass_;
   RobustOpening<Z64> opening(session_, compute_, step, header.take(), std::move(shares));
   co_await runtime::ok(session_.send_all(step, runtime::make_payload(std::move(message))));
-  const auto elements = co_await runtime::ok(co_await opening.accept(session_.loop().after(patience_.broadcast_round)));
+  const auto elements = co_await runtime::ok(co_await opening.accept(session_.loop().after(patience().round)));
   report_.opened_zero_keys += static_cast<std::uint32_t>(zero_sets.size());
   for (std::size_t i = 0; i < zero_sets.size(); ++i)
     resolution.zero_key(zero_sets[i], agreed_key(elements[i]), session_.id());

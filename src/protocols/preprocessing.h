@@ -2,7 +2,8 @@
 // protocol W, in batches. Each batch is a session of its own; their decides form one sequence.
 //
 //   for each batch, a few of them at once:   exchange                    (mpc/detected_opening.h)
-//   in order:                                decide; make shares from what was opened; store them
+//   in order:                                decide
+//   behind that, a few of them at once:      make shares from what was opened; store them
 //   units that a dispute has spoiled         are made again in a batch at the end, from fresh draws (S19, S31)
 //
 // What is made is cut into units, so that nothing depends on how it was batched:
@@ -84,7 +85,7 @@ struct PreprocessingOptions {
   /// Batches under way at once.
   std::size_t batches_at_once = 3;
   std::size_t chunk_rows = 1u << 14;
-  runtime::Duration silence = std::chrono::seconds(15);
+  runtime::Duration delay = std::chrono::seconds(3);  // see mpc::DetectionOptions
 };
 
 /// What a node lends. All outlive the preprocessing.

@@ -14,16 +14,18 @@ namespace witan::protocols {
 /// One batch under way, whatever its ring.
 template <class Rules>
 struct BasicPreprocessing<Rules>::Batch {
-  explicit Batch(runtime::Loop& loop) : exchanged(loop) {}
+  explicit Batch(runtime::Loop& loop) : exchanged(loop), finished(loop) {}
   virtual ~Batch() = default;
   virtual runtime::Task<Status> exchange() = 0;
-  /// Decides, stores what can be used and gives the units that have to be made again.
-  virtual runtime::Task<Result<std::vector<UnitRange>>> finish() = 0;
+  /// Gives the units that have to be made again.
+  virtual runtime::Task<Result<std::vector<UnitRange>>> decide() = 0;
+  /// Stores the others.
+  virtual runtime::Task<Status> finish() = 0;
   virtual const mpc::DetectionReport& report() const = 0;
   virtual std::size_t elements() const = 0;
 
-  runtime::Event exchanged;
-  Status exchange_status;
+  runtime::Event exchanged, finished;
+  Status exchange_status, finish_status;
 };
 
 template <class Rules>
@@ -64,28 +66,17 @@ struct BasicPreprocessing<Rules>::BatchOf final : Batch {
         *session_, all_.party_.compute, all_.party_.keys, all_.party_.signatories, all_.disputes_, std::move(batch),
         mpc::DetectionOptions{.variant = options.variant,
                               .chunk_rows = options.chunk_rows,
-                              .silence = options.silence});
+                              .delay = options.delay});
     co_return co_await opening_->exchange();
   }
 
-  runtime::Task<Result<std::vector<UnitRange>>> finish() override {
-    auto released = co_await runtime::ok(co_await opening_->decide());
-    opened_ = std::make_shared<std::vector<mpc::Gr<Z>>>(std::move(released.values));
-    if (order_.kind == Order::Kind::slice) co_return co_await finish_slice(!released.discarded.empty());
-    co_return co_await finish_units(released.discarded);
-  }
-
-  runtime::Task<Result<std::vector<UnitRange>>> finish_slice(bool burnt) {
-    if (burnt) co_return planned_.units;
-    Secret<Bytes> content(Bytes(order_.unit_bytes()));
-    std::memcpy(content.reveal_mutable().data(), opened_->data(), order_.unit_bytes());
-    co_await runtime::ok(co_await all_.store_.put(planned_.order, 0, planned_.session_number, std::move(content)));
-    co_return std::vector<UnitRange>{};
-  }
-
-  /// A unit one of whose bits was discarded is spoiled as a whole.
-  runtime::Task<Result<std::vector<UnitRange>>> finish_units(const std::vector<std::size_t>& discarded) {
-    std::vector<UnitRange> spoiled;
+  runtime::Task<Result<std::vector<UnitRange>>> decide() override {
+    const std::vector<std::size_t> discarded = co_await runtime::ok(co_await opening_->decide());
+    if (order_.kind == Order::Kind::slice) {
+      if (!discarded.empty()) spoiled_ = planned_.units;  // burnt as a whole
+      co_return spoiled_;
+    }
+    // A unit one of whose bits was discarded is spoiled as a whole.
     std::size_t at = 0;  // position in the batch, in units
     for (const UnitRange& range : planned_.units) {
       std::uint64_t begin = range.first;
@@ -95,14 +86,25 @@ struct BasicPreprocessing<Rules>::BatchOf final : Batch {
         const auto hit = std::ranges::lower_bound(discarded, first_bit / 4);
         const bool bad = !end && hit != discarded.end() && 4 * *hit < first_bit + bits_per_unit();
         if (!bad && !end) continue;
-        if (unit > begin)
-          co_await runtime::ok(co_await store(begin, unit - begin, (at + begin - range.first) * bits_per_unit()));
-        if (bad) spoiled.push_back({unit, 1});
+        if (unit > begin) good_.push_back({{begin, unit - begin}, (at + begin - range.first) * bits_per_unit()});
+        if (bad) spoiled_.push_back({unit, 1});
         begin = unit + 1;
       }
       at += range.count;
     }
-    co_return spoiled;
+    co_return spoiled_;
+  }
+
+  runtime::Task<Status> finish() override {
+    opened_ = std::make_shared<std::vector<mpc::Gr<Z>>>(co_await runtime::ok(co_await opening_->values()));
+    if (order_.kind == Order::Kind::slice && spoiled_.empty()) {
+      Secret<Bytes> content(Bytes(order_.unit_bytes()));
+      std::memcpy(content.reveal_mutable().data(), opened_->data(), order_.unit_bytes());
+      co_await runtime::ok(co_await all_.store_.put(planned_.order, 0, planned_.session_number, std::move(content)));
+    }
+    for (const Good& good : good_)
+      co_await runtime::ok(co_await store(good.units.first, static_cast<std::size_t>(good.units.count), good.first_bit));
+    co_return Status{};
   }
 
   /// Units first .. first + count - 1, whose bits begin at first_bit of the batch.
@@ -147,6 +149,10 @@ struct BasicPreprocessing<Rules>::BatchOf final : Batch {
 
   const mpc::DetectionReport& report() const override { return opening_->report(); }
 
+  struct Good {
+    UnitRange units;
+    std::size_t first_bit;  // of the batch
+  };
   struct Made {
     std::shared_ptr<mpc::BitBatch<Z>> bits;
     std::shared_ptr<mpc::ProductSlice<Z>> slice;
@@ -158,6 +164,8 @@ struct BasicPreprocessing<Rules>::BatchOf final : Batch {
   std::optional<runtime::Session> session_;
   std::shared_ptr<mpc::BitBatch<Z>> bits_;  // null for a slice
   std::shared_ptr<std::vector<mpc::Gr<Z>>> opened_;
+  std::vector<Good> good_;
+  std::vector<UnitRange> spoiled_;
   std::unique_ptr<mpc::DetectedOpening<Z, Rules>> opening_;
 };
 
@@ -212,23 +220,39 @@ runtime::Task<Status> BasicPreprocessing<Rules>::run() {
     batch.exchange_status = co_await batch.exchange();
     batch.exchanged.set();
   };
-  std::deque<std::unique_ptr<Batch>> under_way;
-  runtime::TaskScope exchanges(party_.compute.loop());  // destroyed before the batches
+  const auto finish = [](Batch& batch) -> runtime::Task<void> {
+    batch.finish_status = co_await batch.finish();
+    batch.finished.set();
+  };
+  std::deque<std::unique_ptr<Batch>> under_way, decided;
+  runtime::TaskScope tasks(party_.compute.loop());  // destroyed before the batches
   std::size_t next = 0;
-  while (next < batches_.size() || !under_way.empty()) {
+  while (next < batches_.size() || !under_way.empty() || !decided.empty()) {
     while (next < batches_.size() && under_way.size() < options_.batches_at_once) {
       under_way.push_back(make(next++));
-      exchanges.spawn(exchange(*under_way.back()));
+      tasks.spawn(exchange(*under_way.back()));
     }
-    Batch& batch = *under_way.front();
-    co_await batch.exchanged.wait();
-    co_await runtime::ok(batch.exchange_status);
-    const std::vector<UnitRange> spoiled = co_await runtime::ok(co_await batch.finish());
-    if (!spoiled.empty()) plan_batch(batches_[next - under_way.size()].order, spoiled);
-    report_ += batch.report();
-    ++progress_.batches_done;
-    progress_.elements_done += batch.elements();
-    under_way.pop_front();
+    if (!under_way.empty()) {
+      std::unique_ptr<Batch>& batch = under_way.front();
+      co_await batch->exchanged.wait();
+      co_await runtime::ok(batch->exchange_status);
+      const std::vector<UnitRange> spoiled = co_await runtime::ok(co_await batch->decide());
+      if (!spoiled.empty()) plan_batch(batches_[next - under_way.size()].order, spoiled);
+      tasks.spawn(finish(*batch));
+      decided.push_back(std::move(batch));
+      under_way.pop_front();
+    }
+    // Others do not wait for what this party fetches and stores, as long as that is not much.
+    while (!decided.empty() && (decided.front()->finished.is_set() || decided.size() > options_.batches_at_once ||
+                                (under_way.empty() && next == batches_.size()))) {
+      Batch& batch = *decided.front();
+      co_await batch.finished.wait();
+      co_await runtime::ok(batch.finish_status);
+      report_ += batch.report();
+      ++progress_.batches_done;
+      progress_.elements_done += batch.elements();
+      decided.pop_front();
+    }
   }
   co_return Status{};
 }

@@ -75,7 +75,7 @@ struct Scene {
       const auto signatories = epoch.signatories(node.role());
       Preprocessing run({node.router(), node.compute(), epoch.keys(node.role()), signatories}, id<PreprocId>(1), 0,
                         layout.orders, *material[node.role().index()],
-                        {.variant = mpc::variant_for(committee), .batch_elements = 4096, .silence = 3s});
+                        {.variant = mpc::variant_for(committee), .batch_elements = 4096, .delay = 700ms});
       const Status status = co_await run.run();
       if (!status) throw std::runtime_error(status.error().message);
       ++done;
@@ -299,7 +299,7 @@ TEST(KeyGenerationRules, AnotherConfigurationUnderTheSameKeyIdIsRefusedAlsoAfter
     if (node.life() > 0) second[node.role().number()] = key ? Status{} : Status(std::unexpected(key.error()));
     co_await node.loop().sleep_for(600s);
   });
-  world.faults(Role(2)).crashes = {{200, 700ms}};
+  world.faults(Role(2)).crashes = {{60, 700ms}};
   world.run(1500s);
   ASSERT_TRUE(second.contains(2));
   ASSERT_FALSE(second.at(2));

@@ -188,7 +188,7 @@ PreprocessingOptions small(mpc::OpeningVariant variant) {
           .batch_elements = 25,
           .batches_at_once = 3,
           .chunk_rows = 4,
-          .silence = 3s};
+          .delay = 700ms};
 }
 
 constexpr std::pair<int, int> kCommittees[] = {{4, 1}, {7, 2}, {10, 3}, {13, 4}};
@@ -233,7 +233,7 @@ TEST(PreprocessingCampaign, HonestPartiesAlwaysHaveAllOfItAndItIsRight) {
             faults.corrupt = runtime::sim::sometimes(0.3, rng.next64(), mpc::test::draw_lie(committee, 7, variant, rng));
             if (rng.chance(0.3)) faults.crashes = {{1 + rng.below(3000), 2000s}};
           }
-          world.run(30'000s);
+          world.run(300'000s);
           coverage.merge(world.coverage());
           for (const auto& [party, outcome] : outcomes) {
             if (world.byzantine().contains(Role(party))) continue;
