@@ -90,6 +90,9 @@ set_property(GLOBAL APPEND PROPERTY WITAN_BENCHMARKS witan_decrypt_bench)
 # Load on a running committee (scripts/bench_service.py).
 add_executable(witan_load bench/load/load.cc)
 target_link_libraries(witan_load PRIVATE witan_cli PkgConfig::GRPCPP PkgConfig::ABSL_SYNCHRONIZATION)
+if(TARGET witan_e2e_tests)
+  add_dependencies(witan_e2e_tests witan_load)
+endif()
 set_property(GLOBAL APPEND PROPERTY WITAN_BENCHMARKS witan_load)
 
 # Whole operations, one repetition at a time (scripts/bench_tfhe.py).

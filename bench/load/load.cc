@@ -2,7 +2,8 @@
 //
 // Closed loop: so many in flight, a decryption is done when all parties have answered.
 //   witan_load --dir COMMITTEE --key KEY --case u64,1,big-compressed,FILE --in-flight 1,16,64,256 --seconds 10
-// Open loop: so many begin per second, whatever becomes of them; a line every --report seconds. A party that refuses is asked again,
+// Open loop: so many begin per second, whatever becomes of them; a line every --report seconds. Latencies count from the instant at
+// which a decryption was to begin, so that this program's own lateness is in them. A party that refuses is asked again,
 // as long as others have not refused too; a decryption is answered when n - t parties have answered, refused when all refuse.
 //   witan_load --dir COMMITTEE --key KEY --case ... --case ... --at-most 4 --rate 2000 --seconds 600 --report 10
 #include <absl/synchronization/mutex.h>
@@ -18,6 +19,7 @@
 #include <iostream>
 #include <queue>
 #include <random>
+#include <unordered_set>
 
 #include "api/codec.h"
 #include "cli/committee.h"
@@ -70,6 +72,16 @@ class Load {
           grpc::CreateCustomChannel(party.address(), grpc::InsecureChannelCredentials(), arguments)));
     needed_ = stubs_.size() - (stubs_.size() - 1) / 3;
   }
+  Load(const Load&) = delete;
+  Load& operator=(const Load&) = delete;
+  /// Nobody waits for what is still under way: answers that were not needed, or not in time.
+  ~Load() {
+    for (Call* call : calls_) call->context.TryCancel();
+    queue_.Shutdown();
+    void* tag = nullptr;
+    bool ok = false;
+    while (queue_.Next(&tag, &ok)) delete static_cast<Call*>(tag);
+  }
 
   /// Closed loop.
   Counts keep_in_flight(std::size_t count) {
@@ -77,11 +89,11 @@ class Load {
     counted_from_ = Clock::now() + of_seconds(options_.warm_up);
     counted_until_ = end;
     needed_ = stubs_.size();
-    for (std::size_t i = 0; i < count; ++i) begin();
+    for (std::size_t i = 0; i < count; ++i) begin(Clock::now());
     while (running_ > 0) {
       take(again_.empty() ? Clock::time_point::max() : again_.top().when);
       while (!again_.empty() && again_.top().when <= Clock::now()) ask_again();
-      while (running_ < count && Clock::now() < end) begin();
+      while (running_ < count && Clock::now() < end) begin(Clock::now());
     }
     return std::exchange(counts_, {});
   }
@@ -96,13 +108,14 @@ class Load {
     while (Clock::now() < end || running_ > 0) {
       for (const auto now = Clock::now(); next <= now && now < end; next += interval)
         if (running_ < kMostRunning)
-          begin();
+          begin(next);
         else
           ++counts_.not_begun;
       const bool over = Clock::now() >= end;
       const auto until =
           std::min(over ? Clock::now() + milliseconds(100) : next, again_.empty() ? next_report : again_.top().when);
-      while (take(until)) {  // all answers that are there: nothing is late because of this client
+      while (take(until) &&
+             Clock::now() < until) {  // answers may keep coming; the next decryption does not wait for the last
       }
       while (!again_.empty() && again_.top().when <= Clock::now()) ask_again();
       if (Clock::now() < next_report) continue;
@@ -141,9 +154,9 @@ class Load {
     return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
   }
 
-  void begin() {
+  void begin(Clock::time_point planned) {
     auto decryption = std::make_shared<Decryption>();
-    decryption->begun = Clock::now();
+    decryption->begun = planned;
     request_.request_id = cli::random_request_id().hex();
     request_.ciphertexts.clear();
     const std::size_t count = 1 + random_() % options_.at_most;
@@ -162,6 +175,7 @@ class Load {
 
   void call(std::shared_ptr<Decryption> decryption, std::size_t party, milliseconds pause) {
     auto* call = new Call;
+    calls_.insert(call);
     ++decryption->calls;
     call->decryption = std::move(decryption);
     call->party = party;
@@ -184,6 +198,7 @@ class Load {
       if (queue_.AsyncNext(&tag, &ok, deadline) != grpc::CompletionQueue::GOT_EVENT) return false;
     }
     const std::unique_ptr<Call> call(static_cast<Call*>(tag));
+    calls_.erase(call.get());
     Decryption& decryption = *call->decryption;
     --decryption.calls;
     if (call->status.ok()) {
@@ -246,6 +261,7 @@ class Load {
   std::vector<std::unique_ptr<grpc::GenericStub>> stubs_;
   std::size_t needed_ = 0;
   grpc::CompletionQueue queue_;
+  std::unordered_set<Call*> calls_;  // under way
   std::priority_queue<Again> again_;
   std::size_t running_ = 0;
   Clock::time_point counted_from_, counted_until_;

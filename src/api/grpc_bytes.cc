@@ -3,7 +3,7 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/status.h>
 
-#include <algorithm>
+#include "base/text.h"
 
 namespace witan::api {
 
@@ -25,10 +25,7 @@ ByteView view_of(const grpc::Slice& slice) {
 }
 
 grpc::Status to_status(const Error& error) {
-  std::size_t size = std::min(error.message.size(), kMaxStatusTextBytes);
-  if (size < error.message.size())
-    while (size > 0 && (static_cast<unsigned char>(error.message[size]) & 0xc0) == 0x80) --size;
-  return {static_cast<grpc::StatusCode>(error.code), error.message.substr(0, size)};
+  return {static_cast<grpc::StatusCode>(error.code), std::string(cut(error.message, kMaxStatusTextBytes))};
 }
 
 Error to_error(const grpc::Status& status) {

@@ -11,6 +11,7 @@
 #include <toml++/toml.h>
 
 #include "runtime/journal.h"
+#include "tfhe/fhe_type.h"
 
 namespace witan::node {
 namespace {
@@ -287,6 +288,8 @@ Result<LoadedConfig> read(const toml::table& table, const std::filesystem::path&
   internal.get_integer("decryption_memory_bytes", config.decryption_memory_bytes, std::int64_t{1} << 24,
                        std::int64_t{1} << 40);
   internal.get_integer("decryptions_at_once", config.decryptions_at_once, 1, 1'000'000);
+  internal.get_integer("squashings_at_once", config.squashings_at_once,
+                       tfhe::info(tfhe::FheType::uint256).packed_blocks, 1'000'000);
   internal.finish();
 
   for (const auto& [name, keys] : extra) {

@@ -70,7 +70,9 @@ struct Config {
   RateLimits rate_limits;
   int compute_threads = 0;                             // 0: one per core
   std::uint64_t decryption_memory_bytes = 1ull << 30;  // of ciphertexts being worked on, all requests together
-  std::uint32_t decryptions_at_once = 2000;  // being worked on; from a quarter on some are refused (node/admission.h)
+  // Being worked on; from a quarter on some requests are refused (node/admission.h).
+  std::uint32_t decryptions_at_once = 2000;
+  std::uint32_t squashings_at_once = 1024;  // packed blocks of Small ciphertexts: a u64 has 16, a u256 64, the least
 
   CommitteeSize committee_size() const;
   Role self() const { return Role(threshold.my_id); }

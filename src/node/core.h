@@ -32,6 +32,7 @@ struct Core {
   RateLimiter& limiter;
   MemoryBudget& memory;       // of ciphertexts being worked on
   Admission& admission;       // of decryptions
+  Admission& squashings;      // of blocks of Small ciphertexts
   runtime::TaskScope& scope;  // background work of requests
   Extension* extension;       // null in production
 

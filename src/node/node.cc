@@ -106,7 +106,7 @@ struct Node::Impl {
   std::unique_ptr<EpochStore> epochs;
   std::unique_ptr<RateLimiter> limiter;
   std::unique_ptr<MemoryBudget> memory;
-  std::unique_ptr<Admission> admission;
+  std::unique_ptr<Admission> admission, squashings;
   std::unique_ptr<runtime::TaskScope> scope;
   std::unique_ptr<Core> core;
   std::unique_ptr<PublicDecryptor> decryptor;
@@ -170,11 +170,14 @@ Status Node::Impl::serve() {
   WITAN_ASSIGN(auto interrupted, requests->load());
   limiter = std::make_unique<RateLimiter>(config.rate_limits.bucket_size);
   memory = std::make_unique<MemoryBudget>(loop, config.decryption_memory_bytes);
-  admission = std::make_unique<Admission>(config.decryptions_at_once, loop.clock(), runtime::let_threads_finish);
+  admission = std::make_unique<Admission>("decryptions", config.decryptions_at_once, config.threshold.threshold,
+                                          loop.clock(), runtime::let_threads_finish);
+  squashings = std::make_unique<Admission>("blocks of Small ciphertexts", config.squashings_at_once,
+                                           config.threshold.threshold, loop.clock());
   scope = std::make_unique<runtime::TaskScope>(loop);
   core = std::make_unique<Core>(Core{config, loop, *compute, *journal, *private_vault, *public_vault, rng, *signing_key,
                                      *router, *transport, *requests, *keys, *epochs, *limiter, *memory, *admission,
-                                     *scope, extension});
+                                     *squashings, *scope, extension});
   decryptor = std::make_unique<PublicDecryptor>(*core);
   service = std::make_unique<Service>(*core, *decryptor);
   transport->set_sink(router.get());

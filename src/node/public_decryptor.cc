@@ -18,11 +18,6 @@ namespace {
 
 constexpr std::size_t kMaxNotes = 10000;
 constexpr auto kWatchLate = std::chrono::seconds(30);
-/// Peers drop what they could not deliver to a process that died. For so long after a start they are asked soon.
-constexpr auto kCatchUp = std::chrono::minutes(2);
-constexpr auto kSoon = std::chrono::milliseconds(20);
-/// Whatever held this node up: a full disk, or a stop of the process.
-constexpr auto kMostPatience = std::chrono::seconds(5);
 
 std::string roles(runtime::RoleSet set) {
   std::string out;
@@ -34,7 +29,10 @@ std::string roles(runtime::RoleSet set) {
 
 /// A result that is evicted takes the shares that were sent for it along: no peer finds them any more.
 PublicDecryptor::PublicDecryptor(Core& core)
-    : core_(core), started_(core.loop.now()), notes_(0, IdHash(core.rng)), blocks_(core.journal) {
+    : core_(core),
+      notes_(0, IdHash(core.rng)),
+      blocks_(core.journal),
+      patience_(core.config.threshold.resend_after, core.loop.now()) {
   core.requests.set_on_evict([](std::uint64_t sequence) { return std::vector{protocols::forget_message(sequence)}; });
 }
 
@@ -65,16 +63,21 @@ Task<Result<PublicDecryptor::Checked>> PublicDecryptor::check(Request request, S
       co_await core_.keys.until_public_objects_are_intact(*key);
   }
   const auto params = std::make_shared<const tfhe::Params>(co_await ok(tfhe::params_by_name(key->params)));
-  std::uint64_t memory = 0;
-  for (const CiphertextRef& ref : out.fields.ciphertexts)
+  std::uint64_t memory = 0, to_squash = 0;
+  for (const CiphertextRef& ref : out.fields.ciphertexts) {
     memory += ciphertext_memory_bytes(ref, *params) + request->ciphertexts[ref.index].ciphertext.size();
+    if (is_small(ref.format)) to_squash += static_cast<std::uint64_t>(tfhe::info(ref.type).packed_blocks);
+  }
   const auto state = core_.requests.state(RequestKind::public_decryption, out.fields.request.bytes());
   if (source == Source::journal) {
     out.admission = core_.admission.take_anyway();
+    out.squashings = core_.squashings.take_anyway(to_squash);
     out.memory = co_await core_.memory.wait(memory);
   } else if (state.value_or(RequestState::failed) == RequestState::failed) {  // new, or to be done again
     const auto session = crypto::session_id(out.fields.request.bytes(), crypto::SessionKind::public_decryption, 0, 0);
-    out.admission = co_await ok(core_.admission.take(out.fields.request, core_.router.has_parked(session)));
+    const runtime::RoleSet begun = core_.router.parked_from(session);
+    out.admission = co_await ok(core_.admission.take(out.fields.request, begun));
+    if (to_squash > 0) out.squashings = co_await ok(core_.squashings.take(out.fields.request, begun, to_squash));
     out.memory = co_await ok(core_.memory.take(memory));
   } else {
     out.admission = core_.admission.take_anyway();
@@ -227,6 +230,7 @@ Task<Result<Bytes>> PublicDecryptor::decrypt(Checked& checked, std::unique_ptr<p
   for (ParsedCiphertext& parsed : checked.ciphertexts)
     job.ciphertexts.push_back(co_await ok(co_await squash(std::move(parsed), record)));
   checked.ciphertexts.clear();
+  checked.squashings = {};
   job.sequence = core_.requests.sequence(RequestKind::public_decryption, fields.request.bytes());
   const auto shares = co_await ok(core_.keys.shares(record));
   std::size_t blocks = 0;
@@ -239,24 +243,14 @@ Task<Result<Bytes>> PublicDecryptor::decrypt(Checked& checked, std::unique_ptr<p
                                    core_.compute,
                                    shares,
                                    core_.epochs.find(fields.epoch)->masks,
-                                   resumed ? runtime::Duration{} : patience(),
+                                   resumed ? runtime::Duration{} : patience_.at(core_.loop.now()),
                                    checked.binding};
   running = std::make_unique<protocols::PublicDecryption>(std::move(party), std::move(job));
   const auto begun = core_.loop.now();
   auto outcome = co_await running->run(begun + core_.config.threshold.decrypt_timeout);
-  if (const auto sent = running->sent_at())
-    own_time_ += (std::min<runtime::Duration>(*sent - begun, kMostPatience) - own_time_) / 16;
+  if (const auto sent = running->sent_at()) patience_.note(*sent - begun);
   const auto decrypted = co_await ok(std::move(outcome));
   co_return co_await sign(fields, decrypted);
-}
-
-/// How long peers may be silent before they are asked again. They have much to do when this node has, and requests to send again
-/// would add to it.
-runtime::Duration PublicDecryptor::patience() const {
-  const auto usual = std::max<runtime::Duration>(core_.config.threshold.resend_after,
-                                                 std::min<runtime::Duration>(8 * own_time_, kMostPatience));
-  if (core_.loop.now() >= started_ + kCatchUp) return usual;
-  return std::min<runtime::Duration>(usual, kSoon + 4 * own_time_);
 }
 
 /// The response as it is recorded and sent.
@@ -285,20 +279,6 @@ Task<Result<Bytes>> PublicDecryptor::sign(const DecryptionFields& fields, protoc
   co_return co_await core_.compute(Work::urgent, std::move(kernel));
 }
 
-/// The id of a result that is not kept any more looks new until the commit.
-Error PublicDecryptor::why_withdrawn(const Checked& checked, const Error& error) const {
-  const RequestId& id = checked.fields.request;
-  log::warn("public decryption {} failed: {}: {}", id.hex(), to_string(error.code), error.message);
-  if (error.code != Code::already_exists) return error;
-  const auto same = core_.requests.same_recorded_content(RequestKind::public_decryption, id.bytes(), checked.content);
-  if (!same) return error;
-  if (*same)
-    return {Code::not_found, fmt::format("the result of the public decryption {} is not kept any more", id.hex())};
-  return {
-      Code::already_exists,
-      fmt::format("the public decryption {} is known with other content; an id names one content for ever", id.hex())};
-}
-
 Task<void> PublicDecryptor::work(Checked checked, RateLimiter::Permit permit, bool resumed) {
   const RequestId id = checked.fields.request;
   const auto begun = core_.loop.now();
@@ -317,7 +297,9 @@ Task<void> PublicDecryptor::work(Checked checked, RateLimiter::Permit permit, bo
   const bool decrypted = response.has_value();
   if (checked.insertion) {
     if (!checked.binding->committed) {  // nothing is known of it then, not even that it failed
-      core_.requests.withdraw(*checked.insertion, why_withdrawn(checked, response.error()));
+      const Error& error = response.error();
+      log::warn("public decryption {} failed: {}: {}", id.hex(), to_string(error.code), error.message);
+      core_.requests.withdraw(*checked.insertion, error);
       if (running) keep_notes(id, running->report());
       co_return;
     }
@@ -325,6 +307,7 @@ Task<void> PublicDecryptor::work(Checked checked, RateLimiter::Permit permit, bo
   }
   if (!decrypted) checked.ciphertexts.clear();
   checked.admission = {};
+  checked.squashings = {};
   checked.memory = {};
   const auto counts = [&] {
     std::vector<runtime::Change> out;

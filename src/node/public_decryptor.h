@@ -6,6 +6,7 @@
 
 #include "node/block_counter.h"
 #include "node/core.h"
+#include "node/patience.h"
 #include "node/validation.h"
 
 namespace witan::node {
@@ -40,7 +41,8 @@ class PublicDecryptor {
   struct Checked {
     DecryptionFields fields;
     Admission::Permit admission;
-    MemoryBudget::Permit memory;  // for the ciphertexts
+    Admission::Permit squashings;  // until all of it is squashed
+    MemoryBudget::Permit memory;   // for the ciphertexts
     std::vector<ParsedCiphertext> ciphertexts;
     crypto::Digest content{};  // of the whole request, each ciphertext by the digest of its bytes
     std::optional<RequestStore::Insertion> insertion;
@@ -49,7 +51,6 @@ class PublicDecryptor {
   enum class Accepted : std::uint8_t { recorded, known };
   enum class Caller : std::uint8_t { polls, waits };
   runtime::Task<Result<Accepted>> record(api::PublicDecryptionRequest request, Caller caller);
-  Error why_withdrawn(const Checked& checked, const Error& error) const;
   enum class Source : std::uint8_t { client, journal };
   runtime::Task<Result<Checked>> check(Request request, Source source);
   runtime::Task<Status> parse(Request request, std::shared_ptr<const tfhe::Params> params, Checked& checked);
@@ -59,16 +60,14 @@ class PublicDecryptor {
   runtime::Task<Result<Bytes>> sign(const DecryptionFields& fields, protocols::Decrypted decrypted);
   runtime::Task<Result<Bytes>> decrypt(Checked& checked, std::unique_ptr<protocols::PublicDecryption>& running,
                                        bool resumed, bool& counted);
-  runtime::Duration patience() const;
   void keep_notes(const RequestId& id, const mpc::OpeningReport& report);
 
   Core& core_;
-  const runtime::Instant started_;
   std::unordered_map<RawId, DecryptionNotes, IdHash> notes_;
   std::vector<RawId> notes_order_;
   BlockCounter blocks_;
   std::uint64_t blocks_decrypted_ = 0;
-  runtime::Duration own_time_{};  // until a decryption's own shares are sent, averaged over the last ones
+  Patience patience_;
 };
 
 }  // namespace witan::node

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/codec.h"
 #include "base/log.h"
+#include "base/text.h"
 
 namespace witan::node {
 
@@ -15,7 +16,9 @@ using runtime::Task;
 namespace {
 
 constexpr const char* kRequests = "requests";
-constexpr std::size_t kMaxErrorBytes = 4096;
+constexpr std::size_t kMaxErrorBytes = 512;
+/// Of records that earlier versions made.
+constexpr std::size_t kMaxReadErrorBytes = 4096;
 
 /// Of a commit: the disk is full, or too many wait for it.
 bool may_pass(const Error& error) {
@@ -75,7 +78,7 @@ Bytes RequestStore::encode(const Entry& entry) {
   Writer writer;
   writer.u8(static_cast<std::uint8_t>(state)).raw(entry.content_digest).u64(entry.sequence);
   writer.u8(entry.error ? static_cast<std::uint8_t>(entry.error->code) : 0);
-  writer.text(entry.error ? entry.error->message.substr(0, kMaxErrorBytes) : "");
+  writer.text(entry.error ? entry.error->message : "");
   return writer.take();
 }
 
@@ -86,7 +89,7 @@ Result<RequestStore::Entry> RequestStore::decode(ByteView record) {
   entry.content_digest = reader.array<32>();
   entry.sequence = reader.u64();
   const std::uint8_t code = reader.u8();
-  std::string message = reader.text(kMaxErrorBytes);
+  std::string message = reader.text(kMaxReadErrorBytes);
   if (code > static_cast<std::uint8_t>(Code::unauthenticated)) reader.mark_failed();
   if ((state == Recorded::failed) != (code != 0)) reader.mark_failed();  // an error is what a failed one has
   switch (state) {
@@ -105,7 +108,7 @@ Result<RequestStore::Entry> RequestStore::decode(ByteView record) {
       reader.mark_failed();
   }
   WITAN_TRY(reader.finish("a record of the table requests"));
-  if (code != 0) entry.error = Error{static_cast<Code>(code), std::move(message)};
+  if (code != 0) entry.error = Error{static_cast<Code>(code), std::string(cut(message, kMaxErrorBytes))};
   return entry;
 }
 
@@ -281,9 +284,14 @@ Result<RequestStore::Insertion> RequestStore::prepare(const Key& key, ByteArray<
       return fail(known(kind, id, same));
     state.earlier = earlier;
     finished_decryptions_.erase(earlier.age);
-  } else if (is_decryption(kind)) {
-    WITAN_ASSIGN(state.leaving, make_room());
-    ++decryptions_;
+  } else {
+    // Were this left to put_new, the commits that share its transaction would be written twice.
+    WITAN_ASSIGN(const auto evicted, find(key));
+    if (evicted) return fail(known(kind, id, evicted->content_digest == content_digest));
+    if (is_decryption(kind)) {
+      WITAN_ASSIGN(state.leaving, make_room());
+      ++decryptions_;
+    }
   }
   if (state.leaving) {
     const Entry& old = entries_.at(*state.leaving);
@@ -346,14 +354,10 @@ Task<Status> RequestStore::insert(RequestKind kind, RawId id, ByteArray<32> cont
   changes.push_back({Change::Kind::put, kBodiesTable, runtime::number_key(insertion.sequence()), std::move(body)});
   std::ranges::move(extra, std::back_inserter(changes));
   Status committed = co_await journal_.commit(std::move(changes));
-  if (committed) {
+  if (committed)
     recorded(insertion);
-    co_return committed;
-  }
-  if (committed.error().code == Code::already_exists) {
-    if (const auto same = same_recorded_content(kind, id, content_digest)) committed = fail(known(kind, id, *same));
-  }
-  withdraw(insertion, committed.error());
+  else
+    withdraw(insertion, committed.error());
   co_return committed;
 }
 
@@ -407,6 +411,7 @@ Task<Status> RequestStore::finish(RequestKind kind, RawId id, Bytes result, Extr
 
 Task<Status> RequestStore::fail_request(RequestKind kind, RawId id, Error error, Extra extra) {
   log::warn("{} failed: {}: {}", name_of(kind, id), to_string(error.code), error.message);
+  error.message = std::string(cut(error.message, kMaxErrorBytes));
   return settle({kind, id}, RequestState::failed, {}, std::move(error), std::move(extra));
 }
 
@@ -459,7 +464,8 @@ Task<Result<Bytes>> RequestStore::result(RequestKind kind, RawId id, runtime::In
     if (waiters->withdrawn) co_return fail(*waiters->withdrawn);
     it = entries_.find(key);
   }
-  if (it == entries_.end()) co_return fail(Code::not_found, "the {} is not known here", name_of(kind, id));
+  if (it == entries_.end())
+    co_return fail(Code::not_found, "the {} is not known here, or its result is not kept any more", name_of(kind, id));
   const Entry& entry = it->second;
   switch (entry.state) {
     case RequestState::pending:
@@ -473,15 +479,6 @@ Task<Result<Bytes>> RequestStore::result(RequestKind kind, RawId id, runtime::In
       break;
   }
   co_return fail(Code::not_found, "the {} was used or its result is not kept any more", name_of(kind, id));
-}
-
-std::optional<bool> RequestStore::same_recorded_content(RequestKind kind, RawId id,
-                                                        const ByteArray<32>& content_digest) const {
-  const auto record = journal_.get(kRequests, journal_key({kind, id}));
-  if (!record || !*record) return std::nullopt;
-  const auto entry = decode(**record);
-  if (!entry) return std::nullopt;
-  return entry->content_digest == content_digest;
 }
 
 Result<bool> RequestStore::same_content(RequestKind kind, RawId id, const ByteArray<32>& content_digest) const {

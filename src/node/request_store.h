@@ -6,7 +6,7 @@
 //   failed(decryption) --insert, take_up with the same content--> pending
 //
 // Journal tables:
-//   requests         kind(1) || id(32) -> open, failed, deleted or evicted; content digest, sequence, error; for ever
+//   requests         kind(1) || id(32) -> open, failed, deleted or evicted; content digest, sequence, error (512 bytes); for ever
 //                    (some 60 bytes without an error)
 //   request_bodies   sequence -> what is needed to do the request again, while it is pending
 //   request_results  sequence -> the result, until it is evicted or used; or that it is awaited
@@ -132,8 +132,7 @@ class RequestStore {
                                std::vector<runtime::Change> extra = {});
 
   /// Takes a decryption up for a caller who waits. Nothing is recorded yet: the changes belong into the first commit of the work,
-  /// and then into recorded() or withdraw(). Errors: as insert(), except that a request which is not in memory any more is
-  /// only noticed by the commit.
+  /// and then into recorded() or withdraw(). Errors: as insert().
   Result<Insertion> take_up(RawId id, ByteArray<32> content_digest);
   /// The changes were committed: the outcome is recorded as usual.
   void recorded(const Insertion& insertion);
@@ -144,6 +143,7 @@ class RequestStore {
   /// full the request stays pending and this is tried again. Other errors of the journal are returned, and the request stays
   /// pending.
   runtime::Task<Status> finish(RequestKind kind, RawId id, Bytes result, Extra extra = {});
+  /// Of the error's text at most 512 bytes are kept.
   runtime::Task<Status> fail_request(RequestKind kind, RawId id, Error error, Extra extra = {});
 
   /// Marks a finished preprocessing as used, together with `extra`. Errors: not_found (absent, used), unavailable
@@ -157,8 +157,6 @@ class RequestStore {
 
   /// Was this id used for this content? Also of evicted requests.
   Result<bool> same_content(RequestKind kind, RawId id, const ByteArray<32>& content_digest) const;
-  /// The same of the record in the journal alone. Nothing if there is none.
-  std::optional<bool> same_recorded_content(RequestKind kind, RawId id, const ByteArray<32>& content_digest) const;
   std::optional<RequestState> state(RequestKind kind, RawId id) const;
   /// Of a request in memory: its number in the journal, the same for ever. Precondition: it is there.
   std::uint64_t sequence(RequestKind kind, RawId id) const;

@@ -88,7 +88,10 @@ void Router::Impl::park(Role from, Frame frame) {
   sender.parked.push_back(entry);
   sender.parked_frames += 1;
   sender.parked_bytes += bytes;
-  parked[entry.frame.session].push_back(entry);
+  ParkedSession& session = parked[entry.frame.session];
+  session.frames.push_back(entry);
+  session.of_sender[from.index()] += 1;
+  session.senders.insert(from);
   ++counters.parked;
   if (!parked_timer.armed()) parked_timer.arm(loop.after(limits.parked_age));
 }
@@ -97,9 +100,12 @@ void Router::Impl::drop_parked(Parked& entry) {
   Sender& sender = senders[entry.from.index()];
   sender.parked_frames -= 1;
   sender.parked_bytes -= entry.bytes();
-  const SessionId session = entry.frame.session;
+  const auto found = parked.find(entry.frame.session);
+  WITAN_CHECK(found != parked.end());
+  ParkedSession& session = found->second;
+  if (--session.of_sender[entry.from.index()] == 0) session.senders.erase(entry.from);
   delete &entry;
-  if (const auto found = parked.find(session); found != parked.end() && found->second.empty()) parked.erase(found);
+  if (session.frames.empty()) parked.erase(found);
 }
 
 void Router::Impl::expire_parked() {
@@ -118,8 +124,8 @@ void Router::Impl::expire_parked() {
 void Router::Impl::unpark(Session::State& state) {
   const auto found = parked.find(state.id);
   if (found == parked.end()) return;
-  ParkedSession frames;
-  frames.splice_back(found->second);
+  List<Parked, BySessionTag> frames;
+  frames.splice_back(found->second.frames);
   parked.erase(found);
   while (!frames.empty()) {
     Parked& entry = frames.pop_front();
@@ -293,8 +299,9 @@ RouterUsage Router::usage() const {
 std::size_t Router::open_sessions() const {
   return impl_->open_count;
 }
-bool Router::has_parked(SessionId session) const {
-  return impl_->parked.contains(session);
+RoleSet Router::parked_from(SessionId session) const {
+  const auto found = impl_->parked.find(session);
+  return found == impl_->parked.end() ? RoleSet() : found->second.senders;
 }
 std::size_t Router::parked_bytes(Role sender) const {
   return impl_->senders[sender.index()].parked_bytes;

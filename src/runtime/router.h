@@ -120,8 +120,8 @@ class Router final : public FrameSink {
   Loop& loop() const;
   RouterUsage usage() const;
   std::size_t open_sessions() const;
-  /// Frames wait for that session, which is not open.
-  bool has_parked(SessionId session) const;
+  /// Whose frames wait for that session, which is not open.
+  RoleSet parked_from(SessionId session) const;
   /// Bytes held in parked frames of that sender.
   std::size_t parked_bytes(Role sender) const;
 

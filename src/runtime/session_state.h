@@ -133,7 +133,11 @@ struct Router::Impl {
     Instant arrived_at{};
     std::size_t bytes() const { return waiting_cost(frame.payload); }
   };
-  using ParkedSession = List<Parked, BySessionTag>;
+  struct ParkedSession {
+    List<Parked, BySessionTag> frames;
+    std::array<std::uint32_t, Role::kMax> of_sender{};
+    RoleSet senders;
+  };
   struct Sender {
     Instant reset_at{};  // peer_reset, for the last time
     bool reset_waits = false;

@@ -66,9 +66,20 @@ TEST(Secret, MovedFromMemoryIsWiped) {
 }  // namespace witan
 
 #include "base/codec.h"
+#include "base/text.h"
 
 namespace witan {
 namespace {
+
+TEST(Texts, AreCutBetweenCharacters) {
+  EXPECT_EQ(cut("plain", 5), "plain");
+  EXPECT_EQ(cut("plain", 4), "plai");
+  EXPECT_EQ(cut("", 0), "");
+  const std::string_view mixed = "a\u00e9\u20ac\U0001f600";  // of 1, 2, 3 and 4 bytes
+  const std::size_t whole[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 10};
+  for (std::size_t bytes = 0; bytes < std::size(whole); ++bytes)
+    EXPECT_EQ(cut(mixed, bytes), mixed.substr(0, whole[bytes])) << bytes;
+}
 
 TEST(Codec, RoundTripsAndRefusesWhatDoesNotFit) {
   Writer writer;

@@ -169,6 +169,58 @@ TEST_F(ImportedKey, BadFieldsGetTheirCodes) {
 }
 
 // S41: an id names one content for ever, also after a restart.
+// What is squashed is decrypted by one party here, which the others leave alone: it stays pending, and makes room all the same.
+TEST_F(ImportedKey, BlocksToSquashAreBoundedUntilTheyAreSquashed) {
+  const cli::PartyInfo& party = live->committee.party(1);
+  const std::string config = read_text(party.config());
+  const auto restart_with = [&](const std::string& text) {
+    write_text(party.config(), text);
+    cli::stop_parties(live->committee, {1});
+    must(cli::start_parties(live->committee, {1}));
+    must(cli::wait_until_healthy(live->committee, std::chrono::seconds(60)));
+  };
+  restart_with(config + "\n[internal_config]\nsquashings_at_once = 64\n");
+  const auto large = [&](const RequestId& id) {
+    return request_for(key.key, id, native("small_expanded_uint256.bin"), 8, CiphertextFormat::small_expanded);
+  };
+  const auto client = live->client(1);
+  auto two = large(cli::random_request_id());
+  two.ciphertexts.push_back(two.ciphertexts[0]);
+  const auto too_large = client.public_decrypt(two);
+  ASSERT_FALSE(too_large);
+  EXPECT_EQ(too_large.error().code, Code::invalid_argument);
+  EXPECT_NE(too_large.error().message.find("128 blocks of Small ciphertexts"), std::string::npos)
+      << too_large.error().message;
+
+  std::vector<RequestId> accepted;
+  int refused = 0;
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  while (accepted.size() < 4 && std::chrono::steady_clock::now() < until) {
+    const RequestId id = cli::random_request_id();
+    const auto sent = client.public_decrypt(large(id));
+    if (sent) {
+      accepted.push_back(id);
+      continue;
+    }
+    ++refused;
+    ASSERT_EQ(sent.error().code, Code::resource_exhausted) << sent.error().message;
+    ASSERT_NE(sent.error().message.find("works on 64 blocks"), std::string::npos) << sent.error().message;
+    EXPECT_EQ(code_of(native("big_compressed_uint8.bin"), 2, CiphertextFormat::big_compressed), Code{0})
+        << "Big ones have nothing to squash";
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_EQ(accepted.size(), 4u);
+  EXPECT_GT(refused, 0);
+  for (const RequestId& id : accepted) {
+    for (const int other : {2, 3, 4}) ASSERT_TRUE(live->client(other).public_decrypt(large(id)));
+    const auto got = client.get_public_decryption_result({id.hex()});
+    ASSERT_TRUE(got) << got.error().message;
+    EXPECT_EQ(tfhe::U256::from_le_bytes(got->payload->plaintexts.at(0).bytes),
+              tfhe::U256::parse("0x7edcba987654321099aabbccddeeff0011223344556677880123456789abcdef").value());
+  }
+  restart_with(config);
+}
+
 TEST_F(ImportedKey, AnIdIsUsedOnceAlsoAfterARestart) {
   const RequestId id = cli::random_request_id();
   const auto first = request_for(key.key, id, native("big_compressed_uint8.bin"), 2, CiphertextFormat::big_compressed);

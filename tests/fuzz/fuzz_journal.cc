@@ -5,6 +5,8 @@
 #include <fstream>
 
 #include "fuzz/fuzz.h"
+#include "node/request_store.h"
+#include "protocols/decrypt.h"
 #include "runtime/loop.h"
 #include "store/journal/sqlite_journal.h"
 
@@ -40,15 +42,29 @@ void fuzz_one(ByteView input) {
   runtime::ThreadLoop loop;
   store::JournalOptions options;
   options.file = file;
+  options.numbered = {node::kBodiesTable, node::kResultsTable, protocols::kSentTable};
   auto journal = store::SqliteJournal::open(options, loop);
   if (!journal) {
     WITAN_CHECK(!journal.error().message.empty());
     return;
   }
-  static_cast<void>((*journal)->for_each("requests", [](ByteView, ByteView) { return true; }));
-  std::vector<runtime::Change> changes;
-  changes.push_back({runtime::Change::Kind::put, "requests", {1}, {2}});
-  if (loop.run((*journal)->commit(std::move(changes)))) WITAN_CHECK((*journal)->get("requests", Bytes{1})->has_value());
+  for (const char* table : {"requests", node::kBodiesTable, node::kResultsTable, protocols::kSentTable})
+    static_cast<void>((*journal)->for_each(table, [](ByteView, ByteView) { return true; }));
+  using runtime::Change;
+  const Bytes first = runtime::number_key(1), next = runtime::number_key(2);
+  const auto commit = [&](std::vector<Change> changes) { return loop.run((*journal)->commit(std::move(changes))); };
+  const auto has = [&](const char* table, ByteView key) { return (*journal)->get(table, key).value().has_value(); };
+  if (!commit({{Change::Kind::put, "requests", {1}, {2}},
+               {Change::Kind::put, node::kBodiesTable, first, {3}},
+               {Change::Kind::put, protocols::kSentTable, first, {4}},
+               {Change::Kind::erase, node::kResultsTable, next, {}}}))
+    return;
+  WITAN_CHECK(has("requests", Bytes{1}) && has(node::kBodiesTable, first) && has(protocols::kSentTable, first) &&
+              !has(node::kResultsTable, next));
+  if (!commit({{Change::Kind::erase, node::kBodiesTable, first, {}}})) return;
+  const auto twice = commit({{Change::Kind::put, node::kResultsTable, next, {5}},
+                             {Change::Kind::put_new, protocols::kSentTable, first, {6}}});
+  WITAN_CHECK(!twice && !has(node::kResultsTable, next) && !has(node::kBodiesTable, first));
 }
 
 }  // namespace witan::fuzz

@@ -181,14 +181,20 @@ void journals() {
   runtime::ThreadLoop loop;
   store::JournalOptions options;
   options.file = file;
+  options.numbered = {node::kBodiesTable, node::kResultsTable, protocols::kSentTable};
+  using Kind = runtime::Change::Kind;
   {
     auto journal = store::SqliteJournal::open(options, loop).value();
-    for (std::uint8_t i = 0; i < 4; ++i) {
-      std::vector<runtime::Change> changes;
-      changes.push_back({runtime::Change::Kind::put, "requests", Bytes{i}, Bytes(60, i)});
-      changes.push_back({runtime::Change::Kind::put, "sent", Bytes{i}, Bytes(1000, i)});
-      WITAN_CHECK(loop.run(journal->commit(std::move(changes))).has_value());
+    for (std::uint8_t i = 1; i <= 4; ++i) {
+      const Bytes number = runtime::number_key(i);
+      WITAN_CHECK(loop.run(journal->commit({{Kind::put_new, "requests", Bytes{i}, Bytes(60, i)},
+                                            {Kind::put, node::kBodiesTable, number, Bytes(300, i)},
+                                            {Kind::erase, node::kBodiesTable, runtime::number_key(i - 1), {}},
+                                            {Kind::put, node::kResultsTable, number, Bytes(500, i)},
+                                            {Kind::put_new, protocols::kSentTable, number, Bytes(1000, i)}}))
+                      .has_value());
     }
+    WITAN_CHECK(!loop.run(journal->commit({{Kind::put_new, protocols::kSentTable, runtime::number_key(1), {}}})));
     take("with_log");
   }
   take("at_rest");

@@ -83,6 +83,9 @@ TEST(Config, TheSmallestFileGivesTheDocumentedDefaults) {
   EXPECT_EQ(config.rate_limits.keygen, 1000u);
   EXPECT_EQ(config.rate_limits.preproc, 25000u);
   EXPECT_EQ(config.compute_threads, 0);
+  EXPECT_EQ(config.decryption_memory_bytes, std::uint64_t{1} << 30);
+  EXPECT_EQ(config.decryptions_at_once, 2000u);
+  EXPECT_EQ(config.squashings_at_once, 1024u);
   EXPECT_EQ(config.committee_size(), CommitteeSize::make(4, 1).value());
   EXPECT_EQ(config.self(), Role(2));
 }
@@ -126,6 +129,9 @@ keygen = 7
 preproc = 8
 [internal_config]
 compute_threads = 9
+decryption_memory_bytes = 16777216
+decryptions_at_once = 10
+squashings_at_once = 128
 )" + peers(7));
   EXPECT_EQ(config.service.listen_address, "10.0.0.1");
   EXPECT_EQ(config.service.listen_port, 1);
@@ -154,6 +160,9 @@ compute_threads = 9
   EXPECT_EQ(config.rate_limits.keygen, 7u);
   EXPECT_EQ(config.rate_limits.preproc, 8u);
   EXPECT_EQ(config.compute_threads, 9);
+  EXPECT_EQ(config.decryption_memory_bytes, 16777216u);
+  EXPECT_EQ(config.decryptions_at_once, 10u);
+  EXPECT_EQ(config.squashings_at_once, 128u);
   ASSERT_EQ(config.threshold.peers.size(), 7u);
   const PeerConfig& third = config.threshold.peers[2];
   EXPECT_EQ(third.party_id, 3);
@@ -266,6 +275,7 @@ TEST(Config, EveryNumberHasItsRange) {
       {"internal_config", "compute_threads", 0, 1024},
       {"internal_config", "decryption_memory_bytes", std::int64_t{1} << 24, std::int64_t{1} << 40},
       {"internal_config", "decryptions_at_once", 1, 1'000'000},
+      {"internal_config", "squashings_at_once", 64, 1'000'000},
   };
   for (const Range& range : ranges) {
     const auto with = [&](std::int64_t value) {

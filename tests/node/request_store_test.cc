@@ -70,6 +70,41 @@ TEST_F(RequestStoreTest, StatesAndCodesOfAPollingClient) {
   EXPECT_EQ(finish(RequestKind::keygen, 3).error().code, Code::internal) << "settled twice";
 }
 
+TEST_F(RequestStoreTest, LongTextsOfErrorsAreCutBetweenCharacters) {
+  std::string text = "at most 512 bytes: ";
+  while (text.size() < 5000) text += "\u20ac";  // three bytes each
+  ASSERT_TRUE(insert(kDecryption, 1));
+  ASSERT_TRUE(fail_it(kDecryption, 1, {Code::internal, text}));
+  ASSERT_TRUE(insert(kDecryption, 2));
+  ASSERT_TRUE(fail_it(kDecryption, 2, {Code::internal, std::string(512, 'x')}));
+  const std::string kept = text.substr(0, 511);  // 19 and 164 times 3
+  for (int life = 0; life < 2; ++life) {
+    EXPECT_EQ(result(kDecryption, 1).error().message, kept);
+    EXPECT_EQ(store->summary(kDecryption, id(1))->error, kept);
+    EXPECT_EQ(result(kDecryption, 2).error().message, std::string(512, 'x'));
+    EXPECT_LT(disk.tables.at("requests").begin()->second.size(), 600u);
+    restart();
+  }
+}
+
+// Earlier versions kept up to 4096 bytes.
+TEST_F(RequestStoreTest, ALongerTextInTheJournalIsCutWhenItIsRead) {
+  ASSERT_TRUE(insert(kDecryption, 1));
+  ASSERT_TRUE(fail_it(kDecryption, 1, {Code::internal, "x"}));
+  Bytes& record = disk.tables.at("requests").begin()->second;
+  const auto with_text = [&](std::size_t size) {
+    Bytes out(record.begin(), record.begin() + 1 + 32 + 8 + 1);
+    append_le(out, std::uint64_t{size});
+    out.insert(out.end(), size, 'x');
+    return out;
+  };
+  record = with_text(4096);
+  restart();
+  EXPECT_EQ(result(kDecryption, 1).error().message, std::string(512, 'x'));
+  record = with_text(4097);
+  EXPECT_EQ(RequestStore(*journal, loop, {}).load().error().code, Code::data_loss);
+}
+
 TEST_F(RequestStoreTest, APollerIsWokenByTheOutcome) {
   ASSERT_TRUE(insert(kDecryption, 1));
   std::optional<Result<Bytes>> seen;
@@ -533,16 +568,25 @@ TEST_F(TakenUp, MakesRoomLikeAnyOther) {
     EXPECT_EQ(disk.tables["request_results"].size(), 4u);
     restart();
   }
-  // What is not in memory any more is noticed by the commit.
-  const auto evicted = take_up(1);
-  ASSERT_TRUE(evicted);
-  EXPECT_EQ(commit(*evicted).error().code, Code::already_exists);
-  store->withdraw(*evicted, {Code::already_exists, "known"});
-  EXPECT_EQ(store->same_recorded_content(kDecryption, id(1), digest(1)), true);
-  EXPECT_EQ(store->same_recorded_content(kDecryption, id(1), digest(2)), false);
-  EXPECT_EQ(store->same_recorded_content(kDecryption, id(99), digest(1)), std::nullopt);
-  EXPECT_EQ(store->count(kDecryption), 4u);
-  EXPECT_TRUE(result(kDecryption, 6)) << "the one that would have left is still there";
+}
+
+// Its put_new would fail, and with it the transaction that other commits share.
+TEST_F(TakenUp, AnIdWhoseResultWasEvictedIsNoticedBeforeAnyWork) {
+  for (std::uint8_t number = 1; number <= 9; ++number) take_up_and_finish(number);
+  for (int life = 0; life < 2; ++life) {
+    const auto commits = disk.commits;
+    const auto same = take_up(1), other = take_up(1, 2);
+    const Status polled = insert(kDecryption, 1);
+    for (const auto& error : {same.error(), other.error(), polled.error()}) EXPECT_EQ(error.code, Code::already_exists);
+    EXPECT_THAT(same.error().message, testing::Not(HasSubstr("other content")));
+    EXPECT_THAT(other.error().message, HasSubstr("other content"));
+    EXPECT_THAT(polled.error().message, HasSubstr("is known"));
+    EXPECT_THAT(result(kDecryption, 1).error().message, HasSubstr("not kept any more"));
+    EXPECT_EQ(disk.commits, commits);
+    EXPECT_EQ(store->count(kDecryption), 4u);
+    EXPECT_TRUE(result(kDecryption, 6)) << "nothing has left for it";
+    restart();
+  }
 }
 
 }  // namespace

@@ -48,29 +48,75 @@ TEST(ComputePool, ClassesGiveWayToEachOther) {
   loop.run(work());
 }
 
-TEST(ComputePool, UrgentWorkDoesNotWaitForPreprocessing) {
-  ThreadLoop loop;
-  ComputePool compute(loop, {.urgent_threads = 1, .heavy_threads = 1, .preprocessing_threads = 1});
-  std::latch release(1);
-  TaskScope scope(loop);
-  int preprocessed = 0;
-  auto slow = [&]() -> Task<void> {
-    co_await compute(Work::preprocessing, [&] { release.wait(); });
-    ++preprocessed;
-  };
-  for (int i = 0; i < 10; ++i) scope.spawn(slow());
-  auto urgent = [&]() -> Task<int> {
-    co_await loop.yield();
-    int sum = 0;
-    for (int i = 0; i < 100; ++i) sum += co_await compute(Work::urgent, [] { return 1; });
-    EXPECT_EQ(preprocessed, 0);
-    EXPECT_GE(compute.queued(Work::preprocessing), 9u);
-    co_return sum;
-  };
-  EXPECT_EQ(loop.run(urgent()), 100);
-  release.count_down();
-  loop.run(scope.join());
-  EXPECT_EQ(preprocessed, 10);
+/// Of this thread, in seconds.
+double processor_time() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+// On one processor each class gets a small part of what the one above it gets (weights of nice 0, 10 and 19: 1024, 110, 15).
+TEST(ComputePool, OfOneProcessorUrgentWorkGetsMoreThanHeavyAndHeavyMoreThanBulk) {
+  cpu_set_t before, one;
+  ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
+  CPU_ZERO(&one);
+  for (int cpu = CPU_SETSIZE - 1; cpu >= 0; --cpu)
+    if (CPU_ISSET(cpu, &before)) {
+      CPU_SET(cpu, &one);
+      break;
+    }
+  ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);  // the threads of the pool inherit it
+  {
+    ThreadLoop loop;
+    ComputePool compute(loop, {});
+    std::latch begun(3);
+    std::atomic<bool> over = false;
+    double used[3] = {};
+    auto work = [&](Work work_class) -> Task<void> {
+      used[static_cast<std::size_t>(work_class)] = co_await compute(work_class, [&, work_class] {
+        begun.arrive_and_wait();
+        const double from = processor_time();
+        while (!over)
+          if (work_class == Work::urgent && processor_time() - from > 1) over = true;
+        return processor_time() - from;
+      });
+    };
+    TaskScope scope(loop);
+    for (const Work work_class : {Work::preprocessing, Work::heavy, Work::urgent}) scope.spawn(work(work_class));
+    loop.run(scope.join());
+    EXPECT_GT(used[0], 3 * used[1]);
+    EXPECT_GT(used[1], 3 * used[2]);
+  }
+  sched_setaffinity(0, sizeof before, &before);
+}
+
+TEST(ComputePool, WorkDoesNotWaitForThatOfLowerClasses) {
+  for (const auto& [lower, higher] : {std::pair{Work::preprocessing, Work::urgent},
+                                      {Work::preprocessing, Work::heavy},
+                                      {Work::heavy, Work::urgent}}) {
+    ThreadLoop loop;
+    ComputePool compute(loop, {.urgent_threads = 1, .heavy_threads = 1, .preprocessing_threads = 1});
+    std::latch release(1);
+    TaskScope scope(loop);
+    int done = 0;
+    auto slow = [&](Work work_class) -> Task<void> {
+      co_await compute(work_class, [&] { release.wait(); });
+      ++done;
+    };
+    for (int i = 0; i < 10; ++i) scope.spawn(slow(lower));
+    auto quick = [&](Work work_class) -> Task<int> {
+      co_await loop.yield();
+      int sum = 0;
+      for (int i = 0; i < 100; ++i) sum += co_await compute(work_class, [] { return 1; });
+      co_return sum;
+    };
+    EXPECT_EQ(loop.run(quick(higher)), 100);
+    EXPECT_EQ(done, 0);
+    EXPECT_GE(compute.queued(lower), 9u);
+    release.count_down();
+    loop.run(scope.join());
+    EXPECT_EQ(done, 10);
+  }
 }
 
 TEST(ComputePool, AFrameMayDieWhileItsKernelRunsOrWaits) {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <thread>
 
 #include "runtime/scope.h"
@@ -52,6 +53,43 @@ TEST(VirtualLoop, ADisarmedDestroyedOrRearmedTimerDoesNotFireAtItsOldTime) {
   EXPECT_FALSE(never.armed());
   loop.run_until_idle();
   EXPECT_THAT(fired, ElementsAre("moved at 2"));
+}
+
+TEST(VirtualLoop, AfterwardsRunsOnceForATurnBehindAllThatIsReady) {
+  VirtualLoop loop;
+  std::vector<std::string> order;
+  Afterwards wake(loop, [&] { order.push_back("wake"); });
+  TaskScope scope(loop);
+  auto leave_work = [&](std::string name) -> Task<void> {
+    order.push_back(name);
+    wake.request();
+    co_await loop.yield();
+    order.push_back(name + " again");
+    wake.request();
+  };
+  for (const char* name : {"a", "b", "c"}) scope.spawn(leave_work(name));
+  loop.run_ready();
+  EXPECT_THAT(order, ElementsAre("a", "b", "c", "wake", "a again", "b again", "c again", "wake"))
+      << "one wake for what three tasks have left in a turn";
+  loop.run_until_idle();
+  EXPECT_EQ(order.size(), 8u) << "nothing was requested";
+}
+
+TEST(VirtualLoop, AfterwardsMayBeRequestedByItsFunctionAndDestroyedWhileItWaits) {
+  VirtualLoop loop;
+  int calls = 0;
+  std::optional<Afterwards> again;
+  again.emplace(loop, [&] {
+    if (++calls < 3) again->request();
+  });
+  again->request();
+  EXPECT_TRUE(loop.step());
+  EXPECT_EQ(calls, 1) << "a further turn for a further request";
+  loop.run_ready();
+  EXPECT_EQ(calls, 3);
+  again->request();
+  again.reset();
+  EXPECT_FALSE(loop.has_ready());
 }
 
 TEST(VirtualLoop, ManyRandomTimersFireWhenTheyAreDue) {

@@ -209,6 +209,25 @@ TEST_F(RouterTest, FramesBeforeTheSessionAreParked) {
   EXPECT_GT(router().parked_bytes(Role(3)), 0u);
 }
 
+TEST_F(RouterTest, ParkedFramesTellWhoHasBegun) {
+  start({.parked_age = 10s});
+  EXPECT_EQ(router().parked_from(kId), RoleSet());
+  raw_data(2, kStep, "early");
+  loop.advance(5s);
+  raw_data(2, kStep + 1, "again");
+  raw_data(3, kStep, "other session", SessionId{8});
+  EXPECT_EQ(router().parked_from(kId), RoleSet{Role(2)});
+  raw_data(4, kStep, "early too");
+  EXPECT_EQ(router().parked_from(kId), (RoleSet{Role(2), Role(4)}));
+  loop.advance(6s);
+  EXPECT_EQ(router().parked_from(kId), (RoleSet{Role(2), Role(4)})) << "one of two frames has expired";
+  loop.advance(5s);
+  EXPECT_EQ(router().parked_from(kId), RoleSet());
+  raw_data(3, kStep, "early");
+  auto session = open();
+  EXPECT_EQ(router().parked_from(kId), RoleSet());
+}
+
 TEST_F(RouterTest, ParkingIsLimitedPerSender) {
   start({.parked_frames = 3, .parked_bytes = 1u << 20});
   for (std::uint64_t i = 0; i < 10; ++i) raw_data(2, 0, "flood", SessionId{100 + i});

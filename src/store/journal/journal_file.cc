@@ -52,14 +52,29 @@ Status sync_folder_of(const fs::path& file) {
   return {};
 }
 
-Status initialise(const fs::path& file) {
+/// The text of the statement that makes a table, as SQLite keeps it.
+struct Table {
+  std::string name, made_by;
+};
+
+/// All tables of a journal, from its first moment on.
+std::vector<Table> tables_of(const JournalOptions& options) {
+  std::vector<Table> out{{"record",
+                          "CREATE TABLE record(table_name TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,"
+                          " crc32c INTEGER NOT NULL, PRIMARY KEY(table_name, key)) STRICT, WITHOUT ROWID"}};
+  for (const std::string& name : options.numbered)
+    out.push_back({name, fmt::format(R"(CREATE TABLE "{}"(number INTEGER PRIMARY KEY, value BLOB NOT NULL,)"
+                                     " crc32c INTEGER NOT NULL) STRICT",
+                                     name)});
+  return out;
+}
+
+Status initialise(const fs::path& file, const JournalOptions& options) {
   WITAN_ASSIGN(Database db, Database::open(file));
   WITAN_TRY(db.execute(fmt::format("PRAGMA page_size = {}", kPageBytes).c_str()));
   WITAN_TRY(db.execute(fmt::format("PRAGMA application_id = {}", SqliteJournal::kApplicationId).c_str()));
   WITAN_TRY(db.execute(fmt::format("PRAGMA user_version = {}", SqliteJournal::kLayoutVersion).c_str()));
-  WITAN_TRY(
-      db.execute("CREATE TABLE record(table_name TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,"
-                 " crc32c INTEGER NOT NULL, PRIMARY KEY(table_name, key)) STRICT, WITHOUT ROWID"));
+  for (const Table& table : tables_of(options)) WITAN_TRY(db.execute(table.made_by.c_str()));
   WITAN_ASSIGN(const std::string mode, db.text("PRAGMA journal_mode = WAL"));
   if (mode != "wal")
     return fail(Code::unavailable, "its file system does not allow SQLite's WAL mode (network share?)");
@@ -68,13 +83,13 @@ Status initialise(const fs::path& file) {
 
 /// Makes the complete empty journal under another name first: a file of the final name is never half made, so an empty
 /// or short one is a damaged one.
-Status create(const fs::path& file) {
-  const fs::path draft = beside(file, ".new");
+Status create(const JournalOptions& options) {
+  const fs::path &file = options.file, draft = beside(file, ".new");
   for (const char* suffix : {"", "-wal", "-shm", "-journal"}) ::unlink(beside(draft, suffix).c_str());
   const int fd = ::open(draft.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, kFileMode);
   if (fd < 0) return fail(Code::unavailable, "cannot be created: {}", system_text(errno));
   ::close(fd);
-  WITAN_TRY(initialise(draft));
+  WITAN_TRY(initialise(draft, options));
   if (::rename(draft.c_str(), file.c_str()) != 0)
     return fail(Code::unavailable, "cannot be created: {}", system_text(errno));
   return sync_folder_of(file);
@@ -86,7 +101,7 @@ Status create_if_allowed(const JournalOptions& options) {
     return fail(Code::data_loss, "the file is gone, but its log (-wal) is there");
   if (options.if_missing == JournalOptions::IfMissing::refuse)
     return fail(Code::not_found, "there is no such file; this node had one. Restore it from a copy");
-  return create(options.file);
+  return create(options);
 }
 
 Status find_or_create(const JournalOptions& options) {
@@ -129,47 +144,44 @@ Status damaged_record(std::string_view table, ByteView key) {
 }
 
 Status check_numbered(Database& db, const std::string& table) {
-  auto rows = db.prepare(fmt::format(R"(SELECT number, value, crc32c FROM "{}")", table).c_str());
-  if (!rows) return fail(Code::data_loss, "its table {} is not as it should be: {}", table, rows.error().message);
+  WITAN_ASSIGN(Statement rows, db.prepare(fmt::format(R"(SELECT number, value, crc32c FROM "{}")", table).c_str()));
   int code = 0;
-  while ((code = rows->step()) == kRow) {
-    const Bytes key = runtime::number_key(static_cast<std::uint64_t>(rows->column_int(0)));
-    if (!runtime::number_of(key) || record_check(table, key, rows->column_blob(1)) != rows->column_int(2))
+  while ((code = rows.step()) == kRow) {
+    const Bytes key = runtime::number_key(static_cast<std::uint64_t>(rows.column_int(0)));
+    if (!runtime::number_of(key) || record_check(table, key, rows.column_blob(1)) != rows.column_int(2))
       return damaged_record(table, key);
   }
   if (code != kDone) return db.failure(code);
   return {};
 }
 
-/// A table that an earlier program did not use is not there yet.
-Result<bool> has_table(Database& db, const std::string& table) {
-  WITAN_ASSIGN(
-      const std::string count,
-      db.text(fmt::format("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '{}'", table).c_str()));
-  return count == "1";
+/// A journal of this layout has had all its tables from its first moment on: one that is missing was lost, with what was in it.
+Status check_schema(Database& db, const JournalOptions& options) {
+  for (const auto& [name, made_by] : tables_of(options)) {
+    auto row = db.prepare("SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?1");
+    if (!row) return fail(Code::data_loss, "its list of tables cannot be read: {}", row.error().message);
+    row->bind_text(1, name);
+    const int code = row->step();
+    if (code == kDone) return fail(Code::data_loss, "its table '{}' is missing", name);
+    if (code != kRow) return db.failure(code);
+    if (row->column_text(0) != made_by)
+      return fail(Code::data_loss, "its table '{}' is not as it should be: {}; expected {}", name, row->column_text(0),
+                  made_by);
+  }
+  return {};
 }
 
-Status create_numbered(Database& db, const std::string& table) {
-  return db.execute(fmt::format(R"(CREATE TABLE IF NOT EXISTS "{}"(number INTEGER PRIMARY KEY, value BLOB NOT NULL,)"
-                                " crc32c INTEGER NOT NULL) STRICT",
-                                table)
-                        .c_str());
-}
-
-Status check_content(Database& db, const std::vector<std::string>& numbered) {
+Status check_content(Database& db, const JournalOptions& options) {
   WITAN_ASSIGN(const std::string verdict, db.text("PRAGMA quick_check(1)"));
   if (verdict != "ok") return fail(Code::data_loss, "it is damaged: {}", verdict);
-  for (const std::string& table : numbered) {
-    WITAN_ASSIGN(const bool there, has_table(db, table));
-    if (there) WITAN_TRY(check_numbered(db, table));
-  }
-  auto rows = db.prepare("SELECT table_name, key, value, crc32c FROM record");
-  if (!rows) return fail(Code::data_loss, "its table is not as it should be: {}", rows.error().message);
+  WITAN_TRY(check_schema(db, options));
+  for (const std::string& table : options.numbered) WITAN_TRY(check_numbered(db, table));
+  WITAN_ASSIGN(Statement rows, db.prepare("SELECT table_name, key, value, crc32c FROM record"));
   int code = 0;
-  while ((code = rows->step()) == kRow) {
-    const auto table = rows->column_text(0);
-    const ByteView key = rows->column_blob(1);
-    if (record_check(table, key, rows->column_blob(2)) != rows->column_int(3)) return damaged_record(table, key);
+  while ((code = rows.step()) == kRow) {
+    const auto table = rows.column_text(0);
+    const ByteView key = rows.column_blob(1);
+    if (record_check(table, key, rows.column_blob(2)) != rows.column_int(3)) return damaged_record(table, key);
   }
   if (code != kDone) return db.failure(code);
   return {};
@@ -195,12 +207,11 @@ Result<JournalFile> examine(const JournalOptions& options, FileLock lock) {
     return fail(std::move(log_state).error().within("its log (-wal)"));
   WITAN_ASSIGN(Database writer, connect(options.file));
   WITAN_TRY(check_identity(writer));
-  WITAN_TRY(check_content(writer, options.numbered));
+  WITAN_TRY(check_content(writer, options));
   WITAN_ASSIGN(const std::string mode, writer.text("PRAGMA journal_mode"));
   if (mode != "wal") return fail(Code::failed_precondition, "its journal mode is '{}', not 'wal'", mode);
   if (writer.read_only())
     return fail(Code::unavailable, "it cannot be written (file, folder or file system is read-only)");
-  for (const std::string& table : options.numbered) WITAN_TRY(create_numbered(writer, table));
 
   WITAN_ASSIGN(Database reader, connect(options.file));
   WITAN_TRY(reader.execute("PRAGMA query_only = ON"));

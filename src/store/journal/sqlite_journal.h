@@ -41,7 +41,8 @@ struct JournalOptions {
     refuse,  // not_found: the caller knows that a journal was there (a vault with keys, for example)
   } if_missing = IfMissing::create;
 
-  /// Tables ([a-z_]{1,32}, not "record") whose keys are all runtime::number_key().
+  /// Tables ([a-z_]{1,32}, not "record") whose keys are all runtime::number_key(). They are part of the layout: a file has them from
+  /// its creation on, so another list needs another kLayoutVersion.
   std::vector<std::string> numbered = {};
 
   std::size_t max_queued_commits = 16384;
@@ -62,8 +63,8 @@ class SqliteJournal final : public runtime::Journal {
   /// every record, and the log (`-wal`) for damage before its last synced transaction. Blocks; called before the loop runs.
   ///
   /// Errors, each naming the file: unavailable (another process holds it: its process id is told; cannot be created, read
-  /// or written), failed_precondition (not a journal of ours, or of a newer layout), data_loss (damaged; says how to
-  /// recover; nothing is changed), not_found (IfMissing::refuse).
+  /// or written), failed_precondition (not a journal of ours, or of a newer layout), data_loss (damaged, or a table
+  /// is missing or not as it should be; says how to recover; nothing is changed), not_found (IfMissing::refuse).
   static Result<std::unique_ptr<SqliteJournal>> open(JournalOptions options, runtime::Loop& loop);
 
   /// Writes what is queued, then closes. Waiting tasks whose commit was written are still resumed, if the loop runs on.

@@ -30,20 +30,29 @@ class JournalDamageTest : public ::testing::Test {
  protected:
   JournalDamageTest() : file_(folder_.path() / "journal.sqlite"), log_(file_.string() + "-wal") {}
 
-  /// A journal of 200 records of 500 bytes, closed properly (no log).
+  /// A journal of 200 records of 500 bytes, and of as many in each numbered table, one of which loses the older half again;
+  /// closed properly (no log).
   void make_journal() {
-    auto journal = SqliteJournal::open({.file = file_}, loop_);
+    auto journal = open();
     ASSERT_TRUE(journal) << journal.error().message;
-    for (int i = 0; i < 200; ++i)
-      ASSERT_TRUE(loop_.run((*journal)->commit(changes(put("t", std::to_string(1000 + i), std::string(500, 'v'))))));
+    for (std::uint64_t i = 0; i < 200; ++i) {
+      ASSERT_TRUE(loop_.run((*journal)->commit(
+          {put("t", std::to_string(1000 + i), std::string(500, 'v')), put("request_bodies", i, std::string(500, 'b')),
+           put("request_results", i, std::string(500, 'r')), put_new("sent", i, std::string(500, 's'))})));
+      if (i % 2 == 1) ASSERT_TRUE(loop_.run((*journal)->commit(changes(erase("request_bodies", i / 2)))));
+    }
+    const Status again = loop_.run((*journal)->commit(changes(erase("request_bodies", 199), put_new("sent", 7, "x"))));
+    ASSERT_FALSE(again);
+    ASSERT_EQ(again.error().code, Code::already_exists);
   }
   /// The same, and a log with one transaction for each of 20 further records: what a killed process leaves behind.
   void make_journal_with_log() {
     make_journal();
-    auto journal = SqliteJournal::open({.file = file_}, loop_);
+    auto journal = open();
     ASSERT_TRUE(journal);
-    for (int i = 0; i < 20; ++i)
-      ASSERT_TRUE(loop_.run((*journal)->commit(changes(put("t", std::to_string(2000 + i), std::string(500, 'w'))))));
+    for (std::uint64_t i = 0; i < 20; ++i)
+      ASSERT_TRUE(loop_.run((*journal)->commit({put("t", std::to_string(2000 + i), std::string(500, 'w')),
+                                                put("sent", 200 + i, std::string(500, 'w')), erase("sent", i)})));
     const Bytes file = witan::test::read_file(file_), log = witan::test::read_file(log_);
     journal->reset();
     write_file(file_, file);
@@ -51,7 +60,7 @@ class JournalDamageTest : public ::testing::Test {
   }
 
   Result<std::unique_ptr<SqliteJournal>> open(std::function<void(const Error&)> on_fault = [](const Error&) {}) {
-    return SqliteJournal::open({.file = file_, .on_fault = std::move(on_fault)}, loop_);
+    return SqliteJournal::open({.file = file_, .numbered = kNumbered, .on_fault = std::move(on_fault)}, loop_);
   }
 
   void expect_data_loss(std::string_view what) {
@@ -109,6 +118,31 @@ TEST_F(JournalDamageTest, AFlippedBitInAnyRecordIsFound) {
   EXPECT_GE(flips, 10u);
 }
 
+TEST_F(JournalDamageTest, AFlippedBitInAnyRowOfANumberedTableIsFound) {
+  make_journal();
+  const Bytes whole = witan::test::read_file(file_);
+  const std::string text(whole.begin(), whole.end());
+  for (const auto& [table, letter] : {std::pair{"request_bodies", 'b'}, {"request_results", 'r'}, {"sent", 's'}}) {
+    const std::string value(500, letter);
+    std::size_t rows = 0;
+    for (std::size_t at = 0; (at = text.find(value, at)) != std::string::npos; at += value.size(), ++rows) {
+      if (rows % 7 != 0) continue;
+      Bytes damaged = whole;
+      damaged[at + rows] ^= 1;
+      write_file(file_, damaged);
+      expect_data_loss(fmt::format("byte {} of {}", at + rows, table));
+    }
+    EXPECT_EQ(rows, letter == 'b' ? 100u : 200u) << table;
+  }
+  write_file(file_, whole);
+  const auto journal = open();
+  ASSERT_TRUE(journal) << journal.error().message;
+  EXPECT_EQ(value_of(**journal, "request_bodies", 99), "(none)");
+  EXPECT_EQ(value_of(**journal, "request_bodies", 100), std::string(500, 'b'));
+  EXPECT_EQ(value_of(**journal, "request_bodies", 199), std::string(500, 'b')) << "its erasure came with a duplicate";
+  EXPECT_EQ(value_of(**journal, "sent", 7), std::string(500, 's'));
+}
+
 TEST_F(JournalDamageTest, RubbishInsteadOfADatabaseIsDataLoss) {
   Bytes rubbish(10000);
   witan::test::SeededRng("rubbish").fill(rubbish);
@@ -130,6 +164,8 @@ TEST_F(JournalDamageTest, TheLogOfAKilledProcessIsTakenUp) {
   auto journal = open();
   ASSERT_TRUE(journal) << journal.error().message;
   EXPECT_EQ(value_of(**journal, "t", "2019"), std::string(500, 'w'));
+  EXPECT_EQ(value_of(**journal, "sent", 219), std::string(500, 'w'));
+  EXPECT_EQ(value_of(**journal, "sent", 19), "(none)");
 }
 
 TEST_F(JournalDamageTest, ALogTornInItsLastTransactionLosesThatOneOnly) {
@@ -139,6 +175,9 @@ TEST_F(JournalDamageTest, ALogTornInItsLastTransactionLosesThatOneOnly) {
   ASSERT_TRUE(journal) << journal.error().message;
   EXPECT_EQ(value_of(**journal, "t", "2018"), std::string(500, 'w'));
   EXPECT_EQ(value_of(**journal, "t", "2019"), "(none)");
+  EXPECT_EQ(value_of(**journal, "sent", 218), std::string(500, 'w'));
+  EXPECT_EQ(value_of(**journal, "sent", 219), "(none)");
+  EXPECT_EQ(value_of(**journal, "sent", 19), std::string(500, 's')) << "its erasure was in the same transaction";
 }
 
 TEST_F(JournalDamageTest, DamageInTheMiddleOfTheLogIsFound) {
@@ -169,7 +208,8 @@ TEST_F(JournalDamageTest, ALogThatNeverReachedTheDiskIsEmpty) {
 }
 
 TEST_F(JournalDamageTest, AMissingFileIsRefusedWhereOneMustBe) {
-  const auto journal = SqliteJournal::open({.file = file_, .if_missing = JournalOptions::IfMissing::refuse}, loop_);
+  const auto journal = SqliteJournal::open(
+      {.file = file_, .if_missing = JournalOptions::IfMissing::refuse, .numbered = kNumbered}, loop_);
   ASSERT_FALSE(journal);
   EXPECT_EQ(journal.error().code, Code::not_found);
   EXPECT_FALSE(fs::exists(file_));
@@ -205,11 +245,32 @@ TEST_F(JournalDamageTest, DatabasesOfOthersAndOfOtherLayoutsAreLeftAlone) {
     EXPECT_EQ(journal.error().code, Code::failed_precondition);
     EXPECT_THAT(journal.error().message, HasSubstr(std::string("its layout is version ") + version));
   }
+}
 
-  run_sql(file_, "PRAGMA user_version = 4; ALTER TABLE record RENAME COLUMN crc32c TO other");
-  journal = open();
-  ASSERT_FALSE(journal);
-  EXPECT_EQ(journal.error().code, Code::data_loss);
+// A journal has its tables from its first moment on. One that is made anew would have forgotten what was in it.
+TEST_F(JournalDamageTest, AMissingOrForeignTableIsNotMadeAnew) {
+  make_journal();
+  const Bytes whole = witan::test::read_file(file_);
+  std::vector<std::string> faults;
+  for (const std::string& table : kNumbered) {
+    faults.push_back("DROP TABLE " + table);
+    faults.push_back(fmt::format("ALTER TABLE {} RENAME COLUMN crc32c TO other", table));
+    faults.push_back(fmt::format("ALTER TABLE {} ADD COLUMN more INTEGER", table));
+    faults.push_back(fmt::format("ALTER TABLE {0} RENAME TO old; CREATE TABLE {0} AS SELECT * FROM old", table));
+  }
+  faults.push_back("ALTER TABLE record RENAME COLUMN crc32c TO other");
+  faults.push_back("ALTER TABLE record ADD COLUMN more INTEGER");
+  faults.push_back("ALTER TABLE record RENAME TO other");
+  for (const std::string& fault : faults) {
+    write_file(file_, whole);
+    run_sql(file_, fault.c_str());
+    expect_data_loss(fault);
+  }
+  write_file(file_, whole);
+  run_sql(file_, "DROP TABLE sent");
+  EXPECT_THAT(open().error().message, HasSubstr("its table 'sent' is missing"));
+  write_file(file_, whole);
+  EXPECT_TRUE(open());
 }
 
 TEST_F(JournalDamageTest, UnusablePathsNameTheReason) {
@@ -219,7 +280,7 @@ TEST_F(JournalDamageTest, UnusablePathsNameTheReason) {
                                    {folder_.path() / "plain" / "j", Code::unavailable},
                                    {fs::path("/proc/no/j"), Code::unavailable},
                                    {file_, Code::failed_precondition}}) {
-    const auto journal = SqliteJournal::open({.file = path}, loop_);
+    const auto journal = SqliteJournal::open({.file = path, .numbered = kNumbered}, loop_);
     ASSERT_FALSE(journal) << path;
     EXPECT_EQ(journal.error().code, code) << journal.error().message;
     EXPECT_THAT(journal.error().message, HasSubstr(path.string()));
@@ -280,8 +341,9 @@ TEST_F(JournalFaultTest, LargeCommitsOpenNoOtherFile) {
   ASSERT_TRUE(journal);
   for (int round = 0; round < 3; ++round) {
     ASSERT_TRUE(loop_.run((*journal)->commit(
-        changes(put("t", "large", std::string(3 << 20, static_cast<char>('a' + round))), put("t", "small", "v")))));
-    ASSERT_TRUE(loop_.run((*journal)->commit(changes(erase("t", "large"), put("t", "small", "w")))));
+        changes(put("t", "large", std::string(3 << 20, static_cast<char>('a' + round))), put("sent", 1, "v")))));
+    ASSERT_TRUE(loop_.run((*journal)->commit(changes(erase("t", "large"), put("sent", 2, std::string(3 << 20, 'w'))))));
+    ASSERT_TRUE(loop_.run((*journal)->commit(changes(erase("sent", 1), erase("sent", 2)))));
   }
   journal->reset();
   EXPECT_FALSE(opened.empty());
@@ -292,16 +354,18 @@ TEST_F(JournalFaultTest, LargeCommitsOpenNoOtherFile) {
 TEST_F(JournalFaultTest, AFullDiskRefusesCommitsUntilThereIsSpace) {
   auto journal = open();
   ASSERT_TRUE(journal);
-  ASSERT_TRUE(loop_.run((*journal)->commit(changes(put("t", "before", "v")))));
+  ASSERT_TRUE(loop_.run((*journal)->commit(changes(put("t", "before", "v"), put("sent", 1, "v")))));
   fault_errno = ENOSPC;
   for (int i = 0; i < 3; ++i) {
-    const Status full = loop_.run((*journal)->commit(changes(put("t", "during", "v"), put("t", "before", "changed"))));
+    const Status full =
+        loop_.run((*journal)->commit({put("t", "during", "v"), put("t", "before", "changed"), erase("sent", 1)}));
     ASSERT_FALSE(full);
     EXPECT_EQ(full.error().code, Code::unavailable);
     EXPECT_THAT(full.error().message, HasSubstr("disk is full"));
   }
   EXPECT_EQ(value_of(**journal, "t", "during"), "(none)");
   EXPECT_EQ(value_of(**journal, "t", "before"), "v");
+  EXPECT_EQ(value_of(**journal, "sent", 1), "v");
   fault_errno = 0;
   ASSERT_TRUE(loop_.run((*journal)->commit(changes(put("t", "after", "v")))));
   journal->reset();

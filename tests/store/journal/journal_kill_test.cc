@@ -25,20 +25,28 @@ std::string key_of(std::uint32_t number, int part) {
   return fmt::format("{:08}/{}", number, part);
 }
 
-/// Commits numbers first, first + 16, ... for ever, telling each through the pipe once it is acknowledged.
+/// Commits numbers first, first + 16, ... for ever, telling each through the pipe once it is acknowledged. In the numbered tables
+/// each is sent, and has a body until the next one has. Now and then one is sent twice, which is refused.
 runtime::Task<void> commit_numbers(SqliteJournal& journal, std::uint32_t first, int pipe) {
   for (std::uint32_t number = first;; number += kTasks) {
     std::vector<runtime::Change> batch;
     for (int part = 0; part < kParts; ++part)
       batch.push_back(put_new("t", key_of(number, part), std::string(number % 3000, 'v')));
+    batch.push_back(put_new("sent", number, std::string(number % 3000, 's')));
+    batch.push_back(put("request_bodies", number, "to be done"));
+    if (number != first) batch.push_back(erase("request_bodies", number - kTasks));
     if (!co_await journal.commit(std::move(batch))) ::_exit(3);
     if (::write(pipe, &number, sizeof number) != sizeof number) ::_exit(4);
+    if (number / kTasks % 4 != 0) continue;
+    const Status twice =
+        co_await journal.commit(changes(put("request_results", number, "wrong"), put_new("sent", number, "wrong")));
+    if (twice || twice.error().code != Code::already_exists) ::_exit(6);
   }
 }
 
 [[noreturn]] void child_main(const std::filesystem::path& file, std::uint32_t first, int pipe) {
   ThreadLoop loop;
-  auto journal = SqliteJournal::open({.file = file}, loop);
+  auto journal = SqliteJournal::open({.file = file, .numbered = kNumbered}, loop);
   if (!journal) ::_exit(2);
   runtime::TaskScope scope(loop);
   for (std::uint32_t i = 0; i < kTasks; ++i) scope.spawn(commit_numbers(**journal, first + i, pipe));
@@ -84,7 +92,7 @@ TEST(JournalKillTest, KilledAtAnyMomentItKeepsWhatItAcknowledgedAndNothingHalf) 
     acknowledged.merge(run_and_kill(file, first, life));
 
     ThreadLoop loop;
-    auto journal = SqliteJournal::open({.file = file}, loop);
+    auto journal = SqliteJournal::open({.file = file, .numbered = kNumbered}, loop);
     ASSERT_TRUE(journal) << "round " << round << ": " << journal.error().message;
     std::map<std::uint32_t, int> parts;
     ASSERT_TRUE((*journal)->for_each("t", [&](ByteView key, ByteView value) {
@@ -93,7 +101,23 @@ TEST(JournalKillTest, KilledAtAnyMomentItKeepsWhatItAcknowledgedAndNothingHalf) 
       ++parts[number];
       return true;
     }));
-    for (const auto& [number, count] : parts) EXPECT_EQ(count, kParts) << "half of commit " << number;
+    const auto numbers_in = [&](const char* table) {
+      std::map<std::uint32_t, std::string> out;
+      EXPECT_TRUE((*journal)->for_each(table, [&](ByteView key, ByteView value) {
+        out.emplace(static_cast<std::uint32_t>(runtime::number_of(key).value()),
+                    std::string(value.begin(), value.end()));
+        return true;
+      }));
+      return out;
+    };
+    const auto sent = numbers_in("sent"), bodies = numbers_in("request_bodies");
+    EXPECT_EQ(sent.size(), parts.size());
+    for (const auto& [number, count] : parts) {
+      EXPECT_EQ(count, kParts) << "half of commit " << number;
+      EXPECT_TRUE(sent.contains(number) && sent.at(number) == std::string(number % 3000, 's')) << number;
+      EXPECT_EQ(bodies.contains(number), !parts.contains(number + kTasks)) << number;
+    }
+    EXPECT_TRUE(numbers_in("request_results").empty()) << "of a commit that was refused";
     for (const std::uint32_t number : acknowledged)
       EXPECT_TRUE(parts.contains(number)) << "round " << round << ": acknowledged commit " << number << " is lost";
     ASSERT_FALSE(parts.empty());

@@ -40,6 +40,19 @@ inline runtime::Change erase(std::string table, std::string_view key) {
   return {runtime::Change::Kind::erase, std::move(table), bytes(key), {}};
 }
 
+/// The tables that a node has as trees of their own.
+inline const std::vector<std::string> kNumbered = {"request_bodies", "request_results", "sent"};
+
+inline runtime::Change put(std::string table, std::uint64_t number, std::string_view value) {
+  return {runtime::Change::Kind::put, std::move(table), runtime::number_key(number), bytes(value)};
+}
+inline runtime::Change put_new(std::string table, std::uint64_t number, std::string_view value) {
+  return {runtime::Change::Kind::put_new, std::move(table), runtime::number_key(number), bytes(value)};
+}
+inline runtime::Change erase(std::string table, std::uint64_t number) {
+  return {runtime::Change::Kind::erase, std::move(table), runtime::number_key(number), {}};
+}
+
 inline std::vector<runtime::Change> changes(runtime::Change one) {
   std::vector<runtime::Change> out;
   out.push_back(std::move(one));
@@ -57,6 +70,10 @@ inline std::string value_of(const runtime::Journal& journal, const std::string& 
   if (!value) return to_string(value.error().code);
   if (!*value) return "(none)";
   return std::string((*value)->begin(), (*value)->end());
+}
+inline std::string value_of(const runtime::Journal& journal, const std::string& table, std::uint64_t number) {
+  const Bytes key = runtime::number_key(number);
+  return value_of(journal, table, std::string_view(reinterpret_cast<const char*>(key.data()), key.size()));
 }
 
 }  // namespace witan::store::test
