@@ -63,11 +63,11 @@ struct Patience {
 
 /// What happened on the way, as far as this party has seen.
 struct DetectionReport {
-  std::uint32_t passes = 0;           // disputes that were settled
-  std::uint32_t silence = 0;          // times that everybody checked again, because a party was excluded for silence
-  std::uint32_t excused = 0;          // reports of phase 2 whose sender named nobody, and was right
+  std::uint32_t passes = 0;            // disputes that were settled
+  std::uint32_t silence = 0;           // times that everybody checked again, because a party was excluded for silence
+  std::uint32_t excused = 0;           // reports of phase 2 whose sender named nobody, and was right
   std::uint32_t opened_zero_keys = 0;  // z_E whose holders claimed different things
-  std::uint32_t fetched = 0;          // times that this party took the values of another one
+  std::uint32_t fetched = 0;           // times that this party took the values of another one
 
   DetectionReport& operator+=(const DetectionReport& other);
 };

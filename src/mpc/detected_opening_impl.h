@@ -95,10 +95,10 @@ inline std::size_t piece_rows(CommitteeSize committee) {
 template <Word Z, class Rules>
 struct DetectedOpening<Z, Rules>::Report {
   bool good = false;
-  crypto::Digest h{};        // of good
-  std::uint64_t row = 0;     // of bad: the first bad index
-  std::uint8_t phase = 1;    // ... and where
-  runtime::RoleSet silent;   // ... from whom something did not come
+  crypto::Digest h{};       // of good
+  std::uint64_t row = 0;    // of bad: the first bad index
+  std::uint8_t phase = 1;   // ... and where
+  runtime::RoleSet silent;  // ... from whom something did not come
 
   static constexpr std::size_t kMaxBytes = 1 + 32;
 
@@ -121,8 +121,8 @@ struct DetectedOpening<Z, Rules>::Reports {
   std::optional<crypto::Digest> agreed(CommitteeSize committee) const {
     for (const auto& [role, report] : of)
       if (report.good && std::ranges::count_if(of, [&](const auto& other) {
-            return other.second.good && other.second.h == report.h;
-          }) >= Rules::agreeing(committee))
+                           return other.second.good && other.second.h == report.h;
+                         }) >= Rules::agreeing(committee))
         return report.h;
     return std::nullopt;
   }
@@ -186,7 +186,9 @@ DetectedOpening<Z, Rules>::~DetectedOpening() = default;
 
 template <Word Z, class Rules>
 std::size_t DetectedOpening<Z, Rules>::group() const {
-  return options_.variant == OpeningVariant::w1 ? 1 : static_cast<std::size_t>(committee_.parties() - committee_.threshold());
+  return options_.variant == OpeningVariant::w1
+             ? 1
+             : static_cast<std::size_t>(committee_.parties() - committee_.threshold());
 }
 
 template <Word Z, class Rules>
@@ -207,7 +209,8 @@ std::size_t DetectedOpening<Z, Rules>::rows_in(std::size_t chunk) const {
 template <Word Z, class Rules>
 std::vector<std::size_t> DetectedOpening<Z, Rules>::elements_of(std::size_t row) const {
   std::vector<std::size_t> out;
-  for (std::size_t e = row * group(); e < std::min((row + 1) * group(), data_->batch->elements()); ++e) out.push_back(e);
+  for (std::size_t e = row * group(); e < std::min((row + 1) * group(), data_->batch->elements()); ++e)
+    out.push_back(e);
   return out;
 }
 
@@ -291,8 +294,9 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::collect(runtime::Step first_ste
       const runtime::Duration most = phase == 1 ? patience().exchange : patience().both_phases;
       const runtime::Duration left = std::max(runtime::Duration{}, most - waited);
       // Too few parties at all: more than t are gone, and the session ends.
-      auto message = co_await session_.next(first_step + static_cast<runtime::Step>(chunk), awaited,
-                                            session_.loop().after(counts ? left : detection::kGoneAfter * patience().round));
+      auto message =
+          co_await session_.next(first_step + static_cast<runtime::Step>(chunk), awaited,
+                                 session_.loop().after(counts ? left : detection::kGoneAfter * patience().round));
       if (!message && message.error().code == Code::cancelled) co_return fail(std::move(message).error());
       if (counts) waited += session_.loop().now() - begun;
       if (!message) break;  // late, or it does not keep the message any more
@@ -317,7 +321,8 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::check_rows(std::size_t phase) {
   for (const Role role : disputes_.partners(self_)) partners.push_back(role);
   const std::size_t version = disputes_.version();  // another batch may change it meanwhile
   const auto kernel = [data = data_, partners, dimension, phase, combine, self = self_, size = group(),
-                       chunk_rows = options_.chunk_rows, all_rows = rows()](std::size_t from, std::size_t to) -> Status {
+                       chunk_rows = options_.chunk_rows,
+                       all_rows = rows()](std::size_t from, std::size_t to) -> Status {
     const std::size_t chunk = from / chunk_rows, at = from - chunk * chunk_rows, count = to - from;
     const std::size_t map = phase == 1 ? 0 : (std::min(chunk_rows, all_rows - chunk * chunk_rows) + 7) / 8;
     const std::size_t whole = map + std::min(chunk_rows, all_rows - chunk * chunk_rows) * sizeof(Gr<Z>);
@@ -528,7 +533,8 @@ bool DetectedOpening<Z, Rules>::exclude_silent(const Reports& reports) {
     std::string by;
     int count = 0;
     for (const auto& [reporter, report] : reports.of)
-      if (!report.good && report.silent.contains(role)) by += fmt::format("{}{}", count++ ? ", " : "", reporter.number());
+      if (!report.good && report.silent.contains(role))
+        by += fmt::format("{}{}", count++ ? ", " : "", reporter.number());
     if (count <= committee_.threshold()) continue;
     disputes_.exclude(role, fmt::format("it was silent towards parties {}", by));
     any = true;
@@ -637,8 +643,8 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::dispute_pass(const Disputes& be
   for (const std::size_t element : elements) own.push_back(data_->own.reveal()[element]);
   std::size_t largest = 0;
   for (const Role role : disputes_.active()) largest = std::max(largest, resolution.size_bytes(role));
-  const auto shown = co_await runtime::ok(co_await broadcast(
-      resolution.reveal(keys_.set_keys(), keys_.zero_keys(), session_.id(), own).encode(), largest));
+  const auto shown = co_await runtime::ok(
+      co_await broadcast(resolution.reveal(keys_.set_keys(), keys_.zero_keys(), session_.id(), own).encode(), largest));
   for (const Role role : disputes_.active())
     if (Status taken = resolution.take(role, *shown[role.index()]); !taken)
       disputes_.exclude(role, taken.error().message);
@@ -651,7 +657,8 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::dispute_pass(const Disputes& be
 
   // accuse
   const bool reporter = reports.says_bad(self_, row);
-  const runtime::RoleSet accused = reporter ? deviators(before, resolution, row, mine.phase, reports) : runtime::RoleSet{};
+  const runtime::RoleSet accused =
+      reporter ? deviators(before, resolution, row, mine.phase, reports) : runtime::RoleSet{};
   Writer accusation;
   accusation.u16(accused.bits());
   co_await runtime::ok(may_go_on());
@@ -742,13 +749,12 @@ runtime::RoleSet DetectedOpening<Z, Rules>::deviators(const Disputes& before, co
   for (const Role role : before.partners(self_)) {
     if (role == self_) continue;
     const runtime::Payload& message = data_->messages[static_cast<std::size_t>(phase - 1)][chunk][role.index()];
-    if (!message || message->size() != map + count * sizeof(Gr<Z>)) {
-      out.insert(role);
-    } else if (phase == 2 && (*message)[at / 8] >> at % 8 & 1) {
-      if (!reports.says_phase_1(role, row)) out.insert(role);
-    } else if (detection::read_rows<Z>(ByteView(*message).subspan(map), at, 1)[0] != truth(role)) {
-      out.insert(role);
-    }
+    const auto is_right = [&] {
+      if (!message || message->size() != map + count * sizeof(Gr<Z>)) return false;
+      if (phase == 2 && (*message)[at / 8] >> at % 8 & 1) return reports.says_phase_1(role, row);
+      return detection::read_rows<Z>(ByteView(*message).subspan(map), at, 1)[0] == truth(role);
+    };
+    if (!is_right()) out.insert(role);
   }
   return out;
 }

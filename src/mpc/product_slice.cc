@@ -25,8 +25,7 @@ Status ProductSlice<Z>::prepare(std::size_t first, std::span<Share<Z>> out) {
   for (std::size_t l = 0; l < out.size(); ++l) {
     const auto [i, j] = place(first + l);
     std::array<Gr<Z>, 4> products;
-    for (std::size_t c = 0; c < 4; ++c)
-      products[c] = x()[i].value * y()[j + c].value + masks.reveal()[4 * l + c].value;
+    for (std::size_t c = 0; c < 4; ++c) products[c] = x()[i].value * y()[j + c].value + masks.reveal()[4 * l + c].value;
     out[l].value += algebra::pack(products.data(), products.size());
     wipe(products.data(), sizeof products);
   }

@@ -148,7 +148,8 @@ void Resolution<Z>::settle() {
     if (opened != opened_zeros_.end())
       zero_truth_.push_back(opened->second);
     else
-      zero_truth_.push_back(claims.empty() ? std::vector<Gr<Z>>(chi_count(e) * elements_.size()) : claims.front().second);
+      zero_truth_.push_back(claims.empty() ? std::vector<Gr<Z>>(chi_count(e) * elements_.size())
+                                           : claims.front().second);
   }
 }
 

@@ -130,8 +130,8 @@ Task<Result<EpochKeys>> EpochSetUp::open(Secret<std::vector<Share<Z64>>> outputs
     (own_sets[i] < first_zero ? keys : zero_keys).push_back(agreed_key(values.reveal()[i]));
   std::vector<Share<Z64>> zero_shares(outputs.reveal().begin() + static_cast<std::ptrdiff_t>(first_zero),
                                       outputs.reveal().begin() + static_cast<std::ptrdiff_t>(sets.size()));
-  co_return EpochKeys(SetKeys(committee, self, Secret(std::move(keys))), ZeroKeys(committee, self, Secret(std::move(zero_keys))),
-                      Secret(std::move(zero_shares)));
+  co_return EpochKeys(SetKeys(committee, self, Secret(std::move(keys))),
+                      ZeroKeys(committee, self, Secret(std::move(zero_keys))), Secret(std::move(zero_shares)));
 }
 
 Task<Result<EpochKeys>> set_up_epoch(runtime::Session& session, runtime::Compute& compute,

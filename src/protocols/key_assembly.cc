@@ -14,7 +14,9 @@ u128 public_seed_of(const algebra::Gr<u128>& opened) {
 }
 
 KeySetAssembly::KeySetAssembly(const tfhe::Params& params, u128 public_seed, const tfhe::KeySetOptions& options)
-    : seed_(tfhe::key_set_seed(public_seed)), components_(tfhe::key_components(params)), set_(tfhe::empty_key_set(params, public_seed, options)) {
+    : seed_(tfhe::key_set_seed(public_seed)),
+      components_(tfhe::key_components(params)),
+      set_(tfhe::empty_key_set(params, public_seed, options)) {
   for (const tfhe::Component& component : components_) {
     missing_.push_back(body_elements(component));
     const std::size_t words = component.rows * component.body_words();

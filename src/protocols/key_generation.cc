@@ -17,8 +17,8 @@ KeyMaterial::KeyMaterial(const KeyPlan& plan) {
                           .bound_log2 = static_cast<int>(component.component.noise.bound_log2)}));
     std::vector<std::size_t>& of_component = slices.emplace_back();
     for (const ProductSlicePlan& slice : component.slices)
-      of_component.push_back(add(
-          {.kind = Kind::slice, .word_bits = word_bits, .inputs = slice.inputs, .outputs = slice.outputs}));
+      of_component.push_back(
+          add({.kind = Kind::slice, .word_bits = word_bits, .inputs = slice.inputs, .outputs = slice.outputs}));
   }
 }
 

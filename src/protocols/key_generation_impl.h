@@ -100,8 +100,10 @@ runtime::Task<Status> BasicKeyGeneration<Rules>::agree(runtime::Instant deadline
   while (equal < committee.parties() - committee.threshold()) {
     auto message = co_await session_->next(kKeyAgree, deadline);
     if (!message && message.error().code == Code::out_of_range)
-      co_return fail(Code::aborted, "aborted: key {}: {} parties have the same preprocessing and configuration as this one, {} are needed",
-                     job_.key.hex(), equal, committee.parties() - committee.threshold());
+      co_return fail(
+          Code::aborted,
+          "aborted: key {}: {} parties have the same preprocessing and configuration as this one, {} are needed",
+          job_.key.hex(), equal, committee.parties() - committee.threshold());
     if (!message) co_return fail(std::move(message).error().within("waiting for parties that make the same key"));
     if (std::ranges::equal(message->bytes(), mine))
       ++equal;
@@ -116,14 +118,14 @@ runtime::Task<Status> BasicKeyGeneration<Rules>::take_keys() {
   if (party_.existing)
     for (std::size_t k = 0; k < tfhe::kKeyNames; ++k) {
       std::vector<Share<Z128>> shares;
-      for (std::size_t i = 0; i < party_.existing->keys[k].size(); ++i) shares.push_back(party_.existing->keys[k].at(i));
+      for (std::size_t i = 0; i < party_.existing->keys[k].size(); ++i)
+        shares.push_back(party_.existing->keys[k].at(i));
       const Secret<std::vector<Share<Z128>>> kept(std::move(shares));
       shares_.keys[k] = SharedKey(kept.reveal());
     }
   if (!layout_.bits) co_return Status{};
   const MaterialOrder& order = layout_.orders[*layout_.bits];
-  const Secret<Bytes> content =
-      co_await runtime::ok(co_await party_.material.get(*layout_.bits, 0, order.units()));
+  const Secret<Bytes> content = co_await runtime::ok(co_await party_.material.get(*layout_.bits, 0, order.units()));
   if (content.reveal().size() != order.count * sizeof(Share<Z128>))
     co_return fail(Code::data_loss, "key {}: the bits of its preprocessing have {} bytes, expected {}", job_.key.hex(),
                    content.reveal().size(), order.count * sizeof(Share<Z128>));
@@ -151,8 +153,8 @@ auto BasicKeyGeneration<Rules>::load_slices(std::size_t component) -> runtime::T
       co_return fail(Code::data_loss, "key {}: slice {} of its preprocessing has {} bytes, expected {}", job_.key.hex(),
                      order, content.reveal().size(), layout_.orders[order].unit_bytes());
     auto loaded = std::make_shared<LoadedSlice<Z>>();
-    const SessionId session = preprocessing_session(job_.preprocessing, 8 * static_cast<int>(sizeof(Z)),
-                                                    job_.preprocessing_attempt, number);
+    const SessionId session =
+        preprocessing_session(job_.preprocessing, 8 * static_cast<int>(sizeof(Z)), job_.preprocessing_attempt, number);
     loaded->slice = std::make_shared<const mpc::ProductSlice<Z>>(
         std::make_shared<const mpc::BitKernel<Z>>(party_.keys.set_keys(), party_.keys.zero_keys(), session),
         plan.inputs, plan.outputs);
@@ -178,7 +180,8 @@ runtime::Task<Status> BasicKeyGeneration<Rules>::load_all_slices(std::vector<Sha
     const ComponentPlan& plan = job_.plan.components[i];
     if (plan.ring() != (sizeof(Z) == 8 ? Ring::gr64 : Ring::gr128) || plan.slices.empty()) continue;
     all[i] = co_await runtime::ok(co_await load_slices<Z>(i));
-    const auto input = key_in_ring<Z>(shares_.of(*plan.component.input)), under = key_in_ring<Z>(shares_.of(plan.component.under));
+    const auto input = key_in_ring<Z>(shares_.of(*plan.component.input)),
+               under = key_in_ring<Z>(shares_.of(plan.component.under));
     for (const auto& loaded : all[i]) {
       const SliceShares<Z> slice{loaded->slice->x(), loaded->slice->y(), {}};
       const auto outputs = std::span(under.reveal()).subspan(loaded->plan.first_output, loaded->plan.outputs);
@@ -196,8 +199,8 @@ Status BasicKeyGeneration<Rules>::take_differences(std::span<const Gr<Z>> opened
     for (auto& slices : all)
       for (auto& loaded : slices) {
         const std::size_t count = (loaded->plan.inputs + 3) / 4 + loaded->plan.outputs / 4;
-        WITAN_ASSIGN(loaded->differences, SliceDifferences<Z>::from_opened(opened.first(count), loaded->plan.inputs,
-                                                                           loaded->plan.outputs));
+        WITAN_ASSIGN(loaded->differences,
+                     SliceDifferences<Z>::from_opened(opened.first(count), loaded->plan.inputs, loaded->plan.outputs));
         opened = opened.subspan(count);
       }
     return {};
@@ -248,11 +251,12 @@ auto BasicKeyGeneration<Rules>::chunk(std::size_t component, RowRange rows, std:
     -> runtime::Task<Result<std::vector<Gr<Z>>>> {
   const tfhe::Component& of = job_.plan.components[component].component;
   const ElementRange elements = elements_of(of, rows);
-  auto noises = std::make_shared<Secret<Bytes>>(co_await runtime::ok(
-      co_await party_.material.get(layout_.noises[component], elements.first, elements.count)));
+  auto noises = std::make_shared<Secret<Bytes>>(
+      co_await runtime::ok(co_await party_.material.get(layout_.noises[component], elements.first, elements.count)));
   if (noises->reveal().size() != elements.count * sizeof(Share<Z>))
     co_return fail(Code::data_loss, "key {}: the noises of {} have {} bytes from {} on, expected {}", job_.key.hex(),
-                   tfhe::to_string(of.kind), noises->reveal().size(), elements.first, elements.count * sizeof(Share<Z>));
+                   tfhe::to_string(of.kind), noises->reveal().size(), elements.first,
+                   elements.count * sizeof(Share<Z>));
   Slices<Z> slices;
   if constexpr (sizeof(Z) == 8)
     slices = slices_64_[component];
@@ -265,7 +269,8 @@ auto BasicKeyGeneration<Rules>::chunk(std::size_t component, RowRange rows, std:
     const RowRange piece{rows.first + from, to - from};
     const ElementRange places = elements_of(shape, piece);
     SecretShares<Z> noise{std::vector<Share<Z>>(static_cast<std::size_t>(places.count))}, products;
-    std::memcpy(noise.reveal_mutable().data(), noises->reveal().data() + (places.first - elements.first) * sizeof(Share<Z>),
+    std::memcpy(noise.reveal_mutable().data(),
+                noises->reveal().data() + (places.first - elements.first) * sizeof(Share<Z>),
                 noise.reveal().size() * sizeof(Share<Z>));
     if (!slices.empty()) {
       const RowRange inputs = inputs_of(shape, piece);
@@ -277,8 +282,8 @@ auto BasicKeyGeneration<Rules>::chunk(std::size_t component, RowRange rows, std:
         SecretShares<Z> z{std::vector<Share<Z>>(count)};
         WITAN_TRY(loaded->slice->products(first, std::span(loaded->opened).subspan(first, count), z.reveal_mutable()));
         multiply_slice<Z>({loaded->slice->x(), loaded->slice->y(), z.reveal()}, loaded->differences, inputs.first,
-                          inputs.count,
-                          std::span(products.reveal_mutable()).subspan(loaded->plan.first_output / 4), stride);
+                          inputs.count, std::span(products.reveal_mutable()).subspan(loaded->plan.first_output / 4),
+                          stride);
       }
     }
     const auto shares = kernel->compute(piece, {.noises = noise.reveal(), .products = products.reveal()});
@@ -294,7 +299,8 @@ template <class Rules>
 template <class Z>
 runtime::Task<Status> BasicKeyGeneration<Rules>::bodies(std::size_t index, runtime::Instant deadline) {
   const tfhe::Component& component = job_.plan.components[index].component;
-  const tfhe::MaskReader mask({assembly_->mask_seed(), tfhe::StreamPosition::from_bytes(component.stream_offset_bytes)});
+  const tfhe::MaskReader mask(
+      {assembly_->mask_seed(), tfhe::StreamPosition::from_bytes(component.stream_offset_bytes)});
   const auto under = key_in_ring<Z>(shares_.of(component.under));
   const auto input = component.input ? key_in_ring<Z>(shares_.of(*component.input)) : SecretShares<Z>{};
   const auto kernel = std::make_shared<const BodyRows<Z>>(component, mask, under.reveal(), input.reveal());

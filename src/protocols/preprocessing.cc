@@ -62,8 +62,7 @@ std::size_t MaterialOrder::unit_bytes() const {
 }
 
 SessionId preprocessing_session(const PreprocId& id, int word_bits, std::uint16_t attempt, std::uint16_t number) {
-  const auto kind =
-      word_bits == 64 ? crypto::SessionKind::preprocessing_64 : crypto::SessionKind::preprocessing_128;
+  const auto kind = word_bits == 64 ? crypto::SessionKind::preprocessing_64 : crypto::SessionKind::preprocessing_128;
   return crypto::session_id(id.bytes(), kind, attempt, number);
 }
 

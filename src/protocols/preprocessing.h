@@ -33,9 +33,9 @@ struct UnitRange {
 struct MaterialOrder {
   enum class Kind : std::uint8_t { bits, noises, slice };
   Kind kind = Kind::bits;
-  int word_bits = 128;       // the ring: GR(2^64,4) or GR(2^128,4)
-  std::uint64_t count = 0;   // bits, resp. noises
-  int bound_log2 = 0;        // noises are TUniform(bound_log2)
+  int word_bits = 128;                  // the ring: GR(2^64,4) or GR(2^128,4)
+  std::uint64_t count = 0;              // bits, resp. noises
+  int bound_log2 = 0;                   // noises are TUniform(bound_log2)
   std::size_t inputs = 0, outputs = 0;  // of a slice: outputs a multiple of four, at most mpc::kMaxSliceOutputs
 
   /// Random bits that it takes: none for a slice.

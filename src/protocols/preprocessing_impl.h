@@ -64,9 +64,7 @@ struct BasicPreprocessing<Rules>::BatchOf final : Batch {
     const PreprocessingOptions& options = all_.options_;
     opening_ = std::make_unique<mpc::DetectedOpening<Z, Rules>>(
         *session_, all_.party_.compute, all_.party_.keys, all_.party_.signatories, all_.disputes_, std::move(batch),
-        mpc::DetectionOptions{.variant = options.variant,
-                              .chunk_rows = options.chunk_rows,
-                              .delay = options.delay});
+        mpc::DetectionOptions{.variant = options.variant, .chunk_rows = options.chunk_rows, .delay = options.delay});
     co_return co_await opening_->exchange();
   }
 
@@ -103,7 +101,8 @@ struct BasicPreprocessing<Rules>::BatchOf final : Batch {
       co_await runtime::ok(co_await all_.store_.put(planned_.order, 0, planned_.session_number, std::move(content)));
     }
     for (const Good& good : good_)
-      co_await runtime::ok(co_await store(good.units.first, static_cast<std::size_t>(good.units.count), good.first_bit));
+      co_await runtime::ok(
+          co_await store(good.units.first, static_cast<std::size_t>(good.units.count), good.first_bit));
     co_return Status{};
   }
 
@@ -132,7 +131,7 @@ struct BasicPreprocessing<Rules>::BatchOf final : Batch {
 
   static Status pack_noises(std::span<const mpc::Share<Z>> draws, std::span<const Z> words, int bound_log2,
                             std::span<mpc::Share<Z>> out) {
-    const std::size_t window = static_cast<std::size_t>(bound_log2 + 2), whole = draws.size() / (4 * window);
+    const std::size_t window = static_cast<std::size_t>(bound_log2) + 2, whole = draws.size() / (4 * window);
     WITAN_TRY(mpc::packed_noises<Z>(draws.first(whole * 4 * window), words.first(whole * 4 * window), bound_log2,
                                     out.first(whole)));
     if (whole == out.size()) return {};

@@ -173,8 +173,8 @@ TYPED_TEST(DetectedOpeningTest, WhateverTPartiesDoTheValuesAreRightAndNoHonestPa
       const Scene<Z> bits(committee, Kind::bits, 30, options(variant));
       const Scene<Z> products(committee, Kind::products, 8, options(variant));
       const auto report = runtime::sim::campaign(
-          fmt::format("detected opening k={} n={} {}", 8 * sizeof(Z), n, variant == OpeningVariant::w1 ? "W1" : "W2"), 1,
-          n == 4 ? 150 : (n == 7 ? 50 : 10), [&](std::uint64_t seed, Coverage& coverage) -> Status {
+          fmt::format("detected opening k={} n={} {}", 8 * sizeof(Z), n, variant == OpeningVariant::w1 ? "W1" : "W2"),
+          1, n == 4 ? 150 : (n == 7 ? 50 : 10), [&](std::uint64_t seed, Coverage& coverage) -> Status {
             SimRng rng(seed, 31);
             const Scene<Z>& scene = rng.chance(0.5) ? bits : products;
             Outcomes<Z> outcomes;
@@ -202,7 +202,8 @@ TYPED_TEST(DetectedOpeningTest, WhateverTPartiesDoTheValuesAreRightAndNoHonestPa
               coverage.add("detection.zero_keys", outcome.report.opened_zero_keys);
               coverage.add("detection.fetched", outcome.report.fetched);
               for (const Verdict& verdict : outcome.disputes ? outcome.disputes->verdicts() : std::vector<Verdict>{})
-                coverage.add(verdict.kind == Verdict::Kind::disputed ? "detection.disputed" : "detection." + verdict.reason.substr(0, 22));
+                coverage.add(verdict.kind == Verdict::Kind::disputed ? "detection.disputed"
+                                                                     : "detection." + verdict.reason.substr(0, 22));
             }
             return judge(world, scene, outcomes);
           });
@@ -259,8 +260,8 @@ TEST(DetectionRemovedDefence, ValuesThatAreFetchedUncheckedAreThoseOfTheProvider
 
 // S12: one lie to one honest party in phase 1 leaves l-1 honest values in phase 2, which any last one would complete.
 TEST(Detection, AGroupWithABottomDoesNotCountWhateverTheLiarAddsInPhase2) {
-  const Corrupt lie = test::chain({only(Part::phase_1, test::towards({Role(2)}, test::flip_a_bit(1))),
-                                   only(Part::phase_2, test::flip_a_bit(2))});
+  const Corrupt lie = test::chain(
+      {only(Part::phase_1, test::towards({Role(2)}, test::flip_a_bit(1))), only(Part::phase_2, test::flip_a_bit(2))});
   EXPECT_EQ(wrong_outcomes<DetectionRules>(OpeningVariant::w2, lie), 0);
 }
 

@@ -116,9 +116,10 @@ inline Corrupt draw_lie(CommitteeSize committee, std::size_t rows, OpeningVarian
   maybe(0.3, [&] { return only(Part::fetched, lie_randomly(seed + 3)); });
   maybe(0.3, [&] { return only(Part::zero_shares, lie_randomly(seed + 4)); });
   maybe(0.3, [&] {
-    return only_value(is_report, say(bad_report(rng.below(rows), static_cast<std::uint8_t>(
-                                                                      variant == OpeningVariant::w2 ? 1 + rng.below(2) : 1),
-                                                rng.chance(0.3) ? random_set(committee, rng) : RoleSet{})));
+    return only_value(
+        is_report,
+        say(bad_report(rng.below(rows), static_cast<std::uint8_t>(variant == OpeningVariant::w2 ? 1 + rng.below(2) : 1),
+                       rng.chance(0.3) ? random_set(committee, rng) : RoleSet{})));
   });
   maybe(0.3, [&] { return only_value(is_reveal, flip_a_bit(seed + 5)); });
   maybe(0.1, [&] { return only_value(is_reveal, lie_equally(seed + 6)); });

@@ -15,8 +15,8 @@ EpochKeys make_keys(CommitteeSize committee, Role self) {
     if (!excluded.contains(self)) zero_keys.push_back(rng.bytes<16>());
   std::vector<Share<Z64>> shares;
   for (std::size_t i = 0; i < zero_sets(committee).size(); ++i) shares.push_back({algebra::random_element<Z64>(rng)});
-  return {test::make_set_keys(committee, "epoch keys")[self.index()].duplicate(), ZeroKeys(committee, self, Secret(std::move(zero_keys))),
-          Secret(std::move(shares))};
+  return {test::make_set_keys(committee, "epoch keys")[self.index()].duplicate(),
+          ZeroKeys(committee, self, Secret(std::move(zero_keys))), Secret(std::move(shares))};
 }
 
 // tests/data/mpc/hash.json

@@ -186,7 +186,8 @@ Status judge(World& world, const tfhe::CompressedKeySet& truth, const Outcomes& 
   for (const Role role : RoleSet::all(world.committee()) - world.byzantine()) {
     const auto found = outcomes.find(role.number());
     if (found == outcomes.end()) return fail(Code::internal, "party {} has not ended", role.number());
-    if (!found->second.key) return fail(Code::internal, "party {}: {}", role.number(), found->second.key.error().message);
+    if (!found->second.key)
+      return fail(Code::internal, "party {}: {}", role.number(), found->second.key.error().message);
     if (found->second.key->set != truth) return fail(Code::internal, "party {} has another key set", role.number());
     for (const Role liar : found->second.liars)
       if (!world.byzantine().contains(liar)) return fail(Code::internal, "an honest party is called a liar");
@@ -208,8 +209,8 @@ TEST_P(KeyGenerationRun, GivesWhatADealerWouldPublishForTheSameKeysAndNoises) {
   ASSERT_TRUE(outcomes.at(1).key) << outcomes.at(1).key.error().message;
   const auto& set = outcomes.at(1).key->set;
   GivenNoise noise(noises_of(scene));
-  const auto dealt = tfhe::generate_key_set(scene.plan.params, keys_of(scene), seed_of(set), noise,
-                                            scene.job().options);
+  const auto dealt =
+      tfhe::generate_key_set(scene.plan.params, keys_of(scene), seed_of(set), noise, scene.job().options);
   EXPECT_TRUE(noise.used_up());
   EXPECT_EQ(set, dealt);
   const Status good = judge(world, dealt, outcomes);
@@ -275,8 +276,7 @@ TEST(KeyGenerationRules, APartyWithAnotherConfigurationStopsAndTheOthersFinish) 
   KeyGenerationJob other = made.scene.job();
   other.configuration[5] = 1;
   Outcomes outcomes;
-  World world({.seed = 2, .committee = made.scene.committee, .router = {}},
-              online(made.scene, outcomes, {{3, other}}));
+  World world({.seed = 2, .committee = made.scene.committee, .router = {}}, online(made.scene, outcomes, {{3, other}}));
   world.faults(Role(3)).byzantine = true;  // judged apart
   world.run(2000s);
   const Status good = judge(world, made.set, outcomes);

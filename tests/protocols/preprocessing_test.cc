@@ -38,7 +38,8 @@ class MemoryStore final : public MaterialStore {
     const std::size_t unit = plan_[order].unit_bytes();
     for (std::size_t at = 0; at < content.reveal().size(); at += unit, ++first) {
       const auto piece = ByteView(content.reveal()).subspan(at, std::min(unit, content.reveal().size() - at));
-      if (!units[{order, first}].empty()) co_return fail(Code::already_exists, "unit {} of order {} twice", first, order);
+      if (!units[{order, first}].empty())
+        co_return fail(Code::already_exists, "unit {} of order {} twice", first, order);
       units[{order, first}] = Bytes(piece.begin(), piece.end());
       numbers[order] = session_number;
     }
@@ -90,8 +91,7 @@ Result<std::vector<Gr<Z>>> open(const Scene& scene, const std::map<int, std::vec
   std::vector<Role> roles;
   std::vector<std::span<const Gr<Z>>> words;
   for (const auto& [party, word] : shares) roles.emplace_back(party), words.emplace_back(word);
-  const auto opened =
-      algebra::open_batch<Z>(scene.committee, roles, words);
+  const auto opened = algebra::open_batch<Z>(scene.committee, roles, words);
   if (!opened || !opened->wrong.empty()) return fail(Code::internal, "the shares are not of degree t");
   return opened->values;
 }
@@ -117,10 +117,12 @@ Status check_order(const Scene& scene, const Outcomes& outcomes, RoleSet honest,
       if (order.kind == Kind::slice) {
         const auto& keys = scene.epoch.keys(role);
         const auto sid = crypto::session_id(
-            id().bytes(), sizeof(Z) == 8 ? crypto::SessionKind::preprocessing_64 : crypto::SessionKind::preprocessing_128,
-            0, store.numbers.at(index));
-        const mpc::ProductSlice<Z> slice(std::make_shared<const mpc::BitKernel<Z>>(keys.set_keys(), keys.zero_keys(), sid),
-                                         order.inputs, order.outputs);
+            id().bytes(),
+            sizeof(Z) == 8 ? crypto::SessionKind::preprocessing_64 : crypto::SessionKind::preprocessing_128, 0,
+            store.numbers.at(index));
+        const mpc::ProductSlice<Z> slice(
+            std::make_shared<const mpc::BitKernel<Z>>(keys.set_keys(), keys.zero_keys(), sid), order.inputs,
+            order.outputs);
         std::vector<Share<Z>> products(elements.size());
         WITAN_TRY(slice.products(0, elements, products));
         for (const auto& x : slice.x()) mine.push_back(x.value);
@@ -134,7 +136,8 @@ Status check_order(const Scene& scene, const Outcomes& outcomes, RoleSet honest,
   auto opened = open<Z>(scene, shares);
   if (!opened) return std::unexpected(opened.error());
   if (order.kind == Kind::bits) {
-    if (opened->size() != order.count) return fail(Code::internal, "{} bits instead of {}", opened->size(), order.count);
+    if (opened->size() != order.count)
+      return fail(Code::internal, "{} bits instead of {}", opened->size(), order.count);
     for (const auto& bit : *opened)
       if (!bit.in_base_ring() || bit.c[0] > 1) return fail(Code::internal, "a bit is neither 0 nor 1");
   } else if (order.kind == Kind::noises) {
@@ -184,11 +187,7 @@ MaterialPlan small_plan() {
 }
 
 PreprocessingOptions small(mpc::OpeningVariant variant) {
-  return {.variant = variant,
-          .batch_elements = 25,
-          .batches_at_once = 3,
-          .chunk_rows = 4,
-          .delay = 700ms};
+  return {.variant = variant, .batch_elements = 25, .batches_at_once = 3, .chunk_rows = 4, .delay = 700ms};
 }
 
 constexpr std::pair<int, int> kCommittees[] = {{4, 1}, {7, 2}, {10, 3}, {13, 4}};
@@ -230,7 +229,8 @@ TEST(PreprocessingCampaign, HonestPartiesAlwaysHaveAllOfItAndItIsRight) {
             parties.erase(parties.begin() + static_cast<std::ptrdiff_t>(pick));
             faults.byzantine = true;
             faults.rushing = rng.chance(0.5);
-            faults.corrupt = runtime::sim::sometimes(0.3, rng.next64(), mpc::test::draw_lie(committee, 7, variant, rng));
+            faults.corrupt =
+                runtime::sim::sometimes(0.3, rng.next64(), mpc::test::draw_lie(committee, 7, variant, rng));
             if (rng.chance(0.3)) faults.crashes = {{1 + rng.below(3000), 2000s}};
           }
           world.run(300'000s);
@@ -246,7 +246,8 @@ TEST(PreprocessingCampaign, HonestPartiesAlwaysHaveAllOfItAndItIsRight) {
     EXPECT_EQ(report.failures.size(), 0u);
     seen.merge(report.coverage);
   }
-  for (const char* name : {"preprocessing.passes", "preprocessing.fetched", "preprocessing.more_batches", "sim.crashes"})
+  for (const char* name :
+       {"preprocessing.passes", "preprocessing.fetched", "preprocessing.more_batches", "sim.crashes"})
     EXPECT_GT(seen.count(name), 0u) << name << " never happened";
 }
 
