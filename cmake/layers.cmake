@@ -39,6 +39,8 @@ witan_layer(store/journal DEPS base runtime PRIVATE_LIBS PkgConfig::SQLITE3)
 witan_layer(store/vault_file DEPS base runtime)
 witan_layer(mpc DEPS base runtime crypto algebra)
 set_source_files_properties(src/mpc/aes_vaes256.cc PROPERTIES COMPILE_OPTIONS -mvaes)
+set_source_files_properties(src/mpc/sum_avx512_vnni.cc PROPERTIES COMPILE_OPTIONS
+                            "-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mavx512vnni")
 set_source_files_properties(src/mpc/aes_vaes512.cc PROPERTIES COMPILE_OPTIONS "-mvaes;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl")
 witan_layer(transport DEPS base runtime crypto PRIVATE_LIBS PkgConfig::GRPCPP PkgConfig::ABSL_SYNCHRONIZATION protobuf::libprotobuf)
 witan_layer(protocols DEPS base runtime crypto algebra tfhe mpc)
@@ -86,6 +88,10 @@ set_property(GLOBAL APPEND PROPERTY WITAN_TEST_PROGRAMS witan_ct)
 add_executable(witan_decrypt_bench bench/decrypt/decrypt_bench.cc)
 target_link_libraries(witan_decrypt_bench PRIVATE witan_protocols benchmark::benchmark benchmark::benchmark_main)
 set_property(GLOBAL APPEND PROPERTY WITAN_BENCHMARKS witan_decrypt_bench)
+# The local part of random bits, by instruction set.
+add_executable(witan_bits_bench bench/bits/bits_bench.cc)
+target_link_libraries(witan_bits_bench PRIVATE witan_mpc benchmark::benchmark benchmark::benchmark_main)
+set_property(GLOBAL APPEND PROPERTY WITAN_BENCHMARKS witan_bits_bench)
 
 # Load on a running committee (scripts/bench_service.py).
 add_executable(witan_load bench/load/load.cc)

@@ -2,8 +2,9 @@
 """Benchmarks: medians over several repetitions, their spread, the machine, and the baseline of the same run.
 
   NAME   pbs128, pbs64, keyset, expand: whole operations against tfhe-rs (scripts/bench_tfhe.py)
-         decrypt, service, service-default, service13, service13-default, memory: partial decryptions; committees of 4 and of 13
-         nodes under load, with the parameters test and default; peak memory of nodes with the parameters default
+         decrypt, bits, service, service-default, service13, service13-default, memory: partial decryptions; local part of random
+         bits; committees of 4 and of 13 nodes under load, with the parameters test and default; peak memory of nodes with the
+         parameters default
          a layer (algebra, mpc, tfhe, ...): its kernels; layers: those of all
          all: every name of the first two rows
 """
@@ -25,7 +26,7 @@ TREE = ROOT / "build/release"
 DEFAULT = ["--params", "default"]
 THIRTEEN = ["--parties", "13", "--in-flight", "1,16,64"]
 SERVICES = {"service": [], "service-default": DEFAULT, "service13": THIRTEEN, "service13-default": [*THIRTEEN, *DEFAULT]}
-NAMES = (*bench_tfhe.FIGURES, "decrypt", *SERVICES, "memory")
+NAMES = (*bench_tfhe.FIGURES, "decrypt", "bits", *SERVICES, "memory")
 
 
 def machine():
@@ -232,6 +233,13 @@ def write_page(page, out):
         lines += [(title, f"{middle:.4g} {unit}", f"{100 * width:.0f} %") for title, middle, width, unit, _ in
                   rows(out["layers"]["decrypt"]) if middle is not None]
         text = replace_between(text, "decrypt", markdown_table(lines))
+    if "bits" in out["layers"]:
+        lines = [("operation", "us per bit", "spread", "its AES alone, us")]
+        lines += [(title, f"{counters['us_per_bit']:.3g}", f"{100 * width:.0f} %",
+                   f"{counters['aes_us']:.3g}" if "aes_us" in counters else "-")
+                  for title, middle, width, _, counters in rows(out["layers"]["bits"])
+                  if middle is not None and "us_per_bit" in counters]
+        text = replace_between(text, "bits", markdown_table(lines))
     page.write_text(text)
 
 

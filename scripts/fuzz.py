@@ -79,6 +79,10 @@ def seeds(name):
         }
         for file, packets in flows.items():
             yield file, b"".join(struct.pack("<H", len(p)) + p for p in packets)
+    elif name == "broadcast":
+        vector = struct.pack("<H", 0b1011) + b"a" * 32 + b"b" * 32 + b"c" * 32 + b"s" * 64
+        yield "vector", b"\0" + vector
+        yield "relay", b"\1" + struct.pack("<H", 0b110) + 2 * vector + struct.pack("<H", 0b1) + b"r" * 64
     elif name == "certificates":
         for path in sorted((DATA / "channels").glob("*.pem")):
             yield path.name, b"\0" + path.read_bytes()
@@ -104,6 +108,7 @@ READERS = {
     "requests": {"src/api/codec.cc": "", "src/api/wire_shape.cc": "", "src/node/validation.cc": "validate_|warn_"},
     "packets": {"src/transport/wire.cc": "Incoming|read_|content_of|hello_of|process_of",
                 "src/transport/lane.cc": "Reassembler|greet|accept_start|take_|charge|arrived|acknowledge|forget|begin"},
+    "broadcast": {"src/mpc/broadcast_messages.cc": "read|decode|at"},
     "certificates": {"src/crypto/x509.cc": "parse|identity|dns_names|common_name|verify_chain|check_party_ca|certificate_der|"
                                            "not_after|check_key_pair"},
     "config": {"src/node/config.cc": ""},

@@ -74,7 +74,7 @@ Result<Bytes> client_list(const tfhe::CompactPublicKey& key, std::size_t blocks,
 }
 
 struct DealtSet {
-  insecure::PublicObjects objects;
+  node::KeyObjects objects;
   std::filesystem::path key_set, public_key;
   double seconds = 0;
 };

@@ -56,6 +56,13 @@ struct Gr {
   /// For public values; secrets are never compared.
   friend constexpr bool operator==(const Gr&, const Gr&) = default;
 
+  /// *this times itself, with 10 products instead of 16.
+  constexpr Gr squared() const {
+    const Z r1 = 2 * (c[0] * c[1]), r3 = 2 * (c[0] * c[3] + c[1] * c[2]), r5 = 2 * (c[2] * c[3]);
+    const Z r2 = 2 * (c[0] * c[2]) + c[1] * c[1], r4 = 2 * (c[1] * c[3]) + c[2] * c[2], r6 = c[3] * c[3];
+    return {{c[0] * c[0] - r4, r1 - r4 - r5, r2 - r5 - r6, r3 - r6}};
+  }
+
   constexpr Gr times_x() const { return {{-c[3], c[0] - c[3], c[1], c[2]}}; }
   constexpr bool in_base_ring() const { return (c[1] | c[2] | c[3]) == 0; }
 

@@ -2,7 +2,6 @@
 
 #include <limits>
 
-#include "algebra/gr.h"
 #include "base/check.h"
 
 namespace witan::algebra {
@@ -43,18 +42,23 @@ IntegerInverse integer_inverse_of_minus_point(Role role) {
   return out;
 }
 
+std::array<std::int16_t, 4> small_coefficients(const Gr<Z64>& value) {
+  std::array<std::int16_t, 4> out;
+  for (std::size_t i = 0; i < 4; ++i) {
+    const auto integer = static_cast<Int>(value.c[i]);
+    WITAN_CHECK(integer >= std::numeric_limits<std::int16_t>::min() &&
+                integer <= std::numeric_limits<std::int16_t>::max());
+    out[i] = static_cast<std::int16_t>(integer);
+  }
+  return out;
+}
+
 IntegerSetValue integer_set_value(std::span<const Role> outside, Role at) {
   Gr<Z64> product = Gr<Z64>::one();
   for (const Role j : outside)
     product = product * (evaluation_point<Z64>(at) - evaluation_point<Z64>(j)) *
               from_integers(integer_inverse_of_minus_point(j).adjugate);
-  IntegerSetValue out;
-  for (std::size_t i = 0; i < 4; ++i) {
-    const auto value = static_cast<Int>(product.c[i]);
-    WITAN_CHECK(value >= std::numeric_limits<std::int16_t>::min() && value <= std::numeric_limits<std::int16_t>::max());
-    out.c[i] = static_cast<std::int16_t>(value);
-  }
-  return out;
+  return {small_coefficients(product)};
 }
 
 std::int64_t integer_set_value_at_0(std::span<const Role> outside) {

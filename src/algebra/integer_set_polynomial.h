@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <span>
 
-#include "base/ids.h"
+#include "algebra/gr.h"
 
 namespace witan::algebra {
 
@@ -19,6 +19,9 @@ struct IntegerSetValue {
   std::array<std::int16_t, 4> c{};
   friend bool operator==(const IntegerSetValue&, const IntegerSetValue&) = default;
 };
+
+/// Small integers that stand in a ring element as two's complement. Precondition (checked): they fit 16 bits.
+std::array<std::int16_t, 4> small_coefficients(const Gr<Z64>& value);
 
 /// `outside` = the parties not in A.
 IntegerSetValue integer_set_value(std::span<const Role> outside, Role at);

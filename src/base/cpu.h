@@ -8,6 +8,7 @@ struct CpuFeatures {
   bool vaes = false;    // AES on 256 bits
   bool avx512 = false;  // F, BW, DQ and VL
   bool avx512_ifma = false;
+  bool avx512_vnni = false;
 };
 
 /// Looked up once.

@@ -9,13 +9,15 @@
 #include "crypto/separators.h"
 #include "node/service.h"
 #include "node/validation.h"
-#include "tfhe/expand.h"
 #include "tfhe/keygen.h"
 #include "tfhe_rs/objects.h"
 
 namespace witan::insecure {
 
 using node::Core;
+using node::key_object_name;
+using node::KeyObjects;
+using node::ObjectBeingWritten;
 using node::RequestKind;
 using runtime::ok;
 using runtime::Session;
@@ -32,13 +34,9 @@ constexpr const char* kPreprocTable = "preprocessings";
 const Role kDealer(1);
 
 struct Dealt {
-  PublicObjects objects;
+  KeyObjects objects;
   std::vector<protocols::KeyShares> shares;  // by role
 };
-
-runtime::ObjectName public_name(const char* type, const KeyId& key) {
-  return {type, std::nullopt, key.bytes()};
-}
 
 Result<std::string> params_name(api::Open<api::FheParameter> params) {
   if (params.number == 0) return std::string("default");
@@ -153,40 +151,6 @@ Result<KeygenFields> validate_keygen(const Core& core, const api::KeyGenRequest&
   return out;
 }
 
-/// An object of the vault while it is written, with its digest.
-class ObjectBeingWritten final : public tfhe_rs::Sink {
- public:
-  static Result<ObjectBeingWritten> begin(runtime::Vault& vault, const runtime::ObjectName& name) {
-    WITAN_ASSIGN(auto writer, vault.create(name));
-    return ObjectBeingWritten(std::move(writer));
-  }
-  Status write(ByteView piece) override {
-    hash_.update(piece);
-    size_bytes_ += piece.size();
-    return writer_->write(piece);
-  }
-  std::uint64_t size_bytes() const { return size_bytes_; }
-  /// Once, before publish().
-  ObjectInfo info() { return {size_bytes_, hash_.finish()}; }
-  Status publish() { return writer_->finish(); }
-
- private:
-  explicit ObjectBeingWritten(std::unique_ptr<runtime::ObjectWriter> writer) : writer_(std::move(writer)) {}
-  std::unique_ptr<runtime::ObjectWriter> writer_;
-  crypto::Shake256 hash_{crypto::separators::kKeyObject};
-  std::uint64_t size_bytes_ = 0;
-};
-
-template <class Object, class... Options>
-Result<ObjectInfo> write_object(runtime::Vault& vault, const runtime::ObjectName& name, const Object& object,
-                                Options... options) {
-  WITAN_ASSIGN(auto target, ObjectBeingWritten::begin(vault, name));
-  WITAN_TRY(tfhe_rs::write(object, target, options...));
-  const ObjectInfo info = target.info();
-  WITAN_TRY(target.publish());
-  return info;
-}
-
 /// Makes or imports the keys, writes the public objects into the vault and deals shares. On the pool: seconds with the default
 /// parameters.
 Result<Dealt> make_and_deal(const KeygenFields& fields, CommitteeSize committee,
@@ -218,8 +182,8 @@ class ObjectStream {
  public:
   static Result<std::shared_ptr<ObjectStream>> open(const runtime::Vault& vault, const KeyId& key) {
     auto out = std::make_shared<ObjectStream>();
-    for (const char* type : {"CompressedXofKeySet", "PublicKey"}) {
-      WITAN_ASSIGN(auto reader, vault.open(public_name(type, key)));
+    for (const char* type : {node::kKeySetType, node::kPublicKeyType}) {
+      WITAN_ASSIGN(auto reader, vault.open(key_object_name(type, key)));
       out->readers_.push_back(std::move(reader));
     }
     return out;
@@ -245,7 +209,7 @@ class ObjectStream {
 /// Hands out shares, then the public objects, a chunk when everybody has asked for it.
 Task<Status> deal(Core& core, Session& session, const KeyId& key, const Dealt& dealt, runtime::Instant deadline) {
   const auto peers = runtime::RoleSet::others(session.committee(), session.self());
-  const PublicObjects& objects = dealt.objects;
+  const KeyObjects& objects = dealt.objects;
   for (const Role peer : peers) {
     Writer message;
     message.u64(objects.key_set.size_bytes).raw(objects.key_set.digest);
@@ -265,7 +229,7 @@ Task<Status> deal(Core& core, Session& session, const KeyId& key, const Dealt& d
 }
 
 struct Received {
-  PublicObjects objects;
+  KeyObjects objects;
   protocols::KeyShares shares;
 };
 
@@ -273,9 +237,9 @@ struct Received {
 class IncomingObjects {
  public:
   static Result<std::shared_ptr<IncomingObjects>> begin(runtime::Vault& vault, const KeyId& key,
-                                                        const PublicObjects& announced) {
-    WITAN_ASSIGN(auto key_set, ObjectBeingWritten::begin(vault, public_name("CompressedXofKeySet", key)));
-    WITAN_ASSIGN(auto public_key, ObjectBeingWritten::begin(vault, public_name("PublicKey", key)));
+                                                        const KeyObjects& announced) {
+    WITAN_ASSIGN(auto key_set, ObjectBeingWritten::begin(vault, key_object_name(node::kKeySetType, key)));
+    WITAN_ASSIGN(auto public_key, ObjectBeingWritten::begin(vault, key_object_name(node::kPublicKeyType, key)));
     return std::shared_ptr<IncomingObjects>(new IncomingObjects(announced, std::move(key_set), std::move(public_key)));
   }
   Status write(ByteView piece) {
@@ -293,9 +257,9 @@ class IncomingObjects {
   }
 
  private:
-  IncomingObjects(const PublicObjects& announced, ObjectBeingWritten key_set, ObjectBeingWritten public_key)
+  IncomingObjects(const KeyObjects& announced, ObjectBeingWritten key_set, ObjectBeingWritten public_key)
       : announced_(announced), key_set_(std::move(key_set)), public_key_(std::move(public_key)) {}
-  const PublicObjects announced_;
+  const KeyObjects announced_;
   ObjectBeingWritten key_set_, public_key_;
 };
 
@@ -304,7 +268,7 @@ Task<Result<Received>> receive_dealt(Core& core, Session& session, const KeygenF
   const auto message = co_await ok(co_await session.receive(kDealer, kShares, deadline));
   Reader reader(message.bytes());
   Received out;
-  PublicObjects& objects = out.objects;
+  KeyObjects& objects = out.objects;
   objects.key_set.size_bytes = reader.u64();
   objects.key_set.digest = reader.array<32>();
   objects.public_key.size_bytes = reader.u64();
@@ -337,13 +301,12 @@ Task<Result<Received>> receive_dealt(Core& core, Session& session, const KeygenF
 }
 
 Status remove_key(Core& core, const KeyId& key, const EpochId& epoch) {
-  WITAN_TRY(core.public_vault.erase(public_name("CompressedXofKeySet", key)));
-  WITAN_TRY(core.public_vault.erase(public_name("PublicKey", key)));
+  WITAN_TRY(node::erase_key_objects(key, core.public_vault));
   return core.private_vault.erase({"FheKeyInfo", epoch, key.bytes()});
 }
 
-Task<Result<Bytes>> store_and_sign(Core& core, KeygenFields fields, node::KeyOrigin origin,
-                                   const PublicObjects& objects, const protocols::KeyShares& shares) {
+Task<Result<Bytes>> store_and_sign(Core& core, KeygenFields fields, node::KeyOrigin origin, const KeyObjects& objects,
+                                   const protocols::KeyShares& shares) {
   const auto &public_key_digest = objects.public_key.digest, &key_set_digest = objects.key_set.digest;
   const std::vector<crypto::TypedKeyDigest> digests = {{crypto::KeyDigestType::public_key, public_key_digest},
                                                        {crypto::KeyDigestType::compressed_key_set, key_set_digest}};
@@ -432,15 +395,12 @@ Task<Result<api::Empty>> key_gen(Core& core, api::KeyGenRequest request, std::fi
 
 }  // namespace
 
-Result<PublicObjects> write_public_objects(const tfhe::Params& params, const tfhe::SecretKeySet& keys, const KeyId& key,
-                                           runtime::Vault& vault, Rng& rng) {
+Result<KeyObjects> write_public_objects(const tfhe::Params& params, const tfhe::SecretKeySet& keys, const KeyId& key,
+                                        runtime::Vault& vault, Rng& rng) {
   tfhe::RngNoise noise(rng);
   const Bytes tag(key.bytes().begin(), key.bytes().end());
   const auto set = tfhe::generate_key_set(params, keys, rng.next<u128>(), noise, {.tag = tag, .progress = {}});
-  PublicObjects out;
-  WITAN_ASSIGN(out.public_key, write_object(vault, public_name("PublicKey", key), tfhe::public_key_of(set), 0u));
-  WITAN_ASSIGN(out.key_set, write_object(vault, public_name("CompressedXofKeySet", key), set));
-  return out;
+  return node::write_key_objects(set, key, vault);
 }
 
 std::vector<protocols::KeyShares> deal_shares(const tfhe::SecretKeySet& keys, CommitteeSize committee, Rng& rng) {

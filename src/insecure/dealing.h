@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "node/core.h"
+#include "node/public_objects.h"
 #include "protocols/key_shares.h"
 #include "tfhe/secret_key.h"
 
@@ -18,21 +19,11 @@ namespace witan::insecure {
 /// InsecureKeyGenPreproc, GetInsecureKeyGenPreprocResult, InsecureKeyGen, GetInsecureKeyGenResult (service.md 5.8).
 api::ExtraMethods dealing_methods(node::Core& core, const std::filesystem::path& import_dir);
 
-/// What is published of a key: large, so it lies in the vault.
-struct ObjectInfo {
-  std::uint64_t size_bytes = 0;
-  ByteArray<32> digest{};  // as signed (tfhe-formats.md 17)
-};
-struct PublicObjects {
-  ObjectInfo key_set, public_key;
-  std::uint64_t size_bytes() const { return key_set.size_bytes + public_key.size_bytes; }
-};
-
 /// Makes the public objects of these keys from a fresh seed and writes them into the vault, hashed on the way; the key's id is
 /// their tag. Holds the bodies of the set once (511 MB with the default parameters) and buffers beside them; one thread. Errors:
 /// those of the vault.
-Result<PublicObjects> write_public_objects(const tfhe::Params& params, const tfhe::SecretKeySet& keys, const KeyId& key,
-                                           runtime::Vault& vault, Rng& rng);
+Result<node::KeyObjects> write_public_objects(const tfhe::Params& params, const tfhe::SecretKeySet& keys,
+                                              const KeyId& key, runtime::Vault& vault, Rng& rng);
 
 /// Shamir shares of every key bit, by role.
 std::vector<protocols::KeyShares> deal_shares(const tfhe::SecretKeySet& keys, CommitteeSize committee, Rng& rng);

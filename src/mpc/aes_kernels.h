@@ -23,9 +23,9 @@ struct Kernels {
   void (*expand)(const std::uint8_t* keys, std::size_t groups, KeyGroup* out);
   /// FIPS 197, 5.1: block i in place under key i; 4 * groups blocks.
   void (*encrypt_each)(const KeyGroup* keys, std::size_t groups, std::uint8_t* blocks);
-  /// Under key `lane` of the group: counters first, first + 1, ... as 128-bit little-endian blocks.
-  void (*encrypt_counters)(const KeyGroup* keys, std::size_t lane, std::uint64_t first, std::size_t count,
-                           std::uint8_t* out);
+  /// Under key `lane` of the group: counters first, first + 1, ... as 128-bit little-endian blocks whose upper halves are `high`.
+  void (*encrypt_counters)(const KeyGroup* keys, std::size_t lane, std::uint64_t first, std::uint64_t high,
+                           std::size_t count, std::uint8_t* out);
   /// With c = first + 2b: (AES(c) mod 2^bits) + (AES(c + 1) mod 2^bits) as a 128-bit number, under key i into place
   /// b * 4 * groups + i of `out`, for every key and 0 <= b < count. 64 < bits < 128.
   void (*add_pairs)(const KeyGroup* keys, std::size_t groups, std::uint64_t first, std::size_t count, unsigned bits,

@@ -10,7 +10,7 @@
 
 namespace witan::mpc::aes {
 
-/// V has: kBlocks; load, store, broadcast (one block to all places), set32, set128(low, high), counters(c) = c, c + 1, ...;
+/// V has: kBlocks; load, store, broadcast (one block to all places), set32, set128(low, high), counters(c, by) = c + by, c + by + 1, ..., modulo 2^64 in the low halves;
 /// exclusive_or, bit_and, add (numbers of 128 bits), round, last_round, permute (bytes inside of blocks), shift_left<bytes> (inside of
 /// blocks).
 template <class V>
@@ -18,6 +18,8 @@ struct X86Kernels {
   using Vector = typename V::Vector;
   /// States in flight: enough to hide the latency of an AES instruction (3 to 5 cycles, up to two per cycle).
   static constexpr std::size_t kStates = 8;
+  /// The same for counters under one key, whose round keys stay in registers too: of 32 there are enough for twice as many.
+  static constexpr std::size_t kRun = V::kBlocks == 4 ? 2 * kStates : kStates;
   static constexpr std::size_t kVectors = kGroup / V::kBlocks;  // of a group
 
   /// The last word, rotated and copied to every column, passes through the last round: with equal columns ShiftRows does
@@ -66,23 +68,28 @@ struct X86Kernels {
     }
   }
 
-  static void encrypt_counters(const KeyGroup* keys, std::size_t lane, std::uint64_t first, std::size_t count,
-                               std::uint8_t* out) {
-    constexpr std::size_t kAtOnce = kStates * V::kBlocks;
+  static void encrypt_counters(const KeyGroup* keys, std::size_t lane, std::uint64_t first, std::uint64_t high,
+                               std::size_t count, std::uint8_t* out) {
+    constexpr std::size_t kAtOnce = kRun * V::kBlocks;
     Vector key[kRounds + 1];
     for (std::size_t r = 0; r <= kRounds; ++r) key[r] = V::broadcast(keys->round[r][lane]);
-    for (std::size_t at = 0; at < count; at += kAtOnce) {
-      Vector state[kStates];
-      for (std::size_t s = 0; s < kStates; ++s)
-        state[s] = V::exclusive_or(V::counters(first + at + V::kBlocks * s), key[0]);
+    const auto run = [&key, high](std::uint64_t from, std::uint8_t* to) __attribute__((always_inline)) {
+      const Vector counter = V::set128(from, high);
+      Vector state[kRun];
+#pragma clang loop unroll(full)
+      for (std::size_t s = 0; s < kRun; ++s) state[s] = V::exclusive_or(V::counters(counter, V::kBlocks * s), key[0]);
+#pragma clang loop unroll(full)
       for (std::size_t r = 1; r < kRounds; ++r)
-        for (std::size_t s = 0; s < kStates; ++s) state[s] = V::round(state[s], key[r]);
-      for (std::size_t s = 0; s < kStates; ++s) state[s] = V::last_round(state[s], key[kRounds]);
-      if (count - at >= kAtOnce)
-        for (std::size_t s = 0; s < kStates; ++s) V::store(state[s], out + kBlockBytes * (at + V::kBlocks * s));
-      else
-        std::memcpy(out + kBlockBytes * at, state, kBlockBytes * (count - at));
-    }
+        for (std::size_t s = 0; s < kRun; ++s) state[s] = V::round(state[s], key[r]);
+      for (std::size_t s = 0; s < kRun; ++s)
+        V::store(V::last_round(state[s], key[kRounds]), to + kBlockBytes * V::kBlocks * s);
+    };
+    std::size_t at = 0;
+    for (; at + kAtOnce <= count; at += kAtOnce) run(first + at, out + kBlockBytes * at);
+    if (at == count) return;
+    std::uint8_t rest[kBlockBytes * kAtOnce];  // after the loop, so that the keys of the loop stay in registers
+    run(first + at, rest);
+    std::memcpy(out + kBlockBytes * at, rest, kBlockBytes * (count - at));
   }
 
   /// kPairs pairs of counters under each of the keys in kKeys vectors that begin at number `vector`.

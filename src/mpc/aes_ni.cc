@@ -13,7 +13,7 @@ struct OneBlock {
   static Vector set128(std::uint64_t low, std::uint64_t high) {
     return _mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low));
   }
-  static Vector counters(std::uint64_t first) { return set128(first, 0); }
+  static Vector counters(Vector first, std::uint64_t by) { return _mm_add_epi64(first, set128(by, 0)); }
   static Vector exclusive_or(Vector a, Vector b) { return _mm_xor_si128(a, b); }
   static Vector bit_and(Vector a, Vector b) { return _mm_and_si128(a, b); }
   static Vector add(Vector a, Vector b) {

@@ -157,14 +157,14 @@ void encrypt_each(const KeyGroup* keys, std::size_t groups, std::uint8_t* blocks
   for (std::size_t g = 0; g < groups; ++g) encrypt_group(keys[g], blocks + g * kGroup * kBlockBytes);
 }
 
-void encrypt_counters(const KeyGroup* keys, std::size_t lane, std::uint64_t first, std::size_t count,
-                      std::uint8_t* out) {
+void encrypt_counters(const KeyGroup* keys, std::size_t lane, std::uint64_t first, std::uint64_t high,
+                      std::size_t count, std::uint8_t* out) {
   KeyGroup same;
   for (std::size_t r = 0; r <= kRounds; ++r)
     for (auto& block : same.round[r]) std::memcpy(block, keys->round[r][lane], kBlockBytes);
   for (std::size_t at = 0; at < count; at += kGroup) {
     u64 blocks[2 * kGroup] = {};
-    for (std::size_t i = 0; i < kGroup; ++i) blocks[2 * i] = first + at + i;
+    for (std::size_t i = 0; i < kGroup; ++i) blocks[2 * i] = first + at + i, blocks[2 * i + 1] = high;
     auto* const bytes = reinterpret_cast<std::uint8_t*>(blocks);
     encrypt_group(same, bytes);
     std::memcpy(out + kBlockBytes * at, bytes, kBlockBytes * (count - at < kGroup ? count - at : kGroup));

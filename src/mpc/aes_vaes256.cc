@@ -17,8 +17,9 @@ struct TwoBlocks {
     const auto l = static_cast<long long>(low), h = static_cast<long long>(high);
     return _mm256_set_epi64x(h, l, h, l);
   }
-  static Vector counters(std::uint64_t first) {
-    return _mm256_add_epi64(set128(first, 0), _mm256_set_epi64x(0, 1, 0, 0));
+  static Vector counters(Vector first, std::uint64_t by) {
+    const auto b = static_cast<long long>(by);
+    return _mm256_add_epi64(first, _mm256_set_epi64x(0, b + 1, 0, b));
   }
   static Vector exclusive_or(Vector a, Vector b) { return _mm256_xor_si256(a, b); }
   static Vector bit_and(Vector a, Vector b) { return _mm256_and_si256(a, b); }

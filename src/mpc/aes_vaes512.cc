@@ -16,8 +16,9 @@ struct FourBlocks {
   static Vector set128(std::uint64_t low, std::uint64_t high) {
     return _mm512_mask_set1_epi64(_mm512_set1_epi64(static_cast<long long>(low)), 0xaa, static_cast<long long>(high));
   }
-  static Vector counters(std::uint64_t first) {
-    return _mm512_add_epi64(set128(first, 0), _mm512_set_epi64(0, 3, 0, 2, 0, 1, 0, 0));
+  static Vector counters(Vector first, std::uint64_t by) {
+    const auto b = static_cast<long long>(by);
+    return _mm512_add_epi64(first, _mm512_set_epi64(0, b + 3, 0, b + 2, 0, b + 1, 0, b));
   }
   static Vector exclusive_or(Vector a, Vector b) { return _mm512_xor_si512(a, b); }
   static Vector bit_and(Vector a, Vector b) { return _mm512_and_si512(a, b); }

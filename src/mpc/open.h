@@ -48,9 +48,9 @@ class RobustOpening {
  public:
   /// `own`: this party's shares, already sent by the caller under `step`, after `header`, which names the content. Another
   /// header of a peer never decides whether its share counts; it is only told apart in the report. The session outlives the
-  /// opening.
+  /// opening. `work`: the class of its kernels.
   RobustOpening(runtime::Session& session, runtime::Compute& compute, runtime::Step step, Bytes header,
-                std::vector<Share<Z>> own);
+                std::vector<Share<Z>> own, runtime::Work work = runtime::Work::urgent);
 
   /// The opened values. Errors: deadline_exceeded (naming who is silent); aborted (everybody was heard, or said that the
   /// message is not kept any more, and no 2t+1 agree); cancelled (session closed). Once.
@@ -70,6 +70,7 @@ class RobustOpening {
   runtime::Session& session_;
   runtime::Compute& compute_;
   runtime::Step step_;
+  const runtime::Work work_;
   const Bytes header_;
   std::vector<Role> roles_;   // who has sent shares, own role first
   std::vector<Words> words_;  // their shares

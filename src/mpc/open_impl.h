@@ -13,8 +13,8 @@ inline constexpr std::size_t kSmallOpening = 512;
 
 template <Word Z, class Rules>
 RobustOpening<Z, Rules>::RobustOpening(runtime::Session& session, runtime::Compute& compute, runtime::Step step,
-                                       Bytes header, std::vector<Share<Z>> own)
-    : session_(session), compute_(compute), step_(step), header_(std::move(header)) {
+                                       Bytes header, std::vector<Share<Z>> own, runtime::Work work)
+    : session_(session), compute_(compute), step_(step), work_(work), header_(std::move(header)) {
   std::vector<Gr<Z>> word;
   word.reserve(own.size());
   for (const Share<Z>& share : own) word.push_back(share.value);
@@ -54,7 +54,7 @@ runtime::Task<Result<std::vector<Gr<Z>>>> RobustOpening<Z, Rules>::accept(runtim
       };
       // A few microseconds are less than the way to another thread and back. Once: what comes after has liars to be found.
       const bool small = std::exchange(first, false) && words_.front()->size() * roles_.size() <= kSmallOpening;
-      auto opened = small ? attempt() : co_await compute_(runtime::Work::urgent, std::move(attempt));
+      auto opened = small ? attempt() : co_await compute_(work_, std::move(attempt));
       if (opened) {
         for (const Role role : opened->agreed) agreed_.insert(role);
         for (const Role role : opened->wrong) wrong_.insert(role);

@@ -135,9 +135,12 @@ Prss<Z>::Prss(const SetKeys& keys, SessionId session) {
     wipe(derived.data(), derived.size());
     return out;
   };
-  for (std::size_t i = 0; i < keys.size(); ++i)
-    sets_.push_back({prf(i, PrfPurpose::psi), prf(i, PrfPurpose::chi),
-                     algebra::set_polynomial<Z>(keys.sets()[i].outside(keys.committee()), keys.self())});
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto outside = keys.sets()[i].outside(keys.committee());
+    sets_.push_back({prf(i, PrfPurpose::psi), prf(i, PrfPurpose::chi), prf(i, PrfPurpose::psi0),
+                     algebra::set_polynomial<Z>(outside, keys.self()),
+                     algebra::integer_set_value(outside, keys.self())});
+  }
   const auto powers =
       algebra::vandermonde_row<Z>(keys.self(), static_cast<std::size_t>(keys.committee().threshold()) + 1);
   powers_.assign(powers.begin() + 1, powers.end());
@@ -160,6 +163,17 @@ Share<Z> Prss<Z>::zero(std::uint64_t counter) const {
     for (std::size_t j = 0; j < powers_.size(); ++j)
       sum += set.chi.template element<Z>(counter, static_cast<std::uint8_t>(j + 1)) * powers_[j];
     out.value += sum * set.polynomial;
+  }
+  return out;
+}
+
+template <Word Z>
+BaseShare<Z> Prss<Z>::base(std::uint64_t counter) const {
+  WITAN_CHECK(counter < kMaxBlocksPerKey);
+  BaseShare<Z> out;
+  for (const OneSet& set : sets_) {
+    const Z word = set.psi0.template word<Z>(counter);
+    for (std::size_t c = 0; c < 4; ++c) out.value.c[c] += word * static_cast<Z>(set.base_polynomial.c[c]);
   }
   return out;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "algebra/dot_product.h"
+#include "algebra/integer_set_polynomial.h"
 #include "algebra/shamir.h"
 #include "base/ids.h"
 #include "base/secret.h"
@@ -93,8 +94,16 @@ class Prf {
   crypto::Aes128 aes_;
 };
 
-/// Random sharings of degree t and zero sharings of degree 2t of one session. Each counter is used once. Each thread makes
-/// its own.
+/// A party's share of degree t of a uniform word of the base ring (security.md 3.3, "base"). It hides a secret of the base ring and
+/// nothing more, since it leaves three coefficients open: hence a type of its own, which is no Share and turns into none (S8). Masks of
+/// shares and of ring elements take Prss::random.
+template <Word Z>
+struct BaseShare {
+  Gr<Z> value;
+};
+
+/// Random sharings of degree t and zero sharings of degree 2t of one session, by their definitions. Each counter is used once. Each
+/// thread makes its own. Bulk material comes from BitKernel (mpc/bit_kernel.h).
 template <Word Z>
 class Prss {
  public:
@@ -103,11 +112,14 @@ class Prss {
   Share<Z> random(std::uint64_t counter) const;
   /// PRZS.Next: a sharing of zero of degree 2t.
   Share<Z> zero(std::uint64_t counter) const;
+  /// psi0 times S_A (mpc.md 17.2): a sharing of a uniform word of the base ring.
+  BaseShare<Z> base(std::uint64_t counter) const;
 
  private:
   struct OneSet {
-    Prf psi, chi;
-    Gr<Z> polynomial;  // f_A at the own point
+    Prf psi, chi, psi0;
+    Gr<Z> polynomial;                          // f_A at the own point
+    algebra::IntegerSetValue base_polynomial;  // S_A there
   };
   std::vector<OneSet> sets_;
   std::vector<Gr<Z>> powers_;  // alpha, ..., alpha^t

@@ -98,9 +98,9 @@ void AesKeys::encrypt_each(std::span<SetKey> blocks) const {
   std::copy_n(rest.reveal().begin(), last.size(), last.begin());
 }
 
-void AesKeys::encrypt_counters(std::size_t i, std::uint64_t first, std::span<u128> out) const {
+void AesKeys::encrypt_counters(std::size_t i, std::uint64_t first, std::uint64_t high, std::span<u128> out) const {
   WITAN_CHECK(i < size_);
-  kernels().encrypt_counters(&groups_.reveal()[i / kGroup], i % kGroup, first, out.size(),
+  kernels().encrypt_counters(&groups_.reveal()[i / kGroup], i % kGroup, first, high, out.size(),
                              reinterpret_cast<std::uint8_t*>(out.data()));
 }
 

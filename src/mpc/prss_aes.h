@@ -42,13 +42,13 @@ class AesKeys {
   std::size_t size() const { return size_; }
   /// Encrypts blocks[i] in place under key i. Precondition: as many blocks as keys.
   void encrypt_each(std::span<SetKey> blocks) const;
-  /// Under key `i`: the counters first, first + 1, ... below 2^64 as 16 bytes little endian, read back as little-endian
-  /// numbers.
-  void encrypt_counters(std::size_t i, std::uint64_t first, std::span<u128> out) const;
+  /// Under key `i`: the blocks (first, high), (first + 1, high), ..., two numbers of 8 bytes little endian each, read back as
+  /// little-endian numbers of 16 bytes.
+  void encrypt_counters(std::size_t i, std::uint64_t first, std::uint64_t high, std::span<u128> out) const;
 
   /// Sums of two draws under every key, the small part of a decryption mask (mpc.md 8.5): with c = first + 2b,
   ///   out[b * row_size() + i] = (AES_i(c) mod 2^bits) + (AES_i(c + 1) mod 2^bits),
-  /// counters and numbers as in encrypt_counters(). What stands behind the size() sums of a row means nothing.
+  /// counters (high = 0) and numbers as in encrypt_counters(). What stands behind the size() sums of a row means nothing.
   /// Preconditions (checked): whole rows, 64 < bits < 128.
   void add_pairs(std::uint64_t first, unsigned bits, std::span<u128> out) const;
   std::size_t row_size() const;

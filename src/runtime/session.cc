@@ -60,6 +60,12 @@ Session::State::State(Router::Impl& r, SessionId i, SessionOptions o)
     : router(&r), id(i), options(o), committee(r.committee), self(r.self), loop(r.loop) {}
 
 Status Session::State::send(Role to, Step step, const Payload& payload) {
+  WITAN_TRY(keep(to, step, payload));
+  transmit(to, step, payload);
+  return {};
+}
+
+Status Session::State::keep(Role to, Step step, const Payload& payload) {
   if (!open) return fail(Code::cancelled, "session {}: closed, step {} is not sent", id.hex(), step);
   if (to == self || !committee.contains(to))
     return fail(Code::invalid_argument, "session {}: party {} cannot send to party {}", id.hex(), self.number(),
@@ -69,9 +75,7 @@ Status Session::State::send(Role to, Step step, const Payload& payload) {
                 payload ? payload->size() : 0, options.max_payload_bytes);
   if (step >= options.max_steps)
     return fail(Code::invalid_argument, "session {}: step {}, must be below {}", id.hex(), step, options.max_steps);
-  WITAN_TRY(store_sent(to, step, payload));
-  transmit(to, step, payload);
-  return {};
+  return store_sent(to, step, payload);
 }
 
 Status Session::State::store_sent(Role to, Step step, const Payload& payload) {
@@ -257,6 +261,15 @@ Status Session::send(Role to, Step step, Payload payload) {
 
 Status Session::send_all(Step step, Payload payload) {
   for (Role to : RoleSet::others(state_->committee, state_->self)) WITAN_TRY(state_->send(to, step, payload));
+  return {};
+}
+
+Status Session::offer(Role to, Step step, Payload payload) {
+  return state_->keep(to, step, payload);
+}
+
+Status Session::offer_all(Step step, Payload payload) {
+  for (Role to : RoleSet::others(state_->committee, state_->self)) WITAN_TRY(state_->keep(to, step, payload));
   return {};
 }
 

@@ -63,6 +63,10 @@ class Session {
   Status send(Role to, Step step, Payload payload);
   /// To all other parties, one buffer for all.
   Status send_all(Step step, Payload payload);
+  /// Keeps the payload as if it had been sent, and transmits it only to who asks for it (request_resend, or awaiting the step
+  /// for long). Errors as of send.
+  Status offer(Role to, Step step, Payload payload);
+  Status offer_all(Step step, Payload payload);
 
   /// The next message of that step from a party in `from` (default: all others) whose message of that step was not
   /// returned before. Several coroutines may await; each message is returned once. Own messages are not delivered.

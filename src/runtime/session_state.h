@@ -63,6 +63,7 @@ struct Session::State final : ListNode<struct OpenTag>, std::enable_shared_from_
   State(Router::Impl& r, SessionId i, SessionOptions o);
 
   Status send(Role to, Step step, const Payload& payload);
+  Status keep(Role to, Step step, const Payload& payload);
   Status store_sent(Role to, Step step, const Payload& payload);
   void transmit(Role to, Step step, const Payload& payload);
   const Payload* find_sent(Role to, Step step) const;

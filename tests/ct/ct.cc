@@ -16,8 +16,9 @@
 #include "crypto/ed25519.h"
 #include "crypto/separators.h"
 #include "mpc/agreement.h"
+#include "mpc/bit_kernel.h"
 #include "mpc/prss.h"
-#include "protocols/key_shares.h"
+#include "protocols/key_rows.h"
 #include "support/support.h"
 #include "tfhe/encrypt.h"
 #include "tfhe/keygen.h"
@@ -106,6 +107,7 @@ void prss() {
   const mpc::Prss<Z> prss(keys, SessionId{u128{5}});
   use(prss.random(3).value);
   use(prss.zero(3).value);
+  use(prss.base(3).value);
 }
 
 void set_key_records() {
@@ -129,11 +131,43 @@ void aes_keys(mpc::AesTarget target) {
   keys.encrypt_each(blocks);
   for (const auto& block : blocks) use(block);
   std::vector<u128> stream(9), sums(5 * keys.row_size());
-  keys.encrypt_counters(3, 100, stream);
+  keys.encrypt_counters(3, 100, 7, stream);
   for (const auto& word : stream) use(word);
   keys.add_pairs(0, 111, sums);
   for (const auto& word : sums) use(word);
   mpc::choose_aes_target(std::nullopt);
+}
+
+/// Random bits, noises, base draws and zero sharings; what was opened is public.
+template <algebra::Word Z>
+void random_bits(mpc::AesTarget aes, mpc::SumTarget sum) {
+  mpc::choose_aes_target(aes);
+  mpc::choose_sum_target(sum);
+  std::size_t count = 0;
+  for (const auto set : mpc::zero_sets(kCommittee)) count += !set.contains(Role(2));
+  std::vector<mpc::SetKey> zero_keys(count);
+  for (auto& key : zero_keys) rng.fill(key);
+  const mpc::ZeroKeys zeros(kCommittee, Role(2), Secret<std::vector<mpc::SetKey>>(std::move(zero_keys)));
+  const mpc::BitKernel<Z> kernel(set_keys(), zeros, SessionId{u128{5}});
+  std::vector<Share<Z>> a(20), w(5), bits(20), noise(5);
+  std::vector<mpc::BaseShare<Z>> base(3);
+  std::vector<Z> opened(20);
+  test::SeededRng open("opened words");
+  for (Z& word : opened) word = open.next<Z>() & ~Z{1};
+  use(kernel.prepare(7, a, w).has_value());
+  use(kernel.base(7, base).has_value());
+  use(kernel.zero(7, noise).has_value());
+  for (const auto& draw : base) use(draw.value);
+  for (const auto& share : w) use(share.value);
+  for (const auto& share : noise) use(share.value);
+  use(mpc::BitKernel<Z>::bits(a, std::span<const Z>(opened), bits).has_value());
+  for (const auto& share : bits) use(share.value);
+  use(mpc::packed_noises<Z>(a, opened, 3, std::span(noise).first(1)).has_value());
+  use(noise[0].value);
+  const mpc::ZeroSharings<Z> definition(zeros, SessionId{u128{5}});
+  use(definition.at(3).value);
+  mpc::choose_aes_target(std::nullopt);
+  mpc::choose_sum_target(std::nullopt);
 }
 
 void masks() {
@@ -273,6 +307,53 @@ void key_rows() {
   }
 }
 
+template <algebra::Word Z>
+std::vector<Share<Z>> secret_shares(std::size_t count) {
+  std::vector<Share<Z>> out(count);
+  for (auto& share : out) share.value = secret_element<Z>();
+  return out;
+}
+
+/// Shares of the first bodies of every component, by transforms and (with the toy parameters) by Karatsuba.
+void shares_of_bodies() {
+  for (const char* name : {"test", "witan_toy_a"}) {
+    for (const auto& component : tfhe::key_components(tfhe::params_by_name(name).value())) {
+      const auto one_element = [&]<class Z>(Z) {
+        const protocols::RowRange rows{0, component.shape == tfhe::RowShape::lwe ? 4u : 1u};
+        const std::size_t levels = component.decomposition.level_count,
+                          inputs = protocols::inputs_of(component, rows).count,
+                          rows_per_level = component.shape == tfhe::RowShape::ggsw ? component.glwe_dimension + 1 : 1;
+        const protocols::BodyRows<Z> kernel(
+            component, tfhe::MaskReader({tfhe::key_set_seed(u128{5}), {}}), secret_shares<Z>(component.mask_words()),
+            secret_shares<Z>(component.input ? component.rows / (levels * rows_per_level) : 0));
+        const auto noises = secret_shares<Z>(protocols::elements_of(component, rows).count),
+                   products = secret_shares<Z>(inputs * component.mask_words() / 4);
+        use(kernel.compute(rows, {noises, products}).reveal()[0].value);
+      };
+      if (component.word_bits == 64)
+        one_element(Z64{});
+      else
+        one_element(Z128{});
+    }
+  }
+}
+
+/// What is opened of a slice of products, and the products after that.
+template <algebra::Word Z>
+void products_of_key_bits() {
+  constexpr std::size_t kInputs = 3, kOutputs = 8;
+  const auto x = secret_shares<Z>(kInputs), y = secret_shares<Z>(kOutputs),
+             z = secret_shares<Z>(kInputs * kOutputs / 4);
+  const protocols::SliceShares<Z> slice{x, y, z};
+  const auto differences =
+      protocols::difference_shares<Z>(secret_shares<Z>(kInputs), secret_shares<Z>(kOutputs), slice);
+  for (const auto& share : differences.reveal()) use(share.value);
+  std::vector<Share<Z>> out(kInputs * kOutputs / 4);
+  protocols::multiply_slice<Z>(slice, {.eps = {1, 2, 3}, .rho = {Gr<Z>::one(), Gr<Z>{{4, 5, 6, 7}}}}, 0, kInputs, out,
+                               kOutputs / 4);
+  for (const auto& share : out) use(share.value);
+}
+
 // Twins that leak.
 
 void leaky_comparison() {
@@ -329,6 +410,10 @@ int run(bool leaky) {
       {"commitments", commitments},
       {"AES under many keys, portable", [] { aes_keys(mpc::AesTarget::portable); }},
       {"AES under many keys, AES-NI", [] { aes_keys(mpc::AesTarget::aes_ni); }},
+      {"random bits 64, scalar", [] { random_bits<Z64>(mpc::AesTarget::portable, mpc::SumTarget::scalar); }},
+      {"random bits 64, AVX2", [] { random_bits<Z64>(mpc::AesTarget::aes_ni, mpc::SumTarget::avx2); }},
+      {"random bits 128, scalar", [] { random_bits<Z128>(mpc::AesTarget::portable, mpc::SumTarget::scalar); }},
+      {"random bits 128, AVX2", [] { random_bits<Z128>(mpc::AesTarget::aes_ni, mpc::SumTarget::avx2); }},
       {"mask keys and masks", masks},
       {"partial decryption, scalar", [] { partial_decryption(algebra::DotTarget::scalar); }},
       {"partial decryption, AVX2", [] { partial_decryption(algebra::DotTarget::avx2); }},
@@ -343,6 +428,9 @@ int run(bool leaky) {
       {"products 128", products<u128>},
       {"noise", noise},
       {"secret keys and rows of key sets", key_rows},
+      {"shares of bodies", shares_of_bodies},
+      {"products of key bits 64", products_of_key_bits<Z64>},
+      {"products of key bits 128", products_of_key_bits<Z128>},
   };
   const std::vector<Case> twins = {{"leaky comparison", leaky_comparison}, {"leaky table", leaky_table}};
   int failed = 0;

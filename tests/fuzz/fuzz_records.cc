@@ -5,6 +5,7 @@
 #include "crypto/extra_data.h"
 #include "fuzz/fuzz.h"
 #include "fuzz/memory_vault.h"
+#include "mpc/epoch_keys.h"
 #include "mpc/prss.h"
 #include "node/epochs.h"
 #include "node/key_store.h"
@@ -102,6 +103,9 @@ void fuzz_one(ByteView input) {
       break;
     case RecordKind::epoch_object:
       load_epoch_object(record);
+      break;
+    case RecordKind::epoch_keys:
+      if (const auto read = mpc::EpochKeys::decode(record)) WITAN_CHECK(read->encode().reveal() == copy);
       break;
     case RecordKind::count:
       break;

@@ -18,6 +18,7 @@ enum class RecordKind : std::uint8_t {
   extra_data,    // crypto::ExtraData
   key_object,    // of the private vault, under key_object_name()
   epoch_object,  // of the private vault, under epoch_object_name(), of party 1 of 4
+  epoch_keys,    // mpc::EpochKeys
   count,
 };
 

@@ -11,6 +11,7 @@
 #include "fuzz/fuzz_certificates.h"
 #include "fuzz/fuzz_records.h"
 #include "fuzz/memory_vault.h"
+#include "mpc/epoch_keys.h"
 #include "mpc/prss.h"
 #include "node/epochs.h"
 #include "node/key_store.h"
@@ -48,6 +49,17 @@ mpc::SetKeys set_keys(int parties, int threshold, Rng& rng) {
   return {committee, Role(1), Secret<std::vector<mpc::SetKey>>(std::move(keys))};
 }
 
+mpc::EpochKeys epoch_keys(int parties, int threshold, Rng& rng) {
+  mpc::SetKeys keys = set_keys(parties, threshold, rng);
+  const auto families = mpc::zero_sets(keys.committee());
+  std::vector<mpc::SetKey> zero_keys(static_cast<std::size_t>(
+      std::ranges::count_if(families, [](mpc::PartySet excluded) { return !excluded.contains(Role(1)); })));
+  for (auto& key : zero_keys) rng.fill(key);
+  std::vector<mpc::Share<mpc::Z64>> shares(families.size());
+  for (auto& share : shares) share.value = algebra::random_element<mpc::Z64>(rng);
+  return {std::move(keys), Secret(std::move(zero_keys)), Secret(std::move(shares))};
+}
+
 node::KeyRecord key_record() {
   node::KeyRecord out;
   out.key = numbered<KeyId>(1);
@@ -83,6 +95,8 @@ void key_records(Rng& rng) {
 
 void epoch_records(Rng& rng) {
   record(RecordKind::set_keys, "set_keys_13", set_keys(13, 4, rng).encode().reveal());
+  record(RecordKind::epoch_keys, "epoch_keys_4", epoch_keys(4, 1, rng).encode().reveal());
+  record(RecordKind::epoch_keys, "epoch_keys_7", epoch_keys(7, 2, rng).encode().reveal());
   MemoryVault vault;
   node::EpochStore store(vault);
   const auto four = set_keys(4, 1, rng);

@@ -40,7 +40,7 @@ TEST(PublicObjectsOfADealer, AreRightAndHeldOnceWhileTheyAreMade) {
       .value();  // tables and buffers that are kept
 
   const test::MemoryMeter meter;
-  const PublicObjects objects = write_public_objects(params, keys, key, *vault, rng).value();
+  const node::KeyObjects objects = write_public_objects(params, keys, key, *vault, rng).value();
   const std::size_t peak = meter.peak_bytes();
   EXPECT_GT(peak, objects.key_set.size_bytes / 2) << "the meter counts";
   EXPECT_LT(peak, objects.key_set.size_bytes + (1u << 20)) << "the set, and buffers";

@@ -50,18 +50,8 @@ Z128 signed_decimal(std::string text) {
   return negative ? -value : value;
 }
 
-/// First 16 bytes of SHAKE256("AGREERND" || le64(i) for i in A).
 SetKey vector_key(std::size_t, PartySet set) {
-  crypto::Shake256 hash;
-  hash.update(as_bytes("AGREERND"));
-  for (const Role role : set.members()) {
-    ByteArray<8> number;
-    store_le<std::uint64_t>(static_cast<std::uint64_t>(role.number()), number.data());
-    hash.update(number);
-  }
-  SetKey out;
-  hash.finish(out);
-  return out;
+  return test::key_of_members("AGREERND", set);
 }
 
 template <Word Z>
@@ -223,9 +213,17 @@ TEST_P(AesTargets, ManyKeysAndStreamsEqualOpenSsl) {
       const std::uint64_t first = i == 3 ? ~std::uint64_t{0} - 40 : 1000 * i;
       std::vector<u128> got(count);
       Bytes expected(16 * count);
-      keys.encrypt_counters(i, first, got);
+      keys.encrypt_counters(i, first, 0, got);
       crypto::Aes128(many[i]).encrypt_counters(first, expected);
       for (std::size_t j = 0; j < count; ++j) EXPECT_TRUE(got[j] == load_le<u128>(expected.data() + 16 * j));
+      const std::uint64_t high = i == 5 ? ~std::uint64_t{0} : rng.next<std::uint64_t>();
+      keys.encrypt_counters(i, first, high, got);
+      for (std::size_t j = 0; j < count; ++j) {
+        SetKey block;
+        store_le(u128{high} << 64 | (first + j), block.data());
+        crypto::Aes128(many[i]).encrypt(block);
+        EXPECT_TRUE(got[j] == load_le<u128>(block.data()));
+      }
     }
   }
 }
@@ -509,6 +507,8 @@ TEST(Prss, CountersEndWhereAKeyHasGivenItsBlocks) {
   const Prss<Z64> prss(keys[0], {1});
   EXPECT_NE(prss.random(kMaxBlocksPerKey / 4 - 1).value, prss.random(0).value);
   EXPECT_NE(prss.zero(kMaxBlocksPerKey / 8 - 1).value, prss.zero(0).value);
+  EXPECT_NE(prss.base(kMaxBlocksPerKey - 1).value, prss.base(0).value);
+  EXPECT_DEATH((void)prss.base(kMaxBlocksPerKey), "kMaxBlocksPerKey");
   EXPECT_DEATH((void)prss.random(kMaxBlocksPerKey / 4), "kMaxBlocksPerKey");
   EXPECT_DEATH((void)prss.zero(kMaxBlocksPerKey / 8), "kMaxBlocksPerKey");
 }

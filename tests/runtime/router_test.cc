@@ -476,6 +476,27 @@ TEST_F(ResendTest, APartyNeverGetsTheMessageOfAnother) {
   EXPECT_EQ(counters(2).unavailable_sent, 0u) << "it may still be sent";
 }
 
+TEST_F(ResendTest, WhatIsOfferedGoesOnlyToWhoAsks) {
+  auto receiver = open(1);
+  {
+    auto sender = open(2);
+    ASSERT_TRUE(sender.offer_all(kStep, text("offer")));
+    EXPECT_EQ(sender.offer(Role(1), kStep, text("other")).error().code, Code::already_exists);
+    EXPECT_EQ(sender.send(Role(1), kStep, text("other")).error().code, Code::already_exists);
+    EXPECT_EQ(sender.offer(Role(2), kStep, text("offer")).error().code, Code::invalid_argument);
+    loop.run_ready();
+    EXPECT_EQ(counters(1).delivered + counters(3).parked + counters(4).parked, 0u);
+    receiver.request_resend(kStep, RoleSet{Role(2)});
+    EXPECT_EQ(next(receiver), "2:offer");
+    ASSERT_TRUE(sender.offer(Role(1), kStep + 1, text("second")));
+    sender.close(Session::Keep::sent);
+    EXPECT_EQ(sender.offer(Role(1), kStep + 2, text("third")).error().code, Code::cancelled);
+  }
+  receiver.request_resend(kStep + 1, RoleSet{Role(2)});
+  EXPECT_EQ(next(receiver, kStep + 1), "2:second") << "also when the session is closed";
+  EXPECT_EQ(counters(2).resent, 2u);
+}
+
 TEST_F(ResendTest, ARestartedPartyIsServedByClosedSessions) {
   for (int i = 2; i <= 4; ++i) {
     auto sender = open(i);

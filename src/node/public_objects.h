@@ -1,0 +1,54 @@
+// What is published of a key (threshold-tfhe.md 5): the CompressedXofKeySet and the expanded CompactPublicKey, written into the public vault
+// piece by piece and hashed on the way (tfhe-formats.md 17). Whoever makes a key set, a committee or a dealer, publishes it here.
+#pragma once
+
+#include <memory>
+
+#include "base/ids.h"
+#include "crypto/hash.h"
+#include "runtime/vault.h"
+#include "tfhe/keys.h"
+#include "tfhe_rs/objects.h"
+
+namespace witan::node {
+
+inline constexpr const char *kKeySetType = "CompressedXofKeySet", *kPublicKeyType = "PublicKey";
+
+runtime::ObjectName key_object_name(const char* type, const KeyId& key);
+
+struct ObjectInfo {
+  std::uint64_t size_bytes = 0;
+  ByteArray<32> digest{};  // as signed
+};
+/// Of one key.
+struct KeyObjects {
+  ObjectInfo key_set, public_key;
+  std::uint64_t size_bytes() const { return key_set.size_bytes + public_key.size_bytes; }
+};
+
+/// An object of the vault while it is written, with its digest. Dropped without publish(), it never was.
+class ObjectBeingWritten final : public tfhe_rs::Sink {
+ public:
+  /// Errors: those of Vault::create.
+  static Result<ObjectBeingWritten> begin(runtime::Vault& vault, const runtime::ObjectName& name);
+  Status write(ByteView piece) override;
+  std::uint64_t size_bytes() const { return size_bytes_; }
+  /// Once, before publish().
+  ObjectInfo info() { return {size_bytes_, hash_.finish()}; }
+  Status publish() { return writer_->finish(); }
+
+ private:
+  explicit ObjectBeingWritten(std::unique_ptr<runtime::ObjectWriter> writer);
+  std::unique_ptr<runtime::ObjectWriter> writer_;
+  crypto::Shake256 hash_;
+  std::uint64_t size_bytes_ = 0;
+};
+
+/// Writes both objects of a key; nothing of the set is held twice. If the second one fails, the first one stays: erase_key_objects.
+/// Errors: those of the vault.
+Result<KeyObjects> write_key_objects(const tfhe::CompressedKeySet& set, const KeyId& key, runtime::Vault& vault);
+
+/// Success also if they are not there.
+Status erase_key_objects(const KeyId& key, runtime::Vault& vault);
+
+}  // namespace witan::node

@@ -1,0 +1,71 @@
+#include "protocols/preprocessing_impl.h"
+
+namespace witan::protocols {
+
+std::uint64_t MaterialOrder::bits() const {
+  switch (kind) {
+    case Kind::bits:
+      return count;
+    case Kind::noises:
+      return count * static_cast<unsigned>(bound_log2 + 2);
+    case Kind::slice:
+      return 0;
+  }
+  return 0;
+}
+
+std::uint64_t MaterialOrder::units() const {
+  return kind == Kind::slice ? 1 : (count + 3) / 4;
+}
+
+std::size_t MaterialOrder::bits_per_unit() const {
+  switch (kind) {
+    case Kind::bits:
+      return 4;
+    case Kind::noises:
+      return 4 * static_cast<std::size_t>(bound_log2 + 2);
+    case Kind::slice:
+      return 0;
+  }
+  return 0;
+}
+
+std::uint64_t MaterialOrder::bits_of(std::span<const UnitRange> ranges) const {
+  std::uint64_t out = 0;
+  for (const UnitRange& range : ranges) {
+    out += range.count * bits_per_unit();
+    if (range.first + range.count == units() && count % 4 != 0) out -= (4 - count % 4) * bits_per_unit() / 4;
+  }
+  return out;
+}
+
+std::uint64_t MaterialOrder::elements_of(std::span<const UnitRange> ranges) const {
+  return kind == Kind::slice ? inputs * outputs / 4 : (bits_of(ranges) + 3) / 4;
+}
+
+std::uint64_t MaterialOrder::elements() const {
+  const UnitRange all{0, units()};
+  return elements_of({&all, 1});
+}
+
+std::size_t MaterialOrder::unit_bytes() const {
+  const std::size_t element = static_cast<std::size_t>(word_bits) / 2;  // four coefficients
+  switch (kind) {
+    case Kind::bits:
+      return 4 * element;
+    case Kind::noises:
+      return element;
+    case Kind::slice:
+      return elements() * element;
+  }
+  return 0;
+}
+
+SessionId preprocessing_session(const PreprocId& id, int word_bits, std::uint16_t attempt, std::uint16_t number) {
+  const auto kind = word_bits == 64 ? crypto::SessionKind::preprocessing_64 : crypto::SessionKind::preprocessing_128;
+  return crypto::session_id(id.bytes(), kind, attempt, number);
+}
+
+template class BasicPreprocessing<mpc::DetectionRules>;
+
+}  // namespace witan::protocols

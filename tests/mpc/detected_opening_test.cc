@@ -1,0 +1,343 @@
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "mpc/bit_batch.h"
+#include "mpc/detected_opening_impl.h"
+#include "mpc/detection_faults_for_test.h"
+#include "mpc/draw_keys_for_test.h"
+#include "mpc/product_slice.h"
+
+namespace witan::mpc {
+namespace {
+
+using namespace std::chrono_literals;
+using runtime::RoleSet;
+using runtime::sim::Corrupt;
+using runtime::sim::Coverage;
+using runtime::sim::Node;
+using runtime::sim::SimRng;
+using runtime::sim::World;
+
+using test::only;
+using test::Part;
+
+constexpr SessionId kSession{u128{0x3115}};
+
+enum class Kind { bits, products };
+
+/// One batch that all parties open, and what it opens to.
+template <Word Z>
+struct Scene {
+  Scene(CommitteeSize size, Kind what, std::size_t how_many, DetectionOptions how)
+      : committee(size), kind(what), elements(how_many), options(how), epoch(size, 1) {
+    std::vector<Role> roles;
+    for (int i = 1; i <= 2 * size.threshold() + 1; ++i) roles.emplace_back(i);
+    const auto weights = algebra::lagrange_at<Z>(roles, Gr<Z>{});
+    truth.resize(batch(Role(1))->elements());
+    for (std::size_t i = 0; i < roles.size(); ++i) {
+      std::vector<Share<Z>> shares(truth.size());
+      WITAN_CHECK(batch(roles[i])->prepare(0, shares).has_value());
+      for (std::size_t l = 0; l < truth.size(); ++l) truth[l] += shares[l].value * weights[i];
+    }
+  }
+  std::shared_ptr<Disposable<Z>> batch(Role role) const {
+    const auto& keys = epoch.keys(role);
+    const auto kernel = std::make_shared<const BitKernel<Z>>(keys.set_keys(), keys.zero_keys(), kSession);
+    if (kind == Kind::bits) return std::make_shared<BitBatch<Z>>(kernel, elements);
+    return std::make_shared<ProductSlice<Z>>(kernel, elements / 2, 8);
+  }
+
+  CommitteeSize committee;
+  Kind kind;
+  std::size_t elements;
+  DetectionOptions options;
+  test::DealtEpoch epoch;
+  std::vector<Gr<Z>> truth;
+};
+
+template <Word Z>
+struct Released {
+  std::vector<Gr<Z>> values;
+  std::vector<std::size_t> discarded;
+};
+
+template <Word Z>
+struct Outcome {
+  Result<Released<Z>> released = fail(Code::unavailable, "did not end");
+  std::optional<Disputes> disputes;
+  DetectionReport report;
+};
+template <Word Z>
+using Outcomes = std::map<int, Outcome<Z>>;
+
+template <Word Z, class Rules = DetectionRules>
+runtime::sim::Program opening(const Scene<Z>& scene, Outcomes<Z>& outcomes) {
+  return [&](Node& node) -> runtime::Task<void> {
+    auto session = node.router().open(kSession, {.lane = runtime::Lane::bulk, .max_steps = kDetectionSteps});
+    if (!session) co_return;
+    Disputes disputes(scene.committee);
+    const Signatories signatories = scene.epoch.signatories(node.role());
+    DetectedOpening<Z, Rules> run(*session, node.compute(), scene.epoch.keys(node.role()), signatories, disputes,
+                                  scene.batch(node.role()), scene.options);
+    Outcome<Z>& outcome = outcomes[node.role().number()];
+    if (Status sent = co_await run.exchange(); !sent) {
+      outcome.released = std::unexpected(sent.error());
+      co_return;
+    }
+    auto discarded = co_await run.decide();
+    if (discarded) {
+      auto values = co_await run.values();
+      if (values)
+        outcome.released = Released<Z>{*std::move(values), *std::move(discarded)};
+      else
+        outcome.released = std::unexpected(values.error());
+    } else {
+      outcome.released = std::unexpected(discarded.error());
+    }
+    outcome.disputes = disputes;
+    outcome.report = run.report();
+    co_await node.loop().sleep_for(300s);  // others may fetch
+  };
+}
+
+/// S25, and: the values are right, the discarded ones the same everywhere.
+template <Word Z>
+Status judge(World& world, const Scene<Z>& scene, const Outcomes<Z>& outcomes) {
+  WITAN_TRY(world.audit().verdict());
+  const Outcome<Z>* first = nullptr;
+  for (int i = 1; i <= world.committee().parties(); ++i) {
+    if (world.byzantine().contains(Role(i))) continue;
+    if (!outcomes.contains(i)) return fail(Code::internal, "party {} has not ended", i);
+    const Outcome<Z>& outcome = outcomes.at(i);
+    if (!outcome.released) return fail(Code::internal, "party {}: {}", i, outcome.released.error().message);
+    for (std::size_t l = 0; l < scene.truth.size(); ++l)
+      if (!std::ranges::binary_search(outcome.released->discarded, l) && outcome.released->values[l] != scene.truth[l])
+        return fail(Code::internal, "party {} opened element {} to another value", i, l);
+    for (const Verdict& verdict : outcome.disputes->verdicts()) {
+      const bool honest = !world.byzantine().contains(verdict.party) && !world.byzantine().contains(verdict.other);
+      if (honest)
+        return fail(Code::internal, "party {} thinks of the honest party {}: {}", i, verdict.party.number(),
+                    verdict.reason);
+    }
+    const int t = world.committee().threshold();
+    if (outcome.report.passes > static_cast<unsigned>(t * (t + 1)))
+      return fail(Code::internal, "{} dispute passes", outcome.report.passes);
+    if (!first) first = &outcome;
+    if (outcome.released->discarded != first->released->discarded)
+      return fail(Code::internal, "party {} discarded other elements", i);
+    if (outcome.disputes->excluded() != first->disputes->excluded())
+      return fail(Code::internal, "party {} excluded other parties", i);
+  }
+  return {};
+}
+
+DetectionOptions options(OpeningVariant variant, std::size_t chunk_rows = 4) {
+  return {.variant = variant, .chunk_rows = chunk_rows, .delay = 700ms};
+}
+
+template <class Z>
+class DetectedOpeningTest : public testing::Test {};
+using BothRings = testing::Types<Z64, Z128>;
+TYPED_TEST_SUITE(DetectedOpeningTest, BothRings);
+
+constexpr std::pair<int, int> kCommittees[] = {{4, 1}, {7, 2}, {10, 3}, {13, 4}};
+
+TYPED_TEST(DetectedOpeningTest, HonestPartiesOpenEverythingInOneDecide) {
+  using Z = TypeParam;
+  for (const auto [n, t] : kCommittees)
+    for (const auto variant : {OpeningVariant::w1, OpeningVariant::w2})
+      for (const auto kind : {Kind::bits, Kind::products}) {
+        const auto committee = CommitteeSize::make(n, t).value();
+        const Scene<Z> scene(committee, kind, 46, options(variant));
+        Outcomes<Z> outcomes;
+        World world({.seed = 1, .committee = committee, .router = {}}, opening(scene, outcomes));
+        world.run(1000s);
+        const Status good = judge(world, scene, outcomes);
+        EXPECT_TRUE(good) << good.error().message;
+        for (const auto& [party, outcome] : outcomes) {
+          EXPECT_TRUE(outcome.released && outcome.released->discarded.empty());
+          EXPECT_TRUE(outcome.disputes && outcome.disputes->verdicts().empty());
+        }
+        for (const auto& value : scene.truth) EXPECT_TRUE(kind == Kind::products || (value.c[0] % 2 == 0));
+      }
+}
+
+// S25: whatever t parties do, right values, no honest party convicted, at most t(t+1) passes.
+TYPED_TEST(DetectedOpeningTest, WhateverTPartiesDoTheValuesAreRightAndNoHonestPartyIsConvicted) {
+  using Z = TypeParam;
+  Coverage seen;
+  for (const auto [n, t] : kCommittees)
+    for (const auto variant : {OpeningVariant::w1, OpeningVariant::w2}) {
+      const auto committee = CommitteeSize::make(n, t).value();
+      const Scene<Z> bits(committee, Kind::bits, 30, options(variant));
+      const Scene<Z> products(committee, Kind::products, 8, options(variant));
+      const auto report = runtime::sim::campaign(
+          fmt::format("detected opening k={} n={} {}", 8 * sizeof(Z), n, variant == OpeningVariant::w1 ? "W1" : "W2"),
+          1, n == 4 ? 150 : (n == 7 ? 50 : 10), [&](std::uint64_t seed, Coverage& coverage) -> Status {
+            SimRng rng(seed, 31);
+            const Scene<Z>& scene = rng.chance(0.5) ? bits : products;
+            Outcomes<Z> outcomes;
+            World world({.seed = seed, .committee = committee, .router = {}}, opening(scene, outcomes));
+            std::vector<Role> parties;
+            for (const Role role : RoleSet::all(committee)) parties.push_back(role);
+            for (int k = 0; k < committee.threshold(); ++k) {
+              const auto pick = rng.below(parties.size());
+              auto& faults = world.faults(parties[pick]);
+              parties.erase(parties.begin() + static_cast<std::ptrdiff_t>(pick));
+              faults.byzantine = true;
+              faults.rushing = rng.chance(0.5);
+              if (rng.chance(0.1))
+                faults.silent = true;
+              else
+                faults.corrupt = test::draw_lie(committee, variant == OpeningVariant::w1 ? 30 : 4, variant, rng);
+            }
+            world.run(100'000s);
+            coverage.merge(world.coverage());
+            for (const auto& [party, outcome] : outcomes) {
+              if (world.byzantine().contains(Role(party))) continue;
+              coverage.add("detection.passes", outcome.report.passes);
+              coverage.add("detection.silence", outcome.report.silence);
+              coverage.add("detection.excused", outcome.report.excused);
+              coverage.add("detection.zero_keys", outcome.report.opened_zero_keys);
+              coverage.add("detection.fetched", outcome.report.fetched);
+              for (const Verdict& verdict : outcome.disputes ? outcome.disputes->verdicts() : std::vector<Verdict>{})
+                coverage.add(verdict.kind == Verdict::Kind::disputed ? "detection.disputed"
+                                                                     : "detection." + verdict.reason.substr(0, 22));
+            }
+            return judge(world, scene, outcomes);
+          });
+      EXPECT_EQ(report.failures.size(), 0u);
+      seen.merge(report.coverage);
+    }
+  for (const char* name : {"detection.passes", "detection.silence", "detection.zero_keys", "detection.fetched",
+                           "detection.disputed", "detection.excused", "detection.it claimed another val",
+                           "detection.it reported index 0 an", "detection.its report is malforme"})
+    EXPECT_GT(seen.count(name), 0u) << name << " never happened";
+}
+
+// ---- one defence less
+
+/// Wrong outcomes of party 1's lies in ten runs, at (4,1).
+template <class Rules>
+int wrong_outcomes(OpeningVariant variant, Corrupt lie) {
+  const auto committee = CommitteeSize::make(4, 1).value();
+  const Scene<Z128> scene(committee, Kind::bits, 30, options(variant));
+  int count = 0;
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    Outcomes<Z128> outcomes;
+    World world({.seed = seed, .committee = committee, .router = {}}, opening<Z128, Rules>(scene, outcomes));
+    world.faults(Role(1)).byzantine = true;
+    world.faults(Role(1)).rushing = true;
+    world.faults(Role(1)).corrupt = lie;
+    world.run(100'000s);
+    count += !judge(world, scene, outcomes);
+  }
+  return count;
+}
+
+struct OneReportIsEnough : DetectionRules {
+  static constexpr int agreeing(CommitteeSize) { return 1; }
+};
+TEST(DetectionRemovedDefence, WithOneReportALiarDecidesWhatIsRight) {
+  Bytes report(33, 7);
+  report[0] = 1;
+  const Corrupt lie = test::only_value(test::is_report, test::say(report));
+  EXPECT_GT(wrong_outcomes<OneReportIsEnough>(OpeningVariant::w1, lie), 0);
+  EXPECT_EQ(wrong_outcomes<DetectionRules>(OpeningVariant::w1, lie), 0);
+}
+
+struct FetchedUnchecked : DetectionRules {
+  static constexpr bool check_fetched = false;
+};
+// S30.
+TEST(DetectionRemovedDefence, ValuesThatAreFetchedUncheckedAreThoseOfTheProvider) {
+  const Corrupt lie = test::chain({only(Part::phase_1, test::towards({Role(2)}, test::flip_a_bit(1))),
+                                   only(Part::fetched, runtime::sim::lie_randomly(3))});
+  EXPECT_GT(wrong_outcomes<FetchedUnchecked>(OpeningVariant::w1, lie), 0);
+  EXPECT_EQ(wrong_outcomes<DetectionRules>(OpeningVariant::w1, lie), 0);
+}
+
+// S12: one lie to one honest party in phase 1 leaves l-1 honest values in phase 2, which any last one would complete.
+TEST(Detection, AGroupWithABottomDoesNotCountWhateverTheLiarAddsInPhase2) {
+  const Corrupt lie = test::chain(
+      {only(Part::phase_1, test::towards({Role(2)}, test::flip_a_bit(1))), only(Part::phase_2, test::flip_a_bit(2))});
+  EXPECT_EQ(wrong_outcomes<DetectionRules>(OpeningVariant::w2, lie), 0);
+}
+
+// S11: a message that a party does not send, or cuts, makes the indexes bad, and its sender is convicted.
+TEST(Detection, AMessageThatIsMissingOrMalformedIsNoErasure) {
+  const auto committee = CommitteeSize::make(4, 1).value();
+  const Corrupt cut = [](Role, const runtime::Frame& frame) {
+    runtime::Frame out = frame;
+    Bytes bytes = *frame.payload;
+    bytes.pop_back();
+    out.payload = runtime::make_payload(std::move(bytes));
+    return std::vector{out};
+  };
+  for (const auto variant : {OpeningVariant::w1, OpeningVariant::w2})
+    for (const Corrupt& lie : {test::never_sends(), cut}) {
+      const Scene<Z64> scene(committee, Kind::bits, 30, options(variant));
+      Outcomes<Z64> outcomes;
+      World world({.seed = 1, .committee = committee, .router = {}}, opening(scene, outcomes));
+      world.faults(Role(1)).byzantine = true;
+      world.faults(Role(1)).corrupt = only(Part::phase_1, lie);
+      world.run(100'000s);
+      const Status good = judge(world, scene, outcomes);
+      EXPECT_TRUE(good) << good.error().message;
+      EXPECT_TRUE(outcomes.at(4).disputes->excluded().contains(Role(1)));
+    }
+}
+
+// S27: two parties too many are silent; nothing is released.
+TEST(Detection, MoreThanTExcludedPartiesEndTheSessionWithoutValues) {
+  const auto committee = CommitteeSize::make(4, 1).value();
+  const Scene<Z64> scene(committee, Kind::bits, 30, options(OpeningVariant::w1));
+  Outcomes<Z64> outcomes;
+  World world({.seed = 1, .committee = committee, .router = {}}, opening(scene, outcomes));
+  world.faults(Role(1)).silent = true;
+  world.faults(Role(2)).silent = true;
+  world.run(100'000s);
+  for (const int party : {3, 4}) {
+    ASSERT_TRUE(outcomes.contains(party));
+    ASSERT_FALSE(outcomes.at(party).released);
+    EXPECT_EQ(outcomes.at(party).released.error().code, Code::aborted) << outcomes.at(party).released.error().message;
+  }
+}
+
+// S13 and the figures of mpc.md 17.5: what a link carries.
+TEST(Detection, ALinkCarriesWhatTheFiguresSay) {
+  for (const auto [n, t] : kCommittees)
+    for (const auto variant : {OpeningVariant::w1, OpeningVariant::w2}) {
+      const auto committee = CommitteeSize::make(n, t).value();
+      const auto l = static_cast<std::size_t>(n - t);
+      const Scene<Z128> scene(committee, Kind::bits, 20 * l, options(variant, 1u << 10));
+      Outcomes<Z128> outcomes;
+      World world({.seed = 1, .committee = committee, .router = {}}, opening(scene, outcomes));
+      std::map<Part, std::size_t> to_4;
+      std::set<Bytes> phase_1;  // of different receivers
+      world.faults(Role(2)).corrupt = [&](Role receiver, const runtime::Frame& frame) {
+        if (frame.kind == runtime::FrameKind::data && frame.payload) {
+          if (receiver == Role(4)) to_4[test::part_of(frame.step)] += frame.payload->size();
+          if (test::part_of(frame.step) == Part::phase_1) phase_1.insert(*frame.payload);
+        }
+        return std::vector{frame};
+      };
+      world.run(100'000s);
+      const Status good = judge(world, scene, outcomes);
+      EXPECT_TRUE(good) << good.error().message;
+      if (variant == OpeningVariant::w1) {
+        EXPECT_EQ(to_4[Part::phase_1], 20 * l * 64);
+        EXPECT_EQ(phase_1.size(), 1u);
+      } else {
+        EXPECT_EQ(to_4[Part::phase_1], 20u * 64);
+        EXPECT_EQ(to_4[Part::phase_2], 20u * 64 + 3);
+        EXPECT_EQ(phase_1.size(), static_cast<std::size_t>(n - 1));
+      }
+      EXPECT_EQ(to_4[Part::broadcasts], 33u + 2 + 32 * static_cast<std::size_t>(n) + 64);
+      EXPECT_EQ(to_4[Part::fetched] + to_4[Part::zero_shares], 0u);
+    }
+}
+
+}  // namespace
+}  // namespace witan::mpc
