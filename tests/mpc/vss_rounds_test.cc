@@ -161,8 +161,8 @@ TYPED_TEST(VssRounds, HonestPartiesHaveNoConflictsAndSayPaddedValues) {
     const Everybody<Z> world(CommitteeSize::make(n, t).value(), 2, 3);
     EXPECT_TRUE(world.conflicts().empty());
     // No element that is broadcast is a point of a slice.
-    const Bytes& said = *world.points()[0];
-    const Gr<Z> first = Gr<Z>::decode(said.data());
+    const auto points = world.points();
+    const Gr<Z> first = Gr<Z>::decode(points[0]->data());
     EXPECT_NE(first, world.held[0].slices[0].f(0, Role(2)));
   }
 }
