@@ -875,6 +875,7 @@ TEST(BroadcastCampaign, HonestPartiesAgreeAndHearEachOther) {
           return world.audit().verdict();
         });
     EXPECT_EQ(report.failures.size(), 0u);
+    if (report.runs < runs) continue;  // a part of the campaign does not show everything
     for (const char* name : {"broadcast.silent", "broadcast.malformed", "broadcast.equivocated", "broadcast.late",
                              "broadcast.relayed", "broadcast.fetched", "broadcast.heard_of_faulty", "broadcast.bot"})
       EXPECT_GT(report.coverage.count(name), 0u) << name << " never happened at n = " << n;

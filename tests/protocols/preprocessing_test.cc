@@ -211,6 +211,7 @@ TEST(Preprocessing, HonestPartiesMakeEverythingThatWasOrdered) {
 // the same material, all of it, and it is right.
 TEST(PreprocessingCampaign, HonestPartiesAlwaysHaveAllOfItAndItIsRight) {
   Coverage seen;
+  std::uint64_t runs = 0;
   for (const auto [n, t] : kCommittees) {
     const auto committee = CommitteeSize::make(n, t).value();
     const auto variant = mpc::variant_for(committee);
@@ -245,6 +246,7 @@ TEST(PreprocessingCampaign, HonestPartiesAlwaysHaveAllOfItAndItIsRight) {
         });
     EXPECT_EQ(report.failures.size(), 0u);
     seen.merge(report.coverage);
+    runs += report.runs;
   }
   for (const char* name :
        {"preprocessing.passes", "preprocessing.fetched", "preprocessing.more_batches", "sim.crashes"})
