@@ -249,6 +249,7 @@ TEST(KeyGenerationCampaign, HonestPartiesAlwaysMakeTheSameKeySet) {
           return judge(world, made.set, outcomes);
         });
     EXPECT_EQ(report.failures.size(), 0u);
+    if (report.runs < 12) continue;  // a part of the campaign does not show everything
     for (const char* name : {"keygen.liars_named", "sim.crashes"})
       EXPECT_GT(report.coverage.count(name), 0u) << name << " never happened at n = " << size.first;
   }
