@@ -5,7 +5,8 @@
 //
 // A decryption is answered only if n - t nodes take it on, so nodes that refuse at random waste what the others accept. Here all
 // nodes prefer the same requests: with L at once as the limit and on average (over the last half second) from L/4 on, a growing
-// part of the ids is refused, by a hash. What t + 1 peers have begun already, so an honest one among them, is taken on up to the limit.
+// part of the ids is refused, by a hash. What t + 1 peers have begun already, so an honest one among them, is taken on up to the limit;
+// what fewer have begun, a little beyond what the hash says: nodes are not equally busy, and one of them alone answers nobody.
 #pragma once
 
 #include <algorithm>
@@ -47,7 +48,7 @@ class Admission {
     const bool admitted =
         in_use_ + weight <= limit_ &&
         (begun.size() > threshold_ || std::min(static_cast<double>(in_use_), average_) <= 0.25 * limit_ ||
-         average_ < place_of(id) * limit_);
+         average_ < (place_of(id) + kBegunAlready * begun.size() / (threshold_ + 1)) * limit_);
     if (!admitted)
       return fail(Code::resource_exhausted,
                   "the node is busy: it works on {} {}, at most on {}, the request has {}; try again later", in_use_,
@@ -85,6 +86,7 @@ class Admission {
   }
 
   static constexpr double kSeconds = 0.5, kLoad = 12, kCalm = 6;
+  static constexpr double kBegunAlready = 0.5;  // of the limit, if t + 1 peers had
   const char* what_;
   std::uint32_t limit_;
   int threshold_;
