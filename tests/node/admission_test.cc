@@ -86,14 +86,16 @@ TEST_F(AdmissionTest, WhatMorePeersThanMayLieHaveBegunIsTakenUpToTheLimit) {
   Admission admission("decryptions", 10, kThreshold, loop.clock());
   Permits kept = busy_with(admission, 9);
   loop.advance(10s);
-  int taken = 0;
-  for (int i = 0; i < 20; ++i) {
-    const bool preferred = admission.take(id_of(i), {}).has_value();
-    for (const runtime::RoleSet few : {runtime::RoleSet{Role(3)}, {Role(2), Role(4)}})
-      EXPECT_EQ(admission.take(id_of(i), few).has_value(), preferred) << "all of them may be lying";
-    taken += preferred;
+  int taken = 0, one_begun = 0, two_begun = 0;
+  for (int i = 0; i < 100; ++i) {
+    taken += admission.take(id_of(i), {}).has_value();
+    one_begun += admission.take(id_of(i), {Role(3)}).has_value();
+    two_begun += admission.take(id_of(i), {Role(2), Role(4)}).has_value();
   }
-  EXPECT_LT(taken, 10);
+  EXPECT_LT(taken, 50);
+  EXPECT_GT(one_begun, taken);
+  EXPECT_GT(two_begun, one_begun);
+  EXPECT_LT(two_begun, 80) << "both of them may be lying";
   const runtime::RoleSet begun = {Role(1), Role(2), Role(4)};
   for (int i = 0; i < 20; ++i) EXPECT_TRUE(admission.take(id_of(i), begun));
   kept.push_back(admission.take(id_of(1), begun).value());
