@@ -208,12 +208,8 @@ int run(const CommitteeUp& options) {
   const bool all = options.only.empty();
   if (Status healthy = wait_until_healthy(*committee, std::chrono::seconds(60), options.only, all ? 0 : 1); !healthy)
     return fail_with(healthy.error());
-  if (all) {
-    const Status epoch = ensure_epoch(*committee, std::chrono::seconds(150));
-    // Production nodes of this version have no set-up that may be trusted; they run all the same.
-    if (!epoch && epoch.error().code != Code::unimplemented) return fail_with(epoch.error());
-    if (!epoch) fmt::print(stderr, "note: {}\n", epoch.error().message);
-  }
+  if (all)
+    if (Status epoch = ensure_epoch(*committee, std::chrono::seconds(150)); !epoch) return fail_with(epoch.error());
   bar.finish();
   const json status = status_json(*committee);
   if (options.json)

@@ -16,13 +16,12 @@ inline constexpr Separator kPublicDecryption{"PUBL_DEC"};  // responses.md 3, 5
 inline constexpr Separator kSchemeSeed{"SIGKDERV"};        // responses.md 2.3
 inline constexpr Separator kSchemeDigest{"SIGKDGST"};      // responses.md 2.3
 inline constexpr Separator kBatch{"WITBATCH"};             // mpc.md 17.2
-inline constexpr Separator kCommitment{"COMMTMNT"};        // mpc.md 7.1
 inline constexpr Separator kAgreeRandom{"AGREERND"};       // mpc.md 7.2
 inline constexpr Separator kPrssKey{"WITPRSS1"};           // mpc.md 8.3
 inline constexpr Separator kMaskBaseKey{"WITPRSS2"};       // mpc.md 8.3
 inline constexpr Separator kMaskInput{"WITMASK2"};         // mpc.md 8.3
 inline constexpr Separator kMaskContext{"WITMASK1"};       // threshold-tfhe.md 7.2
-inline constexpr Separator kAgreement{"WITAGREE"};         // comparison of agreed set keys
+inline constexpr Separator kAgreement{"WITAGREE"};         // mpc.md 17.2
 inline constexpr Separator kBroadcastMessage{"BRACHABC"};  // mpc.md 6.1, 6.4
 inline constexpr Separator kBroadcastVector{"WITBCAST"};   // mpc.md 6.4
 inline constexpr Separator kBroadcastRelay{"WITRELAY"};    // mpc.md 6.4

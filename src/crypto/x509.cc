@@ -301,6 +301,23 @@ Status verify_chain(std::string_view leaf_pem, const ChainCheck& check) {
   return {};
 }
 
+namespace {
+
+Result<VerifyingKey> secp256k1_key_of(X509* certificate) {
+  EVP_PKEY* key = X509_get0_pubkey(certificate);
+  ByteArray<16> group{};
+  ByteArray<65> point{};
+  std::size_t group_size = 0, size = 0;
+  if (key == nullptr ||
+      EVP_PKEY_get_group_name(key, reinterpret_cast<char*>(group.data()), group.size(), &group_size) != 1 ||
+      std::string_view(reinterpret_cast<const char*>(group.data()), group_size) != "secp256k1" ||
+      EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size(), &size) != 1)
+    return fail(Code::invalid_argument, "the certificate has no secp256k1 key");
+  return VerifyingKey::parse(ByteView(point).first(size));
+}
+
+}  // namespace
+
 Status check_party_ca(std::string_view pem, const VerifyingKey& key, std::string_view identity, UnixSeconds now) {
   WITAN_TRY(certificate_der(pem));
   auto certificate = parse(pem);
@@ -320,19 +337,23 @@ Status check_party_ca(std::string_view pem, const VerifyingKey& key, std::string
   time_t time = now;
   if (X509_cmp_time(X509_get0_notBefore(ca), &time) > 0 || X509_cmp_time(X509_get0_notAfter(ca), &time) < 0)
     return fail(Code::invalid_argument, "the CA certificate of '{}' is not valid now", identity);
-  EVP_PKEY* public_key = X509_get0_pubkey(ca);
-  ByteArray<65> point{};
-  std::size_t size = 0;
-  if (public_key == nullptr ||
-      EVP_PKEY_get_octet_string_param(public_key, OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size(), &size) != 1 ||
-      size != point.size() || point != key.uncompressed())
+  const auto public_key = secp256k1_key_of(ca);
+  if (!public_key || *public_key != key)
     return fail(Code::invalid_argument, "the CA certificate of '{}' is not under the node's signing key {}", identity,
                 key.address().text());
-  const bool signed_by_itself = X509_verify(ca, public_key) == 1;
+  const bool signed_by_itself = X509_verify(ca, X509_get0_pubkey(ca)) == 1;
   ERR_clear_error();
   if (!signed_by_itself)
     return fail(Code::invalid_argument, "the CA certificate of '{}' has a wrong signature", identity);
   return {};
+}
+
+Result<VerifyingKey> party_ca_key(std::string_view pem) {
+  auto certificate = parse(pem);
+  if (!certificate) return fail(std::move(certificate).error());
+  auto key = secp256k1_key_of(certificate->get());
+  ERR_clear_error();
+  return key;
 }
 
 Result<Bytes> certificate_der(std::string_view pem) {

@@ -50,6 +50,9 @@ Status verify_chain(std::string_view leaf_pem, const ChainCheck& check);
 /// channels.md 2.2: exactly one PEM certificate, CA, signed by itself with `key`, identity as given, valid now.
 Status check_party_ca(std::string_view pem, const VerifyingKey& key, std::string_view identity, UnixSeconds now);
 
+/// The secp256k1 key of a party's CA certificate: the party's signing key. Error: invalid_argument (no certificate, another kind of key).
+Result<VerifyingKey> party_ca_key(std::string_view pem);
+
 /// DER of the one certificate in a PEM text (only white space may follow). Error: invalid_argument.
 Result<Bytes> certificate_der(std::string_view pem);
 

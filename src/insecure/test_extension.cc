@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "insecure/dealing.h"
 #include "insecure/liar.h"
-#include "insecure/provisional_epoch.h"
 
 namespace witan::insecure {
 
@@ -28,10 +27,6 @@ std::unique_ptr<runtime::Link> TestExtension::wrap_link(runtime::Link& link) {
   if (options_.fault == Fault::none) return nullptr;
   log::warn("FAULT: this node lies in every opening");
   return std::make_unique<LiarLink>(link);
-}
-
-runtime::Task<Status> TestExtension::set_up_epoch(node::Core& core, EpochId epoch, ContextId context) {
-  return set_up_provisional_epoch(core, epoch, context);
 }
 
 api::ExtraMethods TestExtension::methods(node::Core& core) {

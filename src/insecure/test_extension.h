@@ -1,5 +1,5 @@
-// What witan-node-test has and witan-node must never have: keys that party 1 makes or imports and deals, provisional epochs,
-// lies. Linked into witan-node-test alone; tests/e2e checks the symbols and configuration keys of witan-node.
+// What witan-node-test has and witan-node must never have: keys that party 1 makes or imports and deals, lies.
+// Linked into witan-node-test alone; tests/e2e checks the symbols and configuration keys of witan-node.
 #pragma once
 
 #include <filesystem>
@@ -30,9 +30,7 @@ class TestExtension final : public node::Extension {
   explicit TestExtension(Options options) : options_(std::move(options)) {}
 
   bool accepts(node::KeyOrigin) const override { return true; }
-  bool accepts(node::EpochOrigin) const override { return true; }
   std::unique_ptr<runtime::Link> wrap_link(runtime::Link& link) override;
-  runtime::Task<Status> set_up_epoch(node::Core& core, EpochId epoch, ContextId context) override;
   api::ExtraMethods methods(node::Core& core) override;
   runtime::Task<void> resume(node::Core& core, node::InterruptedRequest request) override;
 

@@ -7,7 +7,7 @@
 namespace witan::mpc {
 namespace {
 
-constexpr std::uint32_t kLayout = 2;  // 1: SetKeys alone
+constexpr std::uint32_t kLayout = 2;  // 1: set keys alone
 
 std::vector<PartySet> own_zero_sets(CommitteeSize committee, Role self) {
   std::vector<PartySet> out;

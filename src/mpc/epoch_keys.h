@@ -26,7 +26,7 @@ class EpochKeys {
 
   EpochKeys duplicate() const { return {set_keys_.duplicate(), zero_keys_.duplicate(), zero_shares_.duplicate()}; }
 
-  /// For the vault: n, t, role, keys r_A, keys z_E, shares. Another layout number than SetKeys.
+  /// For the vault: n, t, role, keys r_A, keys z_E, shares.
   Secret<Bytes> encode() const;
   /// Error: data_loss.
   static Result<EpochKeys> decode(ByteView record);

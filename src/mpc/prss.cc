@@ -64,33 +64,6 @@ SetKeys::SetKeys(CommitteeSize committee, Role self, Secret<std::vector<SetKey>>
   WITAN_CHECK(committee.contains(self) && keys_.reveal().size() == sets_.size());
 }
 
-Secret<Bytes> SetKeys::encode() const {
-  Bytes out;
-  out.reserve(16 + 16 * sets_.size());  // no reallocation: no stale copy
-  append_le<std::uint32_t>(out, 1);     // layout
-  out.push_back(static_cast<std::uint8_t>(committee_.parties()));
-  out.push_back(static_cast<std::uint8_t>(committee_.threshold()));
-  out.push_back(static_cast<std::uint8_t>(self_.number()));
-  append_le<std::uint64_t>(out, sets_.size());
-  for (const SetKey& key : keys_.reveal()) append(out, key);
-  return Secret<Bytes>(std::move(out));
-}
-
-Result<SetKeys> SetKeys::decode(ByteView record) {
-  Reader reader(record);
-  const auto layout = reader.u32();
-  const int n = reader.u8(), t = reader.u8(), role = reader.u8();
-  const std::uint64_t count = reader.count(16);
-  auto committee = CommitteeSize::make(n, t);
-  if (layout != 1 || reader.failed() || !committee || role < 1 || role > n ||
-      count != own_sets(*committee, Role(role)).size())
-    return fail(Code::data_loss, "the record of set keys is damaged or of an unknown layout");
-  Secret<std::vector<SetKey>> keys(std::vector<SetKey>(static_cast<std::size_t>(count)));
-  for (SetKey& key : keys.reveal_mutable()) key = reader.array<16>();
-  WITAN_TRY(reader.finish("the record of set keys"));
-  return SetKeys(*committee, Role(role), std::move(keys));
-}
-
 SetKey prf_key(const SetKey& key, SessionId session, PrfPurpose purpose) {
   const ByteArray<1> number{static_cast<std::uint8_t>(purpose)};
   crypto::Shake256 hash(crypto::separators::kPrssKey);

@@ -56,11 +56,6 @@ class SetKeys {
   std::size_t size() const { return sets_.size(); }
   SetKeys duplicate() const { return {committee_, self_, keys_.duplicate()}; }
 
-  /// For the vault: n, t, role, keys.
-  Secret<Bytes> encode() const;
-  /// Error: data_loss.
-  static Result<SetKeys> decode(ByteView record);
-
  private:
   CommitteeSize committee_;
   Role self_;

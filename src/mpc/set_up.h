@@ -37,7 +37,7 @@ struct SetUpReport {
   std::vector<std::string> lines() const;
 };
 
-/// One run of one party. Everybody must call within a quarter of `round_timeout` (see SyncRun); the session is fresh, its attempt
+/// One run of one party. Everybody must call within an eighth of `round_timeout` (SyncRun; mpc/common_start.h sees to that); the session is fresh, its attempt
 /// is that of the caller, and it is not used for anything else. A party that crashes in the middle counts as silent: it never
 /// takes the session up again.
 class EpochSetUp {

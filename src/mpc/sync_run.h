@@ -1,7 +1,7 @@
 // One run of synchronous protocols between the parties of a session: who still takes part, which broadcast comes next, who was
 // excluded and why. All of it changes through broadcast outcomes only, so it is the same at all honest parties.
 //
-// Time, with T = round_timeout. Honest parties start within T/8 of each other, and their messages take at most T/16 with all that is
+// Time, with T = round_timeout. Honest parties start within T/8 of each other (mpc/common_start.h), and their messages take at most T/16 with all that is
 // computed on the way. A private round before a broadcast waits T/4, so all enter the broadcast within T/4 of each other; they
 // leave it within T/2 (mpc/broadcast.h), and may broadcast again at once. An opening at degree t needs no common time.
 #pragma once

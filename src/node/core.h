@@ -3,8 +3,10 @@
 
 #include "api/types.h"
 #include "crypto/ecdsa.h"
+#include "mpc/broadcast.h"
 #include "node/admission.h"
 #include "node/config.h"
+#include "node/epochs.h"
 #include "node/extension.h"
 #include "node/memory_budget.h"
 #include "node/rate_limiter.h"
@@ -24,6 +26,7 @@ struct Core {
   runtime::Vault& public_vault;
   Rng& rng;
   const crypto::SigningKey& signing_key;
+  const mpc::Signatories& signatories;  // that key, and those of all parties, from their CA certificates
   runtime::Router& router;
   transport::Transport& transport;
   RequestStore& requests;
@@ -38,9 +41,6 @@ struct Core {
 
   bool accepts(KeyOrigin origin) const {
     return origin == KeyOrigin::generated || (extension && extension->accepts(origin));
-  }
-  bool accepts(EpochOrigin origin) const {
-    return origin == EpochOrigin::robust || (extension && extension->accepts(origin));
   }
 };
 

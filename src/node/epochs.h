@@ -1,36 +1,32 @@
-// Epochs of a node: the set keys of each, in the private vault (`EpochData/<epoch>`).
+// Epochs of a node: what this party holds of each, in the private vault (`EpochData/<epoch>`).
 #pragma once
 
 #include <map>
 #include <memory>
 
-#include "mpc/prss.h"
+#include "mpc/epoch_keys.h"
 #include "runtime/vault.h"
 
 namespace witan::node {
 
-/// How an epoch's set keys came to be. A production node uses robust ones only.
-enum class EpochOrigin : std::uint8_t { provisional = 1, robust = 2 };
-const char* to_string(EpochOrigin origin);
-
 struct Epoch {
   EpochId id;
   ContextId context;
-  EpochOrigin origin = EpochOrigin::provisional;
-  std::shared_ptr<const mpc::MaskGenerator> masks;
+  std::shared_ptr<const mpc::EpochKeys> keys;
+  std::shared_ptr<const mpc::MaskGenerator> masks;  // of the set keys
 };
 
 class EpochStore {
  public:
   explicit EpochStore(runtime::Vault& private_vault) : vault_(private_vault) {}
 
-  /// Error: data_loss naming the object, also for set keys of another committee or role.
+  /// Error: data_loss naming the object: damaged, of another committee or role, or of layout 1, whose set keys came from an agreement
+  /// that anybody could make fail, and that have no zero sharings: no program uses them.
   Status load(CommitteeSize committee, Role self);
-  /// Errors: already_exists, unavailable.
-  Status add(const EpochId& id, const ContextId& context, EpochOrigin origin, const mpc::SetKeys& keys);
-  /// Forgets an epoch whose set-up is not complete.
-  Status erase(const EpochId& id);
+  /// The epoch is there once its record is on disk. Errors: already_exists, unavailable.
+  Status add(const EpochId& id, const ContextId& context, const mpc::EpochKeys& keys);
   const Epoch* find(const EpochId& id) const;
+  const std::map<EpochId, Epoch>& all() const { return epochs_; }
   std::size_t size() const { return epochs_.size(); }
 
  private:

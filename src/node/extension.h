@@ -1,11 +1,10 @@
-// The one seam through which a test program adds what must never run in production: keys that somebody has seen, epochs that
-// anybody can break, lies. `witan-node` passes no extension.
+// The one seam through which a test program adds what must never run in production: keys that somebody has seen,
+// lies. `witan-node` passes no extension.
 #pragma once
 
 #include <memory>
 
 #include "api/server.h"
-#include "node/epochs.h"
 #include "node/key_store.h"
 #include "node/request_store.h"
 #include "runtime/network.h"
@@ -19,13 +18,9 @@ class Extension {
   virtual ~Extension() = default;
 
   virtual bool accepts(KeyOrigin origin) const = 0;
-  virtual bool accepts(EpochOrigin origin) const = 0;
 
   /// Between the router and the transport; null: nothing is put there. `link` outlives what is returned.
   virtual std::unique_ptr<runtime::Link> wrap_link(runtime::Link& link) = 0;
-
-  /// NewMpcEpoch without previous_epoch, after all checks and after the request was recorded as pending.
-  virtual runtime::Task<Status> set_up_epoch(Core& core, EpochId epoch, ContextId context) = 0;
 
   /// RPCs of the test service (service.md 5.8).
   virtual api::ExtraMethods methods(Core& core) = 0;

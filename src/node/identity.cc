@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -108,6 +109,26 @@ Result<crypto::SigningKey> load_signing_key(const runtime::Vault& private_vault)
   auto key = crypto::SigningKey::parse_stored(stored.reveal());
   if (!key) return fail(std::move(key).error().within("the stored signing key"));
   return key;
+}
+
+Result<mpc::Signatories> load_signatories(const Config& config, const crypto::SigningKey& own) {
+  mpc::Signatories out{&own, {}};
+  for (const PeerConfig& peer : config.threshold.peers) {
+    WITAN_ASSIGN(const Bytes pem, read_small_file(peer.ca_cert));
+    auto key = crypto::party_ca_key(std::string(pem.begin(), pem.end()));
+    if (!key)
+      return fail(Code::invalid_argument, "{}: the CA certificate of party {}: {}", peer.ca_cert.string(),
+                  peer.party_id, key.error().message);
+    if (peer.party_id == config.threshold.my_id && *key != own.verifying_key())
+      return fail(Code::invalid_argument,
+                  "{}: the CA certificate of party {}, this node, is of signing key {}, the private vault has {}",
+                  peer.ca_cert.string(), peer.party_id, key->address().text(), own.address().text());
+    if (const auto same = std::ranges::find(out.keys, *key); same != out.keys.end())
+      return fail(Code::invalid_argument, "{}: the CA certificate of party {} has the signing key of party {}: {}",
+                  peer.ca_cert.string(), peer.party_id, same - out.keys.begin() + 1, key->address().text());
+    out.keys.push_back(*std::move(key));
+  }
+  return out;
 }
 
 Status check_published_identity(const crypto::SigningKey& key, runtime::Vault& public_vault) {

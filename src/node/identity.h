@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "crypto/ecdsa.h"
+#include "mpc/broadcast.h"
 #include "node/config.h"
 #include "runtime/vault.h"
 
@@ -31,6 +32,11 @@ Result<crypto::SigningKey> load_signing_key(const runtime::Vault& private_vault)
 /// The published verification material fits the signing key; what is missing is written, nothing is overwritten.
 /// Error: failed_precondition.
 Status check_published_identity(const crypto::SigningKey& key, runtime::Vault& public_vault);
+
+/// The signing keys of the context: the own one and those in the CA certificates of all parties (`peers[].ca_cert`). `own` outlives
+/// the result. Errors: invalid_argument (a certificate cannot be read or has another kind of key; two parties have one key; the own certificate
+/// is not of the own key), naming file and party.
+Result<mpc::Signatories> load_signatories(const Config& config, const crypto::SigningKey& own);
 
 /// Reads a small text or key file. Errors: not_found, resource_exhausted (above 64 KiB).
 Result<Bytes> read_small_file(const std::filesystem::path& file);

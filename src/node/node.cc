@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "crypto/x509.h"
 #include "node/core.h"
+#include "node/epoch_set_up.h"
 #include "node/extension.h"
 #include "node/identity.h"
 #include "node/public_decryptor.h"
@@ -96,14 +97,16 @@ struct Node::Impl {
   std::unique_ptr<store::FileVault> private_vault, public_vault;
   std::unique_ptr<store::SqliteJournal> journal;
   std::optional<crypto::SigningKey> signing_key;
+  mpc::Signatories signatories;
   std::unique_ptr<runtime::ComputePool> compute;
   std::unique_ptr<transport::Transport> transport;
   std::unique_ptr<runtime::Link> wrapped_link;
-  std::unique_ptr<protocols::JournalSentStore> sent_store;
-  std::unique_ptr<runtime::Router> router;
-  std::unique_ptr<RequestStore> requests;
   std::unique_ptr<KeyStore> keys;
   std::unique_ptr<EpochStore> epochs;
+  std::unique_ptr<protocols::JournalSentStore> messages;
+  std::unique_ptr<EpochSentStore> sent_store;
+  std::unique_ptr<runtime::Router> router;
+  std::unique_ptr<RequestStore> requests;
   std::unique_ptr<RateLimiter> limiter;
   std::unique_ptr<MemoryBudget> memory;
   std::unique_ptr<Admission> admission, squashings;
@@ -154,11 +157,13 @@ Status Node::Impl::open_channels() {
   WITAN_TRY(epochs->load(config.committee_size(), config.self()));
 
   WITAN_ASSIGN(auto channels, transport_config(config));
+  WITAN_ASSIGN(signatories, load_signatories(config, *signing_key));
   WITAN_ASSIGN(transport, transport::Transport::start(std::move(channels), loop));
   runtime::Link* link = transport.get();
   if (extension != nullptr) wrapped_link = extension->wrap_link(*transport);
   if (wrapped_link) link = wrapped_link.get();
-  sent_store = std::make_unique<protocols::JournalSentStore>(*journal);
+  messages = std::make_unique<protocols::JournalSentStore>(*journal);
+  sent_store = std::make_unique<EpochSentStore>(*epochs, *messages);
   router = std::make_unique<runtime::Router>(loop, *link);
   router->set_sent_store(sent_store.get());
   return {};
@@ -175,9 +180,10 @@ Status Node::Impl::serve() {
   squashings = std::make_unique<Admission>("blocks of Small ciphertexts", config.squashings_at_once,
                                            config.threshold.threshold, loop.clock());
   scope = std::make_unique<runtime::TaskScope>(loop);
-  core = std::make_unique<Core>(Core{config, loop, *compute, *journal, *private_vault, *public_vault, rng, *signing_key,
-                                     *router, *transport, *requests, *keys, *epochs, *limiter, *memory, *admission,
-                                     *squashings, *scope, extension});
+  core = std::make_unique<Core>(Core{config,        loop,       *compute,     *journal,    *private_vault,
+                                     *public_vault, rng,        *signing_key, signatories, *router,
+                                     *transport,    *requests,  *keys,        *epochs,     *limiter,
+                                     *memory,       *admission, *squashings,  *scope,      extension});
   decryptor = std::make_unique<PublicDecryptor>(*core);
   service = std::make_unique<Service>(*core, *decryptor);
   transport->set_sink(router.get());

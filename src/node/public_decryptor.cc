@@ -53,9 +53,6 @@ Task<Result<PublicDecryptor::Checked>> PublicDecryptor::check(Request request, S
     co_return fail(Code::failed_precondition,
                    "key {} has origin = {}: somebody has seen it, this program does not use it", key->key.hex(),
                    to_string(key->origin));
-  if (!core_.accepts(epoch->origin))
-    co_return fail(Code::failed_precondition, "epoch {} is {}: this program does not use it", epoch->id.hex(),
-                   to_string(epoch->origin));
   if (std::ranges::any_of(out.fields.ciphertexts, [](const CiphertextRef& ref) { return is_small(ref.format); })) {
     if (source == Source::client)
       co_await ok(core_.keys.require_public_objects(*key));

@@ -6,6 +6,7 @@
 #include "api/codec.h"
 #include "base/log.h"
 #include "crypto/separators.h"
+#include "node/epoch_set_up.h"
 
 namespace witan::node {
 
@@ -54,10 +55,10 @@ void Service::resume(std::vector<InterruptedRequest> requests) {
   for (InterruptedRequest& request : requests) {
     if (request.kind == RequestKind::public_decryption)
       decryptor_.resume(request);
-    else if (core_.extension == nullptr)
-      core_.scope.spawn(Fail::run(core_, std::move(request)));
     else if (request.kind == RequestKind::epoch)
       core_.scope.spawn(set_up_epoch(EpochId(request.id), default_context_id()));
+    else if (core_.extension == nullptr)
+      core_.scope.spawn(Fail::run(core_, std::move(request)));
     else
       core_.scope.spawn(core_.extension->resume(core_, std::move(request)));
   }
@@ -111,10 +112,6 @@ Task<Result<api::Empty>> Service::new_epoch(api::NewMpcEpochRequest request) {
   if (core_.epochs.find(epoch) != nullptr) co_return fail(Code::already_exists, "epoch {} exists", epoch.hex());
   if (context != default_context_id()) co_return fail(Code::not_found, "context {} is not known here", context.hex());
   warn_about_extra_data(request.extra_data, epoch.as<RequestTag>(), context, epoch);
-  if (core_.extension == nullptr)
-    co_return fail(Code::unimplemented,
-                   "the robust set-up of an epoch is not available in this version, and provisional epochs are not for "
-                   "production");
   Bytes body = api::encode(request);
   const auto digest = crypto::tagged_hash(crypto::separators::kRequestContent, body);
   co_await ok(co_await core_.requests.insert(RequestKind::epoch, epoch.bytes(), digest, std::move(body)));
@@ -124,7 +121,10 @@ Task<Result<api::Empty>> Service::new_epoch(api::NewMpcEpochRequest request) {
 
 Task<void> Service::set_up_epoch(EpochId epoch, ContextId context) {
   Status done;
-  if (core_.epochs.find(epoch) == nullptr) done = co_await core_.extension->set_up_epoch(core_, epoch, context);
+  if (core_.epochs.find(epoch) == nullptr)
+    done = co_await node::set_up_epoch({core_.router, core_.compute, core_.journal, core_.signatories, core_.rng,
+                                        core_.epochs, core_.config.threshold.round_timeout},
+                                       epoch, context);
   Status stored;
   if (done)
     stored = co_await core_.requests.finish(RequestKind::epoch, epoch.bytes(), api::encode(api::EpochResultResponse{}));

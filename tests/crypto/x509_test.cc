@@ -36,6 +36,9 @@ TEST(PartyCa, IsWhatTheProfileSays) {
   Party party("party1.witan.test");
   EXPECT_EQ(certificate_identity(party.ca).value(), party.identity);
   EXPECT_TRUE(check_party_ca(party.ca, party.key.verifying_key(), party.identity, kNow));
+  EXPECT_EQ(party_ca_key(party.ca).value(), party.key.verifying_key());
+  EXPECT_EQ(party_ca_key(party.leaf()).error().message, "the certificate has no secp256k1 key");
+  EXPECT_EQ(party_ca_key("no certificate").error().code, Code::invalid_argument);
   Party other("party2.witan.test");
   EXPECT_FALSE(check_party_ca(party.ca, other.key.verifying_key(), party.identity, kNow));
   EXPECT_FALSE(check_party_ca(party.ca, party.key.verifying_key(), other.identity, kNow));

@@ -15,8 +15,8 @@
 #include "crypto/ecdsa.h"
 #include "crypto/ed25519.h"
 #include "crypto/separators.h"
-#include "mpc/agreement.h"
 #include "mpc/bit_kernel.h"
+#include "mpc/epoch_keys.h"
 #include "mpc/prss.h"
 #include "protocols/key_rows.h"
 #include "support/support.h"
@@ -101,6 +101,14 @@ mpc::SetKeys set_keys() {
   return {kCommittee, Role(2), Secret<std::vector<mpc::SetKey>>(std::move(keys))};
 }
 
+mpc::ZeroKeys zero_keys() {
+  std::size_t count = 0;
+  for (const auto set : mpc::zero_sets(kCommittee)) count += !set.contains(Role(2));
+  std::vector<mpc::SetKey> keys(count);
+  for (auto& key : keys) rng.fill(key);
+  return {kCommittee, Role(2), Secret<std::vector<mpc::SetKey>>(std::move(keys))};
+}
+
 template <algebra::Word Z>
 void prss() {
   const mpc::SetKeys keys = set_keys();
@@ -110,15 +118,11 @@ void prss() {
   use(prss.base(3).value);
 }
 
-void set_key_records() {
-  const mpc::SetKeys keys = set_keys();
+void epoch_records() {
+  std::vector<Share<Z64>> shares(mpc::zero_sets(kCommittee).size());
+  for (auto& share : shares) share.value = secret_element<Z64>();
+  const mpc::EpochKeys keys(set_keys(), zero_keys(), Secret(std::move(shares)));
   use(keys.encode().reveal()[40]);
-}
-
-void commitments() {
-  mpc::SetKey key;
-  rng.fill(key);
-  use(mpc::commitment(Role(1), SessionId{u128{5}}, 1, key, key));
 }
 
 /// Keys side by side: key schedule, blocks, streams, sums. Valgrind shows no VAES, so there are these two.
@@ -143,11 +147,7 @@ template <algebra::Word Z>
 void random_bits(mpc::AesTarget aes, mpc::SumTarget sum) {
   mpc::choose_aes_target(aes);
   mpc::choose_sum_target(sum);
-  std::size_t count = 0;
-  for (const auto set : mpc::zero_sets(kCommittee)) count += !set.contains(Role(2));
-  std::vector<mpc::SetKey> zero_keys(count);
-  for (auto& key : zero_keys) rng.fill(key);
-  const mpc::ZeroKeys zeros(kCommittee, Role(2), Secret<std::vector<mpc::SetKey>>(std::move(zero_keys)));
+  const mpc::ZeroKeys zeros = zero_keys();
   const mpc::BitKernel<Z> kernel(set_keys(), zeros, SessionId{u128{5}});
   std::vector<Share<Z>> a(20), w(5), bits(20), noise(5);
   std::vector<mpc::BaseShare<Z>> base(3);
@@ -406,8 +406,7 @@ int run(bool leaky) {
       {"reduction of shares", reduction},
       {"prss 64", prss<Z64>},
       {"prss 128", prss<Z128>},
-      {"records of set keys", set_key_records},
-      {"commitments", commitments},
+      {"records of epochs", epoch_records},
       {"AES under many keys, portable", [] { aes_keys(mpc::AesTarget::portable); }},
       {"AES under many keys, AES-NI", [] { aes_keys(mpc::AesTarget::aes_ni); }},
       {"random bits 64, scalar", [] { random_bits<Z64>(mpc::AesTarget::portable, mpc::SumTarget::scalar); }},

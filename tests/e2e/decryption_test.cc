@@ -301,7 +301,7 @@ TEST_F(ImportedKey, DealingAgainUnderUsedIdsIsRefused) {
 }
 
 TEST(Order, RequestsBeforeEpochAndKeyAreNotFound) {
-  LiveCommittee live(false);
+  LiveCommittee live({.with_epoch = false});
   const auto request = request_for(KeyId(ByteArray<32>{4, 1}), cli::random_request_id(),
                                    native("big_compressed_uint8.bin"), 2, CiphertextFormat::big_compressed);
   const auto before_epoch = live.client(1).public_decrypt(request);

@@ -53,17 +53,26 @@ inline void write_text(const std::filesystem::path& file, const std::string& tex
   must(cli::write_file(file, as_bytes(text)));
 }
 
+struct LiveOptions {
+  bool with_epoch = true;
+  int parties = 4;
+  bool test_nodes = true;
+  std::string extra_config = {};  // of every party
+};
+
 class LiveCommittee {
  public:
-  explicit LiveCommittee(bool with_epoch = true) {
+  explicit LiveCommittee(const LiveOptions& live = {}) {
     cli::SetUpOptions options;
     options.folder = folder_.path() / "c";
-    options.test_nodes = true;
+    options.parties = live.parties;
+    options.test_nodes = live.test_nodes;
     options.programs = programs();
+    for (int party = 1; party <= live.parties; ++party) options.extra_config[party] = live.extra_config;
     committee = must(cli::set_up_committee(options, [](const std::string&) {}));
     must(cli::start_parties(committee));
     must(cli::wait_until_healthy(committee, std::chrono::seconds(60)));
-    if (with_epoch) must(cli::ensure_epoch(committee, std::chrono::seconds(60)));
+    if (live.with_epoch) must(cli::ensure_epoch(committee, std::chrono::seconds(60)));
   }
   LiveCommittee(const LiveCommittee&) = delete;
   LiveCommittee& operator=(const LiveCommittee&) = delete;

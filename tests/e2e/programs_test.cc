@@ -24,7 +24,6 @@ TEST(Production, HasNoInsecureSymbolsAndNoInsecureConfiguration) {
   ASSERT_EQ(symbols.exit_code, 0);
   EXPECT_NE(symbols.text.find("witan::node::"), std::string::npos);
   EXPECT_EQ(symbols.text.find("witan::insecure"), std::string::npos);
-  EXPECT_EQ(symbols.text.find("agree_set_keys"), std::string::npos);
   EXPECT_NE(run({"nm", "-C", program("witan-node-test")}).text.find("witan::insecure"), std::string::npos);
   std::ifstream in(program("witan-node"), std::ios::binary);
   const std::string binary(std::istreambuf_iterator<char>(in), {});
@@ -73,7 +72,7 @@ class OneCommittee : public testing::Test {
 };
 
 // The committee's party 2 is replaced by the production program on the same disk.
-TEST_F(OneCommittee, ProductionRefusesDealtKeysProvisionalEpochsAndDealing) {
+TEST_F(OneCommittee, ProductionRefusesDealtKeysAndDealing) {
   cli::stop_parties(live->committee, {2});
   const std::string config = read_text(party(2).config());
   const std::string without = config.substr(0, config.find("\n[insecure]"));
@@ -93,9 +92,6 @@ TEST_F(OneCommittee, ProductionRefusesDealtKeysProvisionalEpochsAndDealing) {
   EXPECT_NE(decrypt.error().message.find("origin = dealt"), std::string::npos) << decrypt.error().message;
   EXPECT_EQ(client.insecure_key_gen_preproc({}).error().code, Code::unimplemented);
   EXPECT_EQ(client.insecure_key_gen({}).error().code, Code::unimplemented);
-  api::NewMpcEpochRequest epoch;
-  epoch.epoch_id = "08" + std::string(61, '0') + "7";
-  EXPECT_EQ(client.new_mpc_epoch(epoch).error().code, Code::unimplemented);
   EXPECT_EQ(client.key_gen({}).error().code, Code::unimplemented);
   cli::stop_parties(production, {2});
   write_text(party(2).config(), config);

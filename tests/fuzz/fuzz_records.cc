@@ -79,9 +79,6 @@ void fuzz_one(ByteView input) {
     case RecordKind::key:
       if (const auto read = node::KeyRecord::decode(record)) WITAN_CHECK(read->encode() == copy);
       break;
-    case RecordKind::set_keys:
-      if (const auto read = mpc::SetKeys::decode(record)) WITAN_CHECK(read->encode().reveal() == copy);
-      break;
     case RecordKind::key_shares:
       if (const auto read = protocols::KeyShares::decode(record, params()))
         WITAN_CHECK(read->encode().reveal() == copy);

@@ -10,7 +10,6 @@ namespace witan::fuzz {
 
 enum class RecordKind : std::uint8_t {
   key,           // node::KeyRecord
-  set_keys,      // mpc::SetKeys
   key_shares,    // protocols::KeyShares of the parameters `test`
   session,       // protocols::SessionRecord
   requests,      // rows of the journal's tables, as rows_of() writes them

@@ -57,7 +57,8 @@ mpc::EpochKeys epoch_keys(int parties, int threshold, Rng& rng) {
   for (auto& key : zero_keys) rng.fill(key);
   std::vector<mpc::Share<mpc::Z64>> shares(families.size());
   for (auto& share : shares) share.value = algebra::random_element<mpc::Z64>(rng);
-  return {std::move(keys), Secret(std::move(zero_keys)), Secret(std::move(shares))};
+  mpc::ZeroKeys zeros(keys.committee(), Role(1), Secret(std::move(zero_keys)));
+  return {std::move(keys), std::move(zeros), Secret(std::move(shares))};
 }
 
 node::KeyRecord key_record() {
@@ -94,14 +95,11 @@ void key_records(Rng& rng) {
 }
 
 void epoch_records(Rng& rng) {
-  record(RecordKind::set_keys, "set_keys_13", set_keys(13, 4, rng).encode().reveal());
   record(RecordKind::epoch_keys, "epoch_keys_4", epoch_keys(4, 1, rng).encode().reveal());
   record(RecordKind::epoch_keys, "epoch_keys_7", epoch_keys(7, 2, rng).encode().reveal());
   MemoryVault vault;
   node::EpochStore store(vault);
-  const auto four = set_keys(4, 1, rng);
-  record(RecordKind::set_keys, "set_keys_4", four.encode().reveal());
-  WITAN_CHECK(store.add(numbered<EpochId>(2), numbered<ContextId>(4), node::EpochOrigin::robust, four).has_value());
+  WITAN_CHECK(store.add(numbered<EpochId>(2), numbered<ContextId>(4), epoch_keys(4, 1, rng)).has_value());
   record(RecordKind::epoch_object, "epoch_object", vault.objects.at(epoch_object_name()));
 }
 

@@ -271,11 +271,14 @@ async function productionNode() {
   check((await node.call('Check', { service: kService })).value?.status === 'SERVING', 'witan-node: SERVING');
   for (const method of ['InsecureKeyGenPreproc', 'GetInsecureKeyGenPreprocResult', 'InsecureKeyGen', 'GetInsecureKeyGenResult', 'PartialKeyGenPreproc'])
     check((await node.call(method)).code === 'UNIMPLEMENTED', `witan-node: ${method} is UNIMPLEMENTED`);
-  const epoch = await node.call('NewMpcEpoch', { epoch_id: rid(id(8)), domain });
-  check(epoch.code === 'UNIMPLEMENTED', 'witan-node: no provisional epoch');
+  const epoch = rid(id(8));
+  const asked = await all([node, ...others], (each) => each.call('NewMpcEpoch', { epoch_id: epoch, domain }));
+  check(codes(asked) === 'OK', 'witan-node: NewMpcEpoch at all parties');
+  const made = await all([node, ...others], (each) => polled(() => each.call('GetEpochResult', epoch)));
+  check(codes(made) === 'OK', 'witan-node: GetEpochResult at all parties');
   const ciphertexts = [{ ciphertext: Buffer.alloc(1), fhe_type: 0, external_handle: Buffer.alloc(32) }];
   const decrypt = await node.call('PublicDecrypt', { request_id: rid(id(1)), ciphertexts, key_id: rid(id(4)), domain });
-  check(decrypt.code === 'NOT_FOUND', 'witan-node: decryption without an epoch is NOT_FOUND');
+  check(decrypt.code === 'NOT_FOUND', 'witan-node: decryption under an unknown key is NOT_FOUND');
   [node, ...others].forEach((each) => each.close());
 }
 

@@ -542,25 +542,5 @@ TEST(MaskGenerator, RefusesMoreBlocksThanAKeyServes) {
     EXPECT_EQ(generator.masks({1}, {}, first, count).error().code, Code::invalid_argument);
 }
 
-TEST(SetKeys, RecordRoundTripsAndDamageIsFound) {
-  const auto keys = make_set_keys(CommitteeSize::make(7, 2).value(), std::string("record"));
-  const auto record = keys[4].encode();
-  const auto read = SetKeys::decode(record.reveal());
-  ASSERT_TRUE(read);
-  EXPECT_EQ(read->self(), Role(5));
-  ASSERT_EQ(read->size(), 15u);
-  for (std::size_t i = 0; i < 15; ++i) EXPECT_EQ(read->key(i), keys[4].key(i));
-  for (std::size_t cut = 0; cut < record.reveal().size(); ++cut)
-    EXPECT_EQ(SetKeys::decode(ByteView(record.reveal()).first(cut)).error().code, Code::data_loss);
-  Bytes longer = record.reveal();
-  longer.push_back(0);
-  EXPECT_FALSE(SetKeys::decode(longer));
-  for (const std::size_t at : {0u, 4u, 5u, 6u, 7u}) {
-    Bytes bad = record.reveal();
-    bad[at] ^= 0x15;
-    EXPECT_FALSE(SetKeys::decode(bad)) << at;
-  }
-}
-
 }  // namespace
 }  // namespace witan::mpc

@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "mpc/bivariate.h"
 #include "mpc/sync_run.h"
 #include "runtime/sim.h"
 #include "runtime/sim_adversary.h"

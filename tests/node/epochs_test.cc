@@ -1,7 +1,8 @@
-// Set keys of epochs in the private vault.
+// Epochs in the private vault.
 #include "node/epochs.h"
 
-#include "mpc/set_keys_for_test.h"
+#include "base/codec.h"
+#include "mpc/draw_keys_for_test.h"
 #include "node/node_testing.h"
 
 namespace witan::node {
@@ -20,8 +21,8 @@ EpochId epoch(std::uint8_t number) {
 
 class EpochStoreTest : public testing::Test {
  protected:
-  static mpc::SetKeys keys_of(int role, const std::string& label = "epoch") {
-    return mpc::test::make_set_keys(kCommittee, label)[Role(role).index()].duplicate();
+  static mpc::EpochKeys keys_of(int role, std::uint64_t seed = 1) {
+    return mpc::test::DealtEpoch(kCommittee, seed).keys(Role(role)).duplicate();
   }
   static Bytes masks(const Epoch& of) {
     const auto shares = of.masks->masks(SessionId{5}, crypto::Digest{1}, 0, 2).value();
@@ -47,8 +48,8 @@ TEST_F(EpochStoreTest, EpochsAreThereAgainAfterARestartWithTheSameMasks) {
   Bytes before;
   {
     EpochStore epochs(*vault_);
-    ASSERT_TRUE(epochs.add(epoch(1), default_context_id(), EpochOrigin::provisional, keys_of(2)));
-    ASSERT_TRUE(epochs.add(epoch(2), ContextId(context), EpochOrigin::robust, keys_of(2, "other")));
+    ASSERT_TRUE(epochs.add(epoch(1), default_context_id(), keys_of(2)));
+    ASSERT_TRUE(epochs.add(epoch(2), ContextId(context), keys_of(2, 2)));
     before = masks(*epochs.find(epoch(1)));
     EXPECT_NE(masks(*epochs.find(epoch(2))), before);
   }
@@ -60,38 +61,38 @@ TEST_F(EpochStoreTest, EpochsAreThereAgainAfterARestartWithTheSameMasks) {
   ASSERT_NE(first, nullptr);
   EXPECT_EQ(first->id, epoch(1));
   EXPECT_EQ(first->context, default_context_id());
-  EXPECT_EQ(first->origin, EpochOrigin::provisional);
   EXPECT_EQ(masks(*first), before);
+  EXPECT_EQ(first->keys->encode().reveal(), keys_of(2).encode().reveal());
   const Epoch* second = epochs.find(epoch(2));
   ASSERT_NE(second, nullptr);
   EXPECT_EQ(second->context, ContextId(context));
-  EXPECT_EQ(second->origin, EpochOrigin::robust);
   EXPECT_EQ(epochs.find(epoch(3)), nullptr);
 }
 
 TEST_F(EpochStoreTest, AnEpochIsAddedOnce) {
   EpochStore epochs(*vault_);
-  ASSERT_TRUE(epochs.add(epoch(1), default_context_id(), EpochOrigin::provisional, keys_of(2)));
+  ASSERT_TRUE(epochs.add(epoch(1), default_context_id(), keys_of(2)));
   const Bytes before = masks(*epochs.find(epoch(1)));
-  EXPECT_THAT(said(epochs.add(epoch(1), default_context_id(), EpochOrigin::robust, keys_of(2, "other"))),
+  EXPECT_THAT(said(epochs.add(epoch(1), default_context_id(), keys_of(2, 2))),
               AllOf(StartsWith("ALREADY_EXISTS: "), HasSubstr(epoch(1).hex())));
   EXPECT_EQ(masks(*epochs.find(epoch(1))), before);
-  EXPECT_EQ(epochs.find(epoch(1))->origin, EpochOrigin::provisional);
 }
 
-TEST_F(EpochStoreTest, AnErasedEpochIsGoneAlsoAfterARestart) {
-  EpochStore epochs(*vault_);
-  ASSERT_TRUE(epochs.add(epoch(1), default_context_id(), EpochOrigin::provisional, keys_of(2)));
-  ASSERT_TRUE(epochs.erase(epoch(1)));
-  EXPECT_EQ(epochs.find(epoch(1)), nullptr);
-  EXPECT_TRUE(epochs.erase(epoch(1))) << "a second time changes nothing";
-  EpochStore again(*vault_);
-  ASSERT_TRUE(again.load(kCommittee, Role(2)));
-  EXPECT_EQ(again.size(), 0u);
+// Layout 1: id, context, origin, and set keys alone.
+TEST_F(EpochStoreTest, AProvisionalEpochIsRefusedAndSaysWhatToDo) {
+  for (const std::uint8_t origin : std::initializer_list<std::uint8_t>{1, 2}) {
+    Writer record;
+    record.u32(1).id(epoch(1)).id(default_context_id()).u8(origin);
+    record.u32(1).u8(4).u8(1).u8(2).u64(3).raw(Bytes(3 * 16, 7));
+    test::write_file(file(epoch(1)), record.view());
+    EXPECT_THAT(load(),
+                AllOf(StartsWith("DATA_LOSS: EpochData/" + epoch(1).hex() + " in "), HasSubstr(folder_.path().string()),
+                      HasSubstr("provisional"), HasSubstr("make a new epoch and new keys in a fresh folder")));
+  }
 }
 
 TEST_F(EpochStoreTest, EveryTruncationIsDataLossThatNamesTheObject) {
-  ASSERT_TRUE(EpochStore(*vault_).add(epoch(1), default_context_id(), EpochOrigin::robust, keys_of(2)));
+  ASSERT_TRUE(EpochStore(*vault_).add(epoch(1), default_context_id(), keys_of(2)));
   const Bytes whole = witan::test::read_file(file(epoch(1)));
   for (std::size_t size = 0; size < whole.size(); ++size) {
     test::write_file(file(epoch(1)), ByteView(whole).first(size));
@@ -104,10 +105,11 @@ TEST_F(EpochStoreTest, EveryTruncationIsDataLossThatNamesTheObject) {
 }
 
 TEST_F(EpochStoreTest, WhatIsOutOfRangeIsDataLoss) {
-  ASSERT_TRUE(EpochStore(*vault_).add(epoch(1), default_context_id(), EpochOrigin::robust, keys_of(2)));
+  ASSERT_TRUE(EpochStore(*vault_).add(epoch(1), default_context_id(), keys_of(2)));
   const Bytes whole = witan::test::read_file(file(epoch(1)));
-  const std::size_t origin = 4 + 32 + 32;
-  const std::pair<std::size_t, std::uint8_t> cases[] = {{0, 2}, {origin, 0}, {origin, 3}, {origin + 1, 2}};
+  const std::size_t keys = 4 + 32 + 32;
+  const std::pair<std::size_t, std::uint8_t> cases[] = {{0, 3},         {0, 0},        {keys, 1},
+                                                        {keys + 4, 15}, {keys + 6, 0}, {keys + 6, 5}};
   for (const auto& [at, value] : cases) {
     Bytes bad = whole;
     bad[at] = value;
@@ -117,22 +119,17 @@ TEST_F(EpochStoreTest, WhatIsOutOfRangeIsDataLoss) {
 }
 
 TEST_F(EpochStoreTest, ARecordUnderAnotherEpochsNameIsRefused) {
-  ASSERT_TRUE(EpochStore(*vault_).add(epoch(1), default_context_id(), EpochOrigin::robust, keys_of(2)));
+  ASSERT_TRUE(EpochStore(*vault_).add(epoch(1), default_context_id(), keys_of(2)));
   std::filesystem::rename(file(epoch(1)), file(epoch(2)));
   EXPECT_THAT(load(), AllOf(StartsWith("DATA_LOSS: "), HasSubstr("EpochData/" + epoch(2).hex())));
 }
 
-TEST_F(EpochStoreTest, SetKeysOfAnotherPartyOrCommitteeAreRefused) {
-  ASSERT_TRUE(EpochStore(*vault_).add(epoch(1), default_context_id(), EpochOrigin::robust, keys_of(2)));
+TEST_F(EpochStoreTest, KeysOfAnotherPartyOrCommitteeAreRefused) {
+  ASSERT_TRUE(EpochStore(*vault_).add(epoch(1), default_context_id(), keys_of(2)));
   EXPECT_EQ(load(), "OK");
   EXPECT_THAT(load(kCommittee, 3), AllOf(StartsWith("DATA_LOSS: EpochData/" + epoch(1).hex()),
                                          HasSubstr("party 2 of 4, this node is party 3 of 4")));
   EXPECT_THAT(load(CommitteeSize::make(7, 2).value(), 2), HasSubstr("party 2 of 4, this node is party 2 of 7"));
-}
-
-TEST(EpochOrigin, HasAName) {
-  EXPECT_STREQ(to_string(EpochOrigin::provisional), "provisional");
-  EXPECT_STREQ(to_string(EpochOrigin::robust), "robust");
 }
 
 }  // namespace

@@ -227,6 +227,38 @@ TEST_F(IdentityTest, ATlsKeyWithoutItsCertificateIsNotOverwritten) {
   EXPECT_EQ(witan::test::read_file(config_.threshold.tls_key), key);
 }
 
+// channels.md 2.2: a party's CA certificate is under its signing key.
+TEST_F(IdentityTest, SignatoriesAreTheKeysOfTheCaCertificates) {
+  std::vector<crypto::SigningKey> keys;
+  config_.threshold.my_id = 2;
+  for (int id = 1; id <= 4; ++id) {
+    keys.push_back(crypto::SigningKey::generate(rng_));
+    const auto identity = fmt::format("party{}.committee.test", id);
+    const fs::path file = folder_.path() / fmt::format("ca-{}.pem", id);
+    test::write_file(file, as_bytes(crypto::make_party_ca(keys.back(), identity, true, kNow, rng_).value()));
+    config_.threshold.peers.push_back({id, "localhost", 1, identity, file});
+  }
+  const auto read = load_signatories(config_, keys[1]);
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->own, &keys[1]);
+  ASSERT_EQ(read->keys.size(), 4u);
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(read->keys[i], keys[i].verifying_key());
+
+  EXPECT_THAT(said(load_signatories(config_, keys[0])),
+              AllOf(StartsWith("INVALID_ARGUMENT: "), HasSubstr("ca-2.pem"), HasSubstr("party 2, this node"),
+                    HasSubstr(keys[0].address().text()), HasSubstr(keys[1].address().text())));
+  const Bytes third = witan::test::read_file(folder_.path() / "ca-3.pem");
+  test::write_file(folder_.path() / "ca-3.pem", witan::test::read_file(folder_.path() / "ca-1.pem"));
+  EXPECT_THAT(said(load_signatories(config_, keys[1])),
+              AllOf(StartsWith("INVALID_ARGUMENT: "), HasSubstr("ca-3.pem"), HasSubstr("signing key of party 1")));
+  const auto leaf = crypto::make_tls_leaf(keys[2], "party3.committee.test", {}, kNow, kNow + 1000, rng_).value();
+  test::write_file(folder_.path() / "ca-3.pem", as_bytes(leaf.certificate_pem));
+  EXPECT_THAT(said(load_signatories(config_, keys[1])),
+              AllOf(StartsWith("INVALID_ARGUMENT: "), HasSubstr("ca-3.pem"), HasSubstr("no secp256k1 key")));
+  test::write_file(folder_.path() / "ca-3.pem", third);
+  EXPECT_EQ(said(load_signatories(config_, keys[1])), "OK");
+}
+
 TEST_F(IdentityTest, SmallFilesAreReadUpTo64KiB) {
   const fs::path file = folder_.path() / "small";
   EXPECT_THAT(said(read_small_file(file)), AllOf(StartsWith("NOT_FOUND: "), HasSubstr(file.string())));
