@@ -49,7 +49,7 @@ witan_layer(api DEPS base PRIVATE_LIBS PkgConfig::GRPCPP protobuf::libprotobuf)
 witan_layer(client DEPS base crypto tfhe tfhe_rs api)
 witan_layer(node DEPS base runtime crypto algebra tfhe tfhe_rs mpc protocols transport store/journal store/vault_file api)
 witan_layer(insecure DEPS base runtime crypto algebra tfhe tfhe_rs mpc protocols transport store/journal store/vault_file api node)
-witan_layer(cli DEPS base crypto tfhe tfhe_rs coprocessor api client PRIVATE_LIBS nlohmann_json::nlohmann_json)
+witan_layer(cli DEPS base crypto tfhe tfhe_rs protocols coprocessor api client PRIVATE_LIBS nlohmann_json::nlohmann_json)
 
 include(proto)
 

@@ -125,11 +125,14 @@ class Committee:
         subprocess.run([str(WITAN), "committee", "down", "--dir", str(self.folder)], stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL, timeout=120)
 
-    def deal(self, client_key=None):
-        extra = ["--import-client-key", client_key] if client_key else []
-        text, seconds = run([WITAN, "keygen", "--dir", self.folder, "--dealt", "--params", self.params, "--timeout", "1800",
-                             "--json", *extra])
+    def make(self, *extra):
+        """A key that all parties make together, unless `extra` says otherwise."""
+        text, seconds = run([WITAN, "keygen", "--dir", self.folder, "--params", self.params, "--timeout", "3600", "--json",
+                             *extra])
         return json.loads(text)["key_id"], seconds
+
+    def deal(self, client_key):
+        return self.make("--dealt", "--import-client-key", client_key)
 
     def published(self, key):
         vault = self.folder / "party-1/vault/PUB-p1"
@@ -210,12 +213,12 @@ def open_all(checks, label, params, keys, client_key, files, folder):
 
 
 def own_key(checks, committee, params, kinds, formats, dice, folder):
-    key, seconds = committee.deal()
-    checks.note(True, f"dealt key: four nodes hold {key[:16]}..., parameters {params}", seconds)
+    key, seconds = committee.make()
+    checks.note(True, f"generated key: four nodes hold {key[:16]}..., parameters {params}", seconds)
     plan = Plan(kinds, dice, proven=[kind for kind in PROVEN if kind in kinds])
     plan.compute_all(kinds)
-    evaluate(checks, "dealt key", params, committee.published(key), plan, formats, folder)
-    decrypt_all(checks, "dealt key, made and computed by tfhe-rs", committee, key, plan, formats, folder)
+    evaluate(checks, "generated key", params, committee.published(key), plan, formats, folder)
+    decrypt_all(checks, "generated key, made and computed by tfhe-rs", committee, key, plan, formats, folder)
 
 
 def imported_key(checks, committee, params, kinds, formats, dice, folder):

@@ -20,7 +20,7 @@ class Commands {
         "Start here:\n"
         "  witan demo --clients tests/clients         the whole journey, four nodes on this machine\n"
         "  witan committee up --dir D --test-nodes    a committee to play with\n"
-        "  witan keygen --dir D --dealt               a key that party 1 makes and deals (tests only)\n"
+        "  witan keygen --dir D                       a key that all parties make together\n"
         "  witan encrypt --dir D --key ID --type u64 --value 42 --out ct.bin\n"
         "  witan decrypt --dir D --key ID --type u64 ct.bin\n"
         "Exit codes: 0 ok, 1 failed, 2 usage.");
@@ -73,11 +73,24 @@ class Commands {
   }
 
   void keygen() {
-    auto& o =
-        command(app_, "keygen", "Makes a key. This version can only deal one: --dealt, with --test-nodes.", keygen_);
-    current_->add_option("--dir", o.dir, "folder of the committee")->required();
-    current_->add_flag("--dealt", o.dealt, "party 1 makes the key and deals shares: that party has seen it")
-        ->required();
+    auto& o = command(app_, "keygen", "Makes a key: all parties together, so that nobody ever has it", keygen_);
+    current_->add_option("--dir", o.dir, "folder of the committee");
+    CLI::Option* plan = current_->add_flag("--plan", o.plan, "only predict time, traffic, memory and disk");
+    current_->add_option("--parties", o.parties, "--plan: 4, 7, 10 or 13")->needs(plan)->capture_default_str();
+    current_->add_option("--bandwidth", o.bandwidth_mbit_per_s, "--plan: Mbit/s of a party, each way")
+        ->needs(plan)
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+    current_->add_option("--latency", o.latency_ms, "--plan: ms from party to party, one way")
+        ->needs(plan)
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    current_->add_option("--cores", o.cores, "--plan: processors of a party")
+        ->needs(plan)
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+    current_->add_flag("--dealt", o.dealt,
+                       "party 1 makes the key and deals shares: that party has seen it; needs --test-nodes");
     current_->add_option("--params", o.params, "parameter set")
         ->check(CLI::IsMember({"test", "default"}))
         ->capture_default_str();
@@ -139,10 +152,12 @@ class Commands {
   }
 
   void demo() {
-    auto& o = command(app_, "demo", "Four nodes, a dealt key, a real client, every type in every format", demo_);
+    auto& o = command(app_, "demo",
+                      "Four nodes, a key that they make together, a real client, every type in every format", demo_);
     current_->add_option("--params", o.params, "parameter set")
         ->check(CLI::IsMember({"test", "default"}))
         ->capture_default_str();
+    current_->add_flag("--dealt", o.dealt, "a key that party 1 makes and deals, by test nodes");
     current_->add_option("--silent", o.silent, "stop so many nodes before decrypting")->check(CLI::Range(0, 4));
     current_->add_option("--liar", o.liar, "let so many nodes send wrong shares")->check(CLI::Range(0, 4));
     current_->add_option("--clients", o.clients, "folder of the npm clients (tests/clients)")

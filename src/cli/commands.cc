@@ -15,6 +15,7 @@
 #include "cli/output.h"
 #include "client/public_decryption.h"
 #include "coprocessor/coprocessor.h"
+#include "protocols/key_estimate.h"
 #include "tfhe/encrypt.h"
 #include "tfhe_rs/inspect.h"
 #include "tfhe_rs/objects.h"
@@ -239,17 +240,85 @@ int run(const CommitteeDown& options) {
   return kExitOk;
 }
 
+namespace {
+
+json phase_json(const protocols::PhaseEstimate& phase) {
+  return {{"seconds", phase.wall_s},
+          {"processor_seconds", phase.processor_s},
+          {"sent_bytes", phase.sent_bytes},
+          {"rounds", phase.rounds}};
+}
+
+void print_phase(const char* name, const protocols::PhaseEstimate& phase) {
+  fmt::print("  {:14} {:10.1f} s  {:10.1f} s of a core  {:10.3f} GB sent  {:6} rounds\n", name, phase.wall_s,
+             phase.processor_s, static_cast<double>(phase.sent_bytes) / 1e9, phase.rounds);
+}
+
+/// What a key generation will take (docs/key_generation.md).
+Status show_plan(const Keygen& options) {
+  if ((options.parties - 1) % 3 != 0)
+    return fail(Code::invalid_argument, "--parties {}: a committee has 3t+1 (4, 7, 10, 13)", options.parties);
+  WITAN_ASSIGN(const auto committee, CommitteeSize::make(options.parties, (options.parties - 1) / 3));
+  WITAN_ASSIGN(const tfhe::Params params, tfhe::params_by_name(options.params));
+  WITAN_ASSIGN(const auto plan, protocols::plan_key_generation(params, protocols::KeySource::all_new));
+  const protocols::PartyMachine machine{options.cores, options.bandwidth_mbit_per_s * 1e6 / 8,
+                                        options.latency_ms / 1e3};
+  const auto estimate = protocols::estimate(plan, committee, machine);
+  const double seconds = estimate.preprocessing.wall_s + estimate.online.wall_s;
+  if (options.json) {
+    fmt::print("{}\n", json{{"params", options.params},
+                            {"parties", options.parties},
+                            {"random_bits", plan.bits()},
+                            {"preprocessing", phase_json(estimate.preprocessing)},
+                            {"online", phase_json(estimate.online)},
+                            {"seconds", seconds},
+                            {"memory_bytes", estimate.memory_bytes},
+                            {"material_bytes", estimate.material_bytes},
+                            {"published_bytes", estimate.published_bytes}}
+                           .dump(2));
+    return {};
+  }
+  fmt::print(
+      "parameters {}, {} parties, {:g} cores, {:g} Mbit/s and {:g} ms each; nobody faulty, nothing else on the "
+      "machines\n"
+      "  {} random bits\n",
+      options.params, options.parties, options.cores, options.bandwidth_mbit_per_s, options.latency_ms, plan.bits());
+  print_phase("preprocessing", estimate.preprocessing);
+  print_phase("online", estimate.online);
+  fmt::print("  {:14} {:10.1f} s\n", "together", seconds);
+  fmt::print("  each party needs {:.2f} GB of memory, {:.2f} GB of disk for material, {:.2f} GB for the key\n",
+             static_cast<double>(estimate.memory_bytes) / 1e9, static_cast<double>(estimate.material_bytes) / 1e9,
+             static_cast<double>(estimate.published_bytes) / 1e9);
+  return {};
+}
+
+}  // namespace
+
 int run(const Keygen& options) {
+  if (options.plan) {
+    const Status shown = show_plan(options);
+    return shown ? kExitOk : fail_with(shown.error());
+  }
+  if (options.dir.empty())
+    return fail_with({Code::invalid_argument, "--dir is missing: the folder of the committee that makes the key"});
   const auto committee = load_committee(options.dir);
   if (!committee) return fail_with(committee.error());
-  ProgressBar bar("dealing a key");
-  auto key =
-      deal_key(*committee, {options.params, options.import_client_key, std::chrono::seconds(options.timeout_seconds)});
+  if (options.import_client_key && !options.dealt)
+    return fail_with(
+        {Code::invalid_argument, "--import-client-key needs --dealt: an imported key is dealt by party 1"});
+  ProgressBar bar(options.dealt ? "dealing a key" : "making a key");
+  KeyOrder order{.params = options.params,
+                 .dealt = options.dealt,
+                 .import_client_key = options.import_client_key,
+                 .timeout = std::chrono::seconds(options.timeout_seconds)};
+  order.progress = [&bar](const KeyProgress& progress) { bar.show(progress); };
+  auto key = make_key(*committee, order);
   bar.finish();
   if (!key) return fail_with(key.error());
-  json digests = json::object(), signers = json::array();
+  json digests = json::object(), signers = json::array(), failed = json::array();
   for (const auto& [type, digest] : key->digests) digests[type] = to_hex(digest);
   for (const auto& [party, address] : key->signers) signers.push_back({{"party", party}, {"address", address}});
+  for (const auto& [party, why] : key->failed) failed.push_back({{"party", party}, {"error", why}});
   if (options.json) {
     fmt::print("{}\n", json{{"key_id", key->key.hex()},
                             {"preprocessing_id", key->preprocessing.hex()},
@@ -257,14 +326,17 @@ int run(const Keygen& options) {
                             {"origin", key->origin},
                             {"digests", digests},
                             {"signers", signers},
+                            {"failed", failed},
+                            {"preprocessing_seconds", key->preprocessing_seconds},
                             {"seconds", key->seconds}}
                            .dump(2));
     return kExitOk;
   }
-  fmt::print("key {}\n  origin = {} (party 1 has seen it), parameters {}\n", key->key.hex(), key->origin,
-             options.params);
+  fmt::print("key {}\n  origin = {}{}, parameters {}, {:.1f} s\n", key->key.hex(), key->origin,
+             options.dealt ? " (party 1 has seen it)" : "", options.params, key->seconds);
   for (const auto& [type, digest] : key->digests) fmt::print("  {} {}\n", type, to_hex(digest));
   for (const auto& [party, address] : key->signers) fmt::print("  signed by party {} ({})\n", party, address);
+  for (const auto& [party, why] : key->failed) fmt::print("  party {} has no share of it: {}\n", party, why);
   return kExitOk;
 }
 

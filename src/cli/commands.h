@@ -45,7 +45,10 @@ struct Keygen {
   bool dealt = false;
   std::string params = "test";
   std::optional<std::filesystem::path> import_client_key;
-  int timeout_seconds = 600;
+  int timeout_seconds = 3600;
+  bool plan = false;  // only say what it will take, of such a committee and machines
+  int parties = 4;
+  double bandwidth_mbit_per_s = 10'000, latency_ms = 0.5, cores = 2;  // of one party
   bool json = false;
 };
 int run(const Keygen& options);
@@ -89,6 +92,7 @@ int run(const Inspect& options);
 
 struct Demo {
   std::string params = "test";
+  bool dealt = false;                        // with test nodes
   int silent = 0, liar = 0;                  // so many parties are stopped, or lie
   std::filesystem::path clients;             // folder with encrypt.mjs, compare.mjs and their node_modules
   std::optional<std::filesystem::path> dir;  // kept; default: a temporary folder, removed at the end

@@ -19,7 +19,8 @@ std::string identity_of(int party) {
   return fmt::format("party{}.committee.witan.test", party);
 }
 
-std::string node_config(const PartyInfo& self, const Committee& committee, const std::string& extra) {
+std::string node_config(const PartyInfo& self, const Committee& committee, std::chrono::milliseconds message_delay,
+                        const std::string& extra) {
   std::string out = fmt::format(R"(# Party {0} of a committee on this machine.
 
 [service]
@@ -46,8 +47,11 @@ my_id = {0}
 [threshold.tls.manual]
 cert.path = "tls/cert.pem"
 key.path = "tls/key.pem"
+
+[internal_config]
+message_delay_ms = {4}
 )",
-                                self.id, self.service_port, self.mpc_port, committee.threshold);
+                                self.id, self.service_port, self.mpc_port, committee.threshold, message_delay.count());
   for (const PartyInfo& peer : committee.parties) {
     const path ca =
         path("..") / peer.folder.filename() / "vault" / peer.prefix() / "CACert" / crypto::signing_key_id().hex();
@@ -210,8 +214,8 @@ Result<Committee> set_up_committee(const SetUpOptions& options, const Progress& 
   }
   for (PartyInfo& party : committee.parties) {
     const auto extra = options.extra_config.find(party.id);
-    WITAN_TRY(write_text(party.config(),
-                         node_config(party, committee, extra == options.extra_config.end() ? "" : extra->second)));
+    WITAN_TRY(write_text(party.config(), node_config(party, committee, options.message_delay,
+                                                     extra == options.extra_config.end() ? "" : extra->second)));
     WITAN_TRY(make_keys(committee, party));
     progress(fmt::format("party {}: {}, signs as {}", party.id, party.identity, party.signer));
   }

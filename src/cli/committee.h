@@ -50,6 +50,8 @@ struct SetUpOptions {
   std::uint16_t base_port = 0;     // 0: from 20000 upwards
   bool test_nodes = false;         // witan-node-test instead of witan-node
   std::filesystem::path programs;  // folder of the node programs; empty: that of the running program
+  /// internal_config.message_delay_ms of every party: processes of one machine are near to each other, and share its processors.
+  std::chrono::milliseconds message_delay{1000};
   /// Lines added to node.toml of single parties (fault hooks of witan-node-test).
   std::map<int, std::string> extra_config;
 };

@@ -118,7 +118,7 @@ class DemoRun {
     const auto begun = Clock::now();
     SetUpOptions options;
     options.folder = folder;
-    options.test_nodes = true;
+    options.test_nodes = options_.dealt || options_.liar > 0;
     WITAN_ASSIGN(committee_, set_up_committee(options, [this](const std::string& line) { say("  {}", line); }));
     WITAN_TRY(start_parties(committee_));
     WITAN_TRY(wait_until_healthy(committee_, std::chrono::seconds(60)));
@@ -128,8 +128,12 @@ class DemoRun {
   }
 
   Status make_key() {
-    say("== a key (dealt by party 1: this version has no key generation by MPC yet)");
-    WITAN_ASSIGN(key_, deal_key(committee_, {options_.params, std::nullopt, std::chrono::seconds(1800)}));
+    say("== a key ({})", options_.dealt ? "dealt by party 1, which has seen it" : "made by all four, seen by nobody");
+    ProgressBar bar("making a key");
+    KeyOrder order{.params = options_.params, .dealt = options_.dealt, .timeout = std::chrono::seconds(1800)};
+    order.progress = [&bar](const KeyProgress& progress) { bar.show(progress); };
+    WITAN_ASSIGN(key_, cli::make_key(committee_, order));
+    bar.finish();
     say("  key {}", key_.key.hex());
     say("  origin = {}, parameters {}, {:.1f} s", key_.origin, options_.params, key_.seconds);
     for (const auto& [type, digest] : key_.digests) say("  {} {}", type, to_hex(digest));
@@ -260,7 +264,7 @@ class DemoRun {
 
   const Demo& options_;
   Committee committee_;
-  DealtKey key_;
+  NewKey key_;
   std::vector<int> silent_, liars_, named_silent_, named_liars_;
 };
 

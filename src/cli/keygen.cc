@@ -1,5 +1,7 @@
 #include "cli/keygen.h"
 
+#include <charconv>
+#include <mutex>
 #include <thread>
 
 #include "api/client.h"
@@ -42,15 +44,6 @@ Status check_signature(const PartyInfo& party, const crypto::Digest& struct_hash
   return {};
 }
 
-Result<api::KeyGenResult> wait_for_key(const api::KmsClient& client, const std::string& id,
-                                       Clock::time_point deadline) {
-  for (;;) {
-    auto result = client.get_insecure_key_gen_result({id});
-    if (result || result.error().code != Code::unavailable || Clock::now() > deadline) return result;
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
-}
-
 Result<std::vector<crypto::TypedKeyDigest>> typed_digests(const api::KeyGenResult& result) {
   std::vector<crypto::TypedKeyDigest> out;
   for (const auto& entry : result.key_digests) {
@@ -64,70 +57,185 @@ Result<std::vector<crypto::TypedKeyDigest>> typed_digests(const api::KeyGenResul
   return out;
 }
 
-}  // namespace
+/// "stage=<word> done=<number> total=<number> seconds=<number>"
+std::optional<KeyProgress> parse_progress(const std::string& text) {
+  const auto value = [&](std::string_view name) -> std::optional<std::string> {
+    const std::size_t at = text.find(fmt::format("{}=", name));
+    if (at == std::string::npos) return std::nullopt;
+    const std::size_t begin = at + name.size() + 1;
+    return text.substr(begin, text.find(' ', begin) - begin);
+  };
+  const auto stage = value("stage"), done = value("done"), total = value("total"), seconds = value("seconds");
+  KeyProgress out;
+  const auto number = [](const std::string& from, auto& to) {
+    return std::from_chars(from.data(), from.data() + from.size(), to).ec == std::errc();
+  };
+  if (!stage || !done || !total || !seconds || !number(*done, out.done) || !number(*total, out.total) ||
+      !number(*seconds, out.seconds))
+    return std::nullopt;
+  out.stage = *stage;
+  return out;
+}
 
-Result<DealtKey> deal_key(const Committee& committee, const DealOrder& order) {
-  const auto begun = Clock::now();
-  const auto deadline = begun + order.timeout;
-  DealtKey out;
-  out.key = random_id<KeyId>(4);
-  out.preprocessing = random_id<PreprocId>(3);
-  if (order.import_client_key) {
-    const auto folder = committee.party(1).folder / "import";
+class KeyMaking {
+ public:
+  KeyMaking(const Committee& committee, const KeyOrder& order)
+      : committee_(committee), order_(order), deadline_(begun_ + order.timeout) {
+    out_.key = random_id<KeyId>(4);
+    out_.preprocessing = random_id<PreprocId>(3);
+    for (const PartyInfo& party : committee.parties)
+      clients_.emplace_back(api::ClientOptions{.address = party.address()});
+  }
+
+  Result<NewKey> run() {
+    WITAN_TRY(hand_out_client_key());
+    api::KeyGenPreprocRequest preproc;
+    preproc.request_id = out_.preprocessing.hex();
+    preproc.params = order_.params == "default" ? api::FheParameter::default_params : api::FheParameter::test_params;
+    preproc.domain = to_message(keygen_domain());
+    preproc.extra_data = extra_data();
+    WITAN_TRY(at_all("the preprocessing", [&](int party) { return preprocess(party, preproc); }));
+    out_.preprocessing_seconds = seconds();
+
+    api::KeyGenRequest request;
+    request.request_id = out_.key.hex();
+    request.preproc_id = out_.preprocessing.hex();
+    request.domain = to_message(keygen_domain());
+    request.extra_data = extra_data();
+    WITAN_TRY(at_all("the key generation", [&](int party) { return generate(party, request); }));
+
+    for (const auto& [party, digests] : digests_) {
+      if (out_.digests.empty()) out_.digests = digests;
+      if (digests != out_.digests)
+        return fail(Code::failed_precondition, "party {} has other digests of key {} than party {}", party,
+                    out_.key.hex(), digests_.begin()->first);
+      out_.signers[party] = committee_.party(party).signer;
+    }
+    out_.origin = order_.dealt ? "dealt" : "generated";
+    for (const PartyStatus& status : committee_status(committee_))
+      for (const auto& [id, origin] : status.keys)
+        if (id == out_.key.hex()) out_.origin = origin;
+    out_.seconds = seconds();
+    return out_;
+  }
+
+ private:
+  double seconds() const { return std::chrono::duration<double>(Clock::now() - begun_).count(); }
+  const api::KmsClient& client(int party) const { return clients_[static_cast<std::size_t>(party - 1)]; }
+
+  Status hand_out_client_key() {
+    if (!order_.import_client_key) return {};
+    const auto folder = committee_.party(1).folder / "import";
     std::error_code code;
     std::filesystem::create_directories(folder, code);
-    std::filesystem::copy_file(*order.import_client_key, folder / (out.key.hex() + ".bin"), code);
+    std::filesystem::copy_file(*order_.import_client_key, folder / (out_.key.hex() + ".bin"), code);
     if (code) return fail(Code::unavailable, "cannot hand the client key to party 1: {}", code.message());
+    return {};
   }
 
-  api::KeyGenPreprocRequest preproc;
-  preproc.request_id = out.preprocessing.hex();
-  preproc.params = order.params == "default" ? api::FheParameter::default_params : api::FheParameter::test_params;
-  preproc.domain = to_message(keygen_domain());
-  preproc.extra_data = extra_data();
-  api::KeyGenRequest request;
-  request.request_id = out.key.hex();
-  request.preproc_id = out.preprocessing.hex();
-  request.domain = to_message(keygen_domain());
-  request.extra_data = extra_data();
-
-  std::vector<api::KmsClient> clients;
-  for (const PartyInfo& party : committee.parties) clients.emplace_back(api::ClientOptions{.address = party.address()});
-  for (std::size_t i = 0; i < clients.size(); ++i) {
-    auto sent = clients[i].insecure_key_gen_preproc(preproc);
-    if (!sent && sent.error().code == Code::unimplemented)
-      return fail(Code::failed_precondition, "these nodes do not deal keys; start a committee with --test-nodes");
-    if (!sent) return fail(Error(sent.error()).within(fmt::format("preprocessing at party {}", i + 1)));
-    auto result = clients[i].get_insecure_key_gen_preproc_result({*preproc.request_id});
-    if (!result) return fail(Error(result.error()).within(fmt::format("preprocessing at party {}", i + 1)));
-    WITAN_TRY(check_signature(committee.parties[i],
-                              crypto::prep_keygen_verification(out.preprocessing.bytes(), preproc.extra_data),
-                              result->external_signature));
+  /// At every party that has not failed yet, all at once; meanwhile the progress of one of them is shown.
+  template <class Step>
+  Status at_all(std::string_view what, Step step) {
+    std::mutex mutex;
+    std::size_t running = 0;
+    std::map<int, std::string> failed = out_.failed;
+    {
+      std::vector<std::jthread> threads;
+      for (const PartyInfo& party : committee_.parties) {
+        if (failed.contains(party.id)) continue;
+        ++running;
+        threads.emplace_back([&, id = party.id] {
+          const Status done = step(id);
+          const std::lock_guard lock(mutex);
+          if (!done) failed[id] = done.error().message;
+          --running;
+        });
+      }
+      for (int ask = 1;; ask = ask % committee_.size() + 1) {
+        std::this_thread::sleep_for(kPollEvery);
+        const std::lock_guard lock(mutex);
+        if (running == 0) break;
+        if (!failed.contains(ask)) show_progress(ask);
+      }
+    }
+    out_.failed = std::move(failed);
+    if (out_.failed.size() <= static_cast<std::size_t>(order_.dealt ? 0 : committee_.threshold)) return {};
+    std::string text = fmt::format("{}: too many parties failed:", what);
+    for (const auto& [party, why] : out_.failed) text += fmt::format("\n  party {}: {}", party, why);
+    return fail(Code::unavailable, "{}", text);
   }
-  for (std::size_t i = 0; i < clients.size(); ++i)
-    if (auto sent = clients[i].insecure_key_gen(request); !sent)
-      return fail(Error(sent.error()).within(fmt::format("key generation at party {}", i + 1)));
-  for (std::size_t i = 0; i < clients.size(); ++i) {
-    const PartyInfo& party = committee.parties[i];
-    auto result = wait_for_key(clients[i], *request.request_id, deadline);
-    if (!result) return fail(Error(result.error()).within(fmt::format("key generation at party {}", party.id)));
-    WITAN_ASSIGN(const auto digests, typed_digests(*result));
+
+  void show_progress(int party) const {
+    const auto statuses = client(party).get_request_statuses(
+        {.request_ids = {out_.preprocessing.hex(), out_.key.hex()}, .meta_store_type = {}},
+        api::CallOptions{.timeout = kPollTimeout, .stop = {}});
+    if (!statuses) return;  // the party's own step says what is wrong with it
+    for (const api::RequestStatusInfo& info : statuses->statuses)
+      if (info.error_message)
+        if (const auto progress = parse_progress(*info.error_message)) order_.progress(*progress);
+  }
+
+  template <class Ask>
+  auto poll(Ask ask) const {
+    for (;;) {
+      auto result = ask();
+      if (result || result.error().code != Code::unavailable || Clock::now() > deadline_) return result;
+      std::this_thread::sleep_for(kPollEvery);
+    }
+  }
+
+  Status preprocess(int party, const api::KeyGenPreprocRequest& request) const {
+    const api::KmsClient& node = client(party);
+    const auto sent = order_.dealt ? node.insecure_key_gen_preproc(request) : node.key_gen_preproc(request);
+    if (!sent && sent.error().code == Code::unimplemented && order_.dealt)
+      return fail(Code::failed_precondition, "this node does not deal keys; start a committee with --test-nodes");
+    if (!sent) return fail(sent.error());
+    const api::IdRequest id{*request.request_id};
+    const auto result = poll([&] {
+      return order_.dealt ? node.get_insecure_key_gen_preproc_result(id)
+                          : node.get_key_gen_preproc_result(id, {.timeout = std::chrono::seconds(310), .stop = {}});
+    });
+    if (!result) return fail(result.error());
+    return check_signature(committee_.party(party),
+                           crypto::prep_keygen_verification(out_.preprocessing.bytes(), request.extra_data),
+                           result->external_signature);
+  }
+
+  Status generate(int party, const api::KeyGenRequest& request) {
+    const api::KmsClient& node = client(party);
+    const auto sent = order_.dealt ? node.insecure_key_gen(request) : node.key_gen(request);
+    if (!sent) return fail(sent.error());
+    const api::IdRequest id{*request.request_id};
+    const auto result =
+        poll([&] { return order_.dealt ? node.get_insecure_key_gen_result(id) : node.get_key_gen_result(id); });
+    if (!result) return fail(result.error());
+    WITAN_ASSIGN(const auto typed, typed_digests(*result));
     WITAN_TRY(check_signature(
-        party, crypto::keygen_verification(out.preprocessing.bytes(), out.key.bytes(), digests, request.extra_data),
+        committee_.party(party),
+        crypto::keygen_verification(out_.preprocessing.bytes(), out_.key.bytes(), typed, request.extra_data),
         result->external_signature));
-    std::map<std::string, Bytes> theirs;
-    for (const auto& entry : result->key_digests) theirs[entry.key_type] = entry.digest;
-    if (i > 0 && theirs != out.digests)
-      return fail(Code::failed_precondition, "party {} has other key digests than party 1", party.id);
-    out.digests = std::move(theirs);
-    out.signers[party.id] = party.signer;
+    std::map<std::string, Bytes> digests;
+    for (const auto& entry : result->key_digests) digests[entry.key_type] = entry.digest;
+    const std::lock_guard lock(digests_mutex_);
+    digests_[party] = std::move(digests);
+    return {};
   }
-  out.origin = "dealt";
-  for (const PartyStatus& status : committee_status(committee))
-    for (const auto& [id, origin] : status.keys)
-      if (id == out.key.hex()) out.origin = origin;
-  out.seconds = std::chrono::duration<double>(Clock::now() - begun).count();
-  return out;
+
+  static constexpr auto kPollEvery = std::chrono::milliseconds(50), kPollTimeout = std::chrono::milliseconds(2000);
+
+  const Committee& committee_;
+  const KeyOrder& order_;
+  const Clock::time_point begun_ = Clock::now(), deadline_;
+  std::vector<api::KmsClient> clients_;
+  NewKey out_;
+  std::mutex digests_mutex_;
+  std::map<int, std::map<std::string, Bytes>> digests_;  // by party
+};
+
+}  // namespace
+
+Result<NewKey> make_key(const Committee& committee, const KeyOrder& order) {
+  return KeyMaking(committee, order).run();
 }
 
 }  // namespace witan::cli

@@ -1,7 +1,8 @@
-// Dealing a key in a committee of test nodes.
+// Making a key: by all parties together, or dealt by party 1 in a committee of test nodes.
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -11,22 +12,33 @@
 
 namespace witan::cli {
 
-struct DealOrder {
-  std::string params = "test";
-  std::optional<std::filesystem::path> import_client_key;
-  std::chrono::seconds timeout{600};
+/// What a node says of a key generation while it runs.
+struct KeyProgress {
+  std::string stage;                  // "preprocessing", "online", ...
+  std::uint64_t done = 0, total = 0;  // opened elements
+  double seconds = 0;                 // since the phase began
 };
 
-struct DealtKey {
+struct KeyOrder {
+  std::string params = "test";
+  bool dealt = false;
+  std::optional<std::filesystem::path> import_client_key = std::nullopt;  // to deal instead of a new one
+  std::chrono::seconds timeout{600};
+  std::function<void(const KeyProgress&)> progress = [](const KeyProgress&) {};
+};
+
+struct NewKey {
   KeyId key;
   PreprocId preprocessing;
   std::string origin;
   std::map<std::string, Bytes> digests;  // by object type; the same at all parties
   std::map<int, std::string> signers;    // party -> address, external signature verified
-  double seconds = 0;
+  std::map<int, std::string> failed;     // party -> why it has no key; at most t
+  double preprocessing_seconds = 0, seconds = 0;
 };
 
-/// InsecureKeyGenPreproc and InsecureKeyGen at every party; all must give the same digests and sign them.
-Result<DealtKey> deal_key(const Committee& committee, const DealOrder& order);
+/// Asks every party at once, waits for their answers and verifies them. At least n-t parties must have the key, with the same digests,
+/// signed. A dealt key needs all of them. Error: what each party without a key said.
+Result<NewKey> make_key(const Committee& committee, const KeyOrder& order);
 
 }  // namespace witan::cli

@@ -10,11 +10,28 @@
 
 namespace witan::cli {
 
+namespace {
+
+/// ": preprocessing 43 %, 1.2 million elements/s, 27 s left,"
+std::string text_of(const KeyProgress& progress) {
+  if (progress.total == 0) return "";
+  std::string out = fmt::format(": {} {} %", progress.stage, 100 * progress.done / progress.total);
+  if (progress.done > 0 && progress.seconds > 0) {
+    const double rate = static_cast<double>(progress.done) / progress.seconds;
+    out += fmt::format(", {:.2f} million elements/s, {:.0f} s left", rate / 1e6,
+                       static_cast<double>(progress.total - progress.done) / rate);
+  }
+  return out + ",";
+}
+
+}  // namespace
+
 struct ProgressBar::Impl {
   std::string what;
   std::mutex mutex;
   std::condition_variable_any wake;
   bool shown = false;
+  KeyProgress progress;
   std::jthread thread;
 };
 
@@ -30,10 +47,20 @@ ProgressBar::ProgressBar(std::string what) : impl_(std::make_unique<Impl>()) {
       if (stop.stop_requested() || seconds < 2) continue;
       impl->shown = true;
       std::string bar(20, '.');
-      for (int i = 0; i < 5; ++i) bar[static_cast<std::size_t>((tick + i) % 20)] = '=';
-      fmt::print(stderr, "\r[{}] {} {:.0f} s ", bar, impl->what, seconds);
+      if (impl->progress.total > 0) {
+        const std::size_t filled = impl->progress.done * bar.size() / impl->progress.total;
+        bar.replace(0, filled, filled, '=');
+      } else {
+        for (int i = 0; i < 5; ++i) bar[static_cast<std::size_t>((tick + i) % 20)] = '=';
+      }
+      fmt::print(stderr, "\r\x1b[K[{}] {}{} {:.0f} s ", bar, impl->what, text_of(impl->progress), seconds);
     }
   });
+}
+
+void ProgressBar::show(const KeyProgress& progress) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->progress = progress;
 }
 
 ProgressBar::~ProgressBar() {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/decryption.h"
+#include "cli/keygen.h"
 
 namespace witan::cli {
 
@@ -13,6 +14,8 @@ class ProgressBar {
  public:
   explicit ProgressBar(std::string what);
   ~ProgressBar();
+  /// From now on it also says how far a key generation has come, how fast it is and how long it will take.
+  void show(const KeyProgress& progress);
   void finish();
 
  private:

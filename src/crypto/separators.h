@@ -27,6 +27,7 @@ inline constexpr Separator kBroadcastVector{"WITBCAST"};   // mpc.md 6.4
 inline constexpr Separator kBroadcastRelay{"WITRELAY"};    // mpc.md 6.4
 inline constexpr Separator kRequestContent{"WITREQST"};    // content of a request in the journal
 inline constexpr Separator kAdmission{"WITADMIT"};         // which requests a busy committee takes on
+inline constexpr Separator kMaterial{"WITMATRL"};          // material of a key generation on disk
 inline constexpr Separator kSessionContent{"WITSESSN"};    // mask contexts of a session in the journal
 
 }  // namespace witan::crypto::separators

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "crypto/ids.h"
 #include "crypto/separators.h"
+#include "node/key_requests.h"
 #include "node/service.h"
 #include "node/validation.h"
 #include "tfhe/keygen.h"
@@ -16,8 +17,10 @@ namespace witan::insecure {
 
 using node::Core;
 using node::key_object_name;
+using node::KeygenFields;
 using node::KeyObjects;
 using node::ObjectBeingWritten;
+using node::PreprocessingRecord;
 using node::RequestKind;
 using runtime::ok;
 using runtime::Session;
@@ -30,7 +33,6 @@ constexpr runtime::Step kShares = 1;
 constexpr runtime::Step kChunks = 100;
 constexpr std::size_t kChunkBytes = 4u << 20;
 constexpr auto kDealTimeout = std::chrono::minutes(30);
-constexpr const char* kPreprocTable = "preprocessings";
 const Role kDealer(1);
 
 struct Dealt {
@@ -38,118 +40,22 @@ struct Dealt {
   std::vector<protocols::KeyShares> shares;  // by role
 };
 
-Result<std::string> params_name(api::Open<api::FheParameter> params) {
-  if (params.number == 0) return std::string("default");
-  if (params.number == 1) return std::string("test");
-  return fail(Code::invalid_argument, "params: {} is no FheParameter", params.number);
-}
-
-/// Only new keys in the compressed form (service.md 5.1).
-Status check_config(const std::optional<api::KeySetConfig>& config) {
-  if (!config) return {};
-  if (config->keyset_type.number != 0 && config->keyset_type.number != 1)
-    return fail(Code::invalid_argument, "keyset_type: {} is unknown", config->keyset_type.number);
-  if (config->keyset_type.number == 1)
-    return fail(Code::unimplemented, "decompression keys are not available in this version");
-  if (!config->standard_keyset_config) return fail(Code::invalid_argument, "standard_keyset_config is missing");
-  const auto& standard = *config->standard_keyset_config;
-  if (standard.compute_key_type.number != 0)
-    return fail(Code::invalid_argument, "compute_key_type: {} is unknown", standard.compute_key_type.number);
-  if (standard.secret_key_config.number == 1)
-    return fail(Code::unimplemented, "UseExisting is not available in this version");
-  if (standard.secret_key_config.number != 0)
-    return fail(Code::invalid_argument, "secret_key_config: {} is unknown", standard.secret_key_config.number);
-  if (standard.compressed_key_config.number == 1)
-    return fail(Code::unimplemented, "uncompressed server keys cannot be signed by a committee and are refused");
-  if (standard.compressed_key_config.number != 0)
-    return fail(Code::invalid_argument, "compressed_key_config: {} is unknown", standard.compressed_key_config.number);
-  return {};
-}
-
-Status check_place(const Core& core, const ContextId& context, const EpochId& epoch) {
-  if (context != default_context_id()) return fail(Code::not_found, "context {} is not known here", context.hex());
-  if (core.epochs.find(epoch) == nullptr) return fail(Code::not_found, "epoch {} is not known here", epoch.hex());
-  return {};
-}
-
 // Preprocessing: nothing is prepared, but the id is used up and signed like a real one.
 
 Task<Result<api::Empty>> key_gen_preproc(Core& core, api::KeyGenPreprocRequest request) {
   const auto permit = co_await ok(core.limiter.take(core.config.rate_limits.preproc));
-  const PreprocId id = co_await ok(node::required_id<PreprocId>(request.request_id, "request_id"));
-  const std::string params = co_await ok(params_name(request.params));
-  co_await ok(check_config(request.keyset_config));
-  const auto domain = co_await ok(node::validate_domain(request.domain));
-  co_await ok(node::validate_extra_data(request.extra_data));
-  const auto schemes = co_await ok(node::validate_schemes(request.signing_schemes));
-  const ContextId context = co_await ok(node::id_or(request.context_id, default_context_id(), "context_id"));
-  const EpochId epoch = co_await ok(node::id_or(request.epoch_id, default_epoch_id(), "epoch_id"));
-  co_await ok(check_place(core, context, epoch));
-  node::warn_about_extra_data(request.extra_data, id.as<RequestTag>(), context, epoch);
-
+  const auto fields = co_await ok(node::validate_preprocessing(core, request));
   Bytes body = api::encode(request);
-  const auto digest = crypto::tagged_hash(crypto::separators::kRequestContent, body);
-  co_await ok(co_await core.requests.insert(RequestKind::preprocessing, id.bytes(), digest, std::move(body)));
-  const auto external = core.signing_key.sign_digest(
-      crypto::eip712_digest(domain, crypto::prep_keygen_verification(id.bytes(), request.extra_data)));
-  api::KeyGenPreprocResult result;
-  result.preprocessing_id = id.hex();
-  result.external_signature.assign(external.begin(), external.end());
-  result.signatures = node::sign_with_schemes(core.signing_key, schemes, external, crypto::separators::kKeyObject,
-                                              crypto::prep_keygen_signed_payload(id.bytes(), request.extra_data));
-  const auto extra = [&] {
-    const Bytes key(id.bytes().begin(), id.bytes().end());
-    std::vector<runtime::Change> out;
-    out.push_back({runtime::Change::Kind::put, kPreprocTable, key, Writer().text(params).take()});
-    return out;
-  };
-  co_await ok(co_await core.requests.finish(RequestKind::preprocessing, id.bytes(), api::encode(result), extra));
+  const auto digest = node::content_digest(body);
+  const PreprocessingRecord record{PreprocessingRecord::Kind::dealt, fields.params, fields.context, fields.epoch};
+  const auto id = fields.id.bytes();
+  co_await ok(co_await core.requests.insert(RequestKind::preprocessing, id, digest, std::move(body),
+                                            {record.change(fields.id)}));
+  co_await ok(co_await core.requests.finish(RequestKind::preprocessing, id, node::preprocessing_result(core, fields)));
   co_return api::Empty{};
 }
 
-template <class Response, class IdType>
-Task<Result<Response>> stored_result(Core& core, RequestKind kind, api::IdRequest request, runtime::Duration wait) {
-  const auto id = co_await ok(node::parse_request_id<IdType>(request));
-  const Bytes stored = co_await ok(co_await core.requests.result(kind, id.bytes(), core.loop.after(wait)));
-  co_return api::decode<Response>(stored);
-}
-
 // Key generation.
-
-struct KeygenFields {
-  KeyId key;
-  PreprocId preprocessing;
-  ContextId context;
-  EpochId epoch;
-  std::string params;
-  crypto::Eip712Domain domain;
-  Bytes extra_data;
-  std::vector<api::SigningScheme> schemes;
-};
-
-Result<KeygenFields> validate_keygen(const Core& core, const api::KeyGenRequest& request) {
-  KeygenFields out;
-  WITAN_ASSIGN(out.key, node::required_id<KeyId>(request.request_id, "request_id"));
-  WITAN_ASSIGN(out.preprocessing, node::required_id<PreprocId>(request.preproc_id, "preproc_id"));
-  WITAN_ASSIGN(out.domain, node::validate_domain(request.domain));
-  WITAN_TRY(check_config(request.keyset_config));
-  WITAN_TRY(node::validate_extra_data(request.extra_data));
-  out.extra_data = request.extra_data;
-  WITAN_ASSIGN(out.schemes, node::validate_schemes(request.signing_schemes));
-  WITAN_ASSIGN(out.context, node::id_or(request.context_id, default_context_id(), "context_id"));
-  WITAN_ASSIGN(out.epoch, node::id_or(request.epoch_id, default_epoch_id(), "epoch_id"));
-  WITAN_TRY(check_place(core, out.context, out.epoch));
-  node::warn_about_extra_data(request.extra_data, out.key.as<RequestTag>(), out.context, out.epoch);
-  WITAN_ASSIGN(const auto stored, core.journal.get(kPreprocTable, out.preprocessing.view()));
-  if (!stored) return fail(Code::not_found, "no unused preprocessing {} is here", out.preprocessing.hex());
-  out.params = Reader(*stored).text(64);
-  if (request.params) {
-    WITAN_ASSIGN(const std::string wanted, params_name(*request.params));
-    if (wanted != out.params)
-      return fail(Code::invalid_argument, "params: the request says {}, its preprocessing {}", wanted, out.params);
-  }
-  return out;
-}
 
 /// Makes or imports the keys, writes the public objects into the vault and deals shares. On the pool: seconds with the default
 /// parameters.
@@ -300,46 +206,6 @@ Task<Result<Received>> receive_dealt(Core& core, Session& session, const KeygenF
   co_return out;
 }
 
-Status remove_key(Core& core, const KeyId& key, const EpochId& epoch) {
-  WITAN_TRY(node::erase_key_objects(key, core.public_vault));
-  return core.private_vault.erase({"FheKeyInfo", epoch, key.bytes()});
-}
-
-Task<Result<Bytes>> store_and_sign(Core& core, KeygenFields fields, node::KeyOrigin origin, const KeyObjects& objects,
-                                   const protocols::KeyShares& shares) {
-  const auto &public_key_digest = objects.public_key.digest, &key_set_digest = objects.key_set.digest;
-  const std::vector<crypto::TypedKeyDigest> digests = {{crypto::KeyDigestType::public_key, public_key_digest},
-                                                       {crypto::KeyDigestType::compressed_key_set, key_set_digest}};
-  const auto external = core.signing_key.sign_digest(crypto::eip712_digest(
-      fields.domain,
-      crypto::keygen_verification(fields.preprocessing.bytes(), fields.key.bytes(), digests, fields.extra_data)));
-
-  node::KeyRecord record;
-  record.key = fields.key;
-  record.preprocessing = fields.preprocessing;
-  record.context = fields.context;
-  record.epoch = fields.epoch;
-  record.params = fields.params;
-  record.origin = origin;
-  record.digests = {{"PublicKey", public_key_digest}, {"CompressedXofKeySet", key_set_digest}};
-  record.extra_data = fields.extra_data;
-  record.external_signature.assign(external.begin(), external.end());
-
-  api::KeyGenResult result;
-  result.request_id = fields.key.hex();
-  result.preprocessing_id = fields.preprocessing.hex();
-  for (const auto& entry : record.digests)
-    result.key_digests.push_back({entry.type, Bytes(entry.digest.begin(), entry.digest.end())});
-  result.external_signature = record.external_signature;
-  result.signatures = node::sign_with_schemes(
-      core.signing_key, fields.schemes, external, crypto::separators::kKeyObject,
-      crypto::keygen_signed_payload(fields.preprocessing.bytes(), fields.key.bytes(), digests, fields.extra_data));
-  for (const auto& entry : result.signatures) record.signatures.push_back({entry.scheme.number, entry.signature});
-
-  co_await ok(core.keys.add(record, shares));
-  co_return api::encode(result);
-}
-
 Task<Result<Bytes>> deal_or_receive(Core& core, KeygenFields fields, std::filesystem::path import_dir) {
   const SessionId id = crypto::session_id(fields.key.bytes(), crypto::SessionKind::keygen, 0, 0);
   Session session = co_await ok(core.router.open(id, {.lane = runtime::Lane::bulk}));
@@ -347,7 +213,7 @@ Task<Result<Bytes>> deal_or_receive(Core& core, KeygenFields fields, std::filesy
   if (core.router.self() != kDealer) {
     Received received = co_await ok(co_await receive_dealt(core, session, fields, deadline));
     // Whether the dealer made or imported the key cannot be told from here; both are refused alike.
-    co_return co_await store_and_sign(core, fields, node::KeyOrigin::dealt, received.objects, received.shares);
+    co_return node::store_key(core, fields, node::KeyOrigin::dealt, received.objects, received.shares);
   }
   std::filesystem::path import_file;
   if (!import_dir.empty() && std::filesystem::exists(import_dir / (fields.key.hex() + ".bin")))
@@ -357,7 +223,7 @@ Task<Result<Bytes>> deal_or_receive(Core& core, KeygenFields fields, std::filesy
         return make_and_deal(fields, committee, import_file, vault);
       }));
   co_await ok(co_await deal(core, session, fields.key, dealt, deadline));
-  co_return co_await store_and_sign(core, fields, node::KeyOrigin::dealt, dealt.objects, dealt.shares[kDealer.index()]);
+  co_return node::store_key(core, fields, node::KeyOrigin::dealt, dealt.objects, dealt.shares[kDealer.index()]);
 }
 
 Task<void> run_keygen(Core& core, KeygenFields fields, std::filesystem::path import_dir,
@@ -370,7 +236,7 @@ Task<void> run_keygen(Core& core, KeygenFields fields, std::filesystem::path imp
     stored = co_await core.requests.finish(RequestKind::keygen, fields.key.bytes(), *std::move(result));
   } else {
     if (core.keys.find(fields.key, fields.epoch) == nullptr)
-      if (const Status removed = remove_key(core, fields.key, fields.epoch); !removed)
+      if (const Status removed = node::remove_key(core, fields.key, fields.epoch); !removed)
         log::error("key {}: {}", fields.key.hex(), removed.error().message);
     stored = co_await core.requests.fail_request(RequestKind::keygen, fields.key.bytes(), result.error());
   }
@@ -380,12 +246,10 @@ Task<void> run_keygen(Core& core, KeygenFields fields, std::filesystem::path imp
 
 Task<Result<api::Empty>> key_gen(Core& core, api::KeyGenRequest request, std::filesystem::path import_dir) {
   auto permit = co_await ok(core.limiter.take(core.config.rate_limits.keygen));
-  KeygenFields fields = co_await ok(validate_keygen(core, request));
-  if (core.keys.find_in_any_epoch(fields.key) != nullptr ||
-      core.requests.state(RequestKind::keygen, fields.key.bytes()))
-    co_return fail(Code::already_exists, "key {} exists", fields.key.hex());
+  KeygenFields fields = co_await ok(node::validate_keygen(core, request));
+  co_await ok(node::check_preprocessing(core, PreprocessingRecord::Kind::dealt, fields));
   Bytes body = api::encode(request);
-  const auto digest = crypto::tagged_hash(crypto::separators::kRequestContent, body);
+  const auto digest = node::content_digest(body);
   // The preprocessing is used up before anything of the key exists; a failure in between costs a preprocessing, no more.
   co_await ok(co_await core.requests.consume(fields.preprocessing.bytes(), {}));
   co_await ok(co_await core.requests.insert(RequestKind::keygen, fields.key.bytes(), digest, std::move(body)));
@@ -426,7 +290,7 @@ Task<void> abort_interrupted(Core& core, node::InterruptedRequest request) {
     const auto epoch =
         decoded ? node::id_or(decoded->epoch_id, default_epoch_id(), "epoch_id") : Result<EpochId>(default_epoch_id());
     if (epoch)
-      if (const Status removed = remove_key(core, KeyId(request.id), *epoch); !removed)
+      if (const Status removed = node::remove_key(core, KeyId(request.id), *epoch); !removed)
         log::error("key {}: {}", to_hex(request.id), removed.error().message);
   }
   const Status failed = co_await core.requests.fail_request(
@@ -445,8 +309,8 @@ api::ExtraMethods dealing_methods(Core& core, const std::filesystem::path& impor
   out[service + "GetInsecureKeyGenPreprocResult"] = api::raw_method<api::IdRequest, api::KeyGenPreprocResult>(
       [&core](api::IdRequest request, api::CallContext, api::Responder<api::KeyGenPreprocResult> respond) {
         node::answer_on_loop(core, std::move(respond), [&core, r = std::move(request)]() mutable {
-          return stored_result<api::KeyGenPreprocResult, PreprocId>(core, RequestKind::preprocessing, std::move(r),
-                                                                    std::chrono::seconds(300));
+          return node::stored_result<api::KeyGenPreprocResult, PreprocId>(core, RequestKind::preprocessing,
+                                                                          std::move(r), node::kPreprocessingWait, {});
         });
       });
   out[service + "InsecureKeyGen"] = api::raw_method<api::KeyGenRequest, api::Empty>(
@@ -458,7 +322,8 @@ api::ExtraMethods dealing_methods(Core& core, const std::filesystem::path& impor
   out[service + "GetInsecureKeyGenResult"] = api::raw_method<api::IdRequest, api::KeyGenResult>(
       [&core](api::IdRequest request, api::CallContext, api::Responder<api::KeyGenResult> respond) {
         node::answer_on_loop(core, std::move(respond), [&core, r = std::move(request)]() mutable {
-          return stored_result<api::KeyGenResult, KeyId>(core, RequestKind::keygen, std::move(r), runtime::Duration{});
+          return node::stored_result<api::KeyGenResult, KeyId>(core, RequestKind::keygen, std::move(r),
+                                                               runtime::Duration{}, {});
         });
       });
   return out;

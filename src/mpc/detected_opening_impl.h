@@ -546,6 +546,14 @@ bool DetectedOpening<Z, Rules>::exclude_silent(const Reports& reports) {
 template <Word Z, class Rules>
 Status DetectedOpening<Z, Rules>::release(const crypto::Digest& h, const Reports& reports) {
   released_ = h;
+  // Whoever takes part in the decide is past the exchange, and fetches values if it needs them.
+  for (std::size_t chunk = 0; chunk < chunk_count(); ++chunk) {
+    const auto offset = static_cast<runtime::Step>(chunk);
+    session_.release_sent(kPhase1 + offset);
+    if (options_.variant == OpeningVariant::w2)
+      for (std::uint32_t pass = 0; pass <= pass_; ++pass)
+        session_.release_sent(kPhase2 + pass * static_cast<runtime::Step>(kMaxChunks) + offset);
+  }
   runtime::RoleSet lacking;
   for (const Role role : disputes_.active()) {
     const auto found = reports.of.find(role);

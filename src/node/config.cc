@@ -265,6 +265,7 @@ Result<LoadedConfig> read(const toml::table& table, const std::filesystem::path&
   net.get_duration("network_timeout", config.threshold.round_timeout, 1, 86400);
   net.get_duration("decrypt_timeout", config.threshold.decrypt_timeout, 1, 86400);
   net.get_duration("resend_after_ms", config.threshold.resend_after, 10, 60000);
+  net.get_duration("keygen_timeout", config.threshold.keygen_timeout, 1, 86400);
   net.finish();
   read_peers(committee, folder, config, error, missing);
   committee.finish();
@@ -290,6 +291,8 @@ Result<LoadedConfig> read(const toml::table& table, const std::filesystem::path&
   internal.get_integer("decryptions_at_once", config.decryptions_at_once, 1, 1'000'000);
   internal.get_integer("squashings_at_once", config.squashings_at_once,
                        tfhe::info(tfhe::FheType::uint256).packed_blocks, 1'000'000);
+  internal.get("material_path", config.material_path);
+  internal.get_duration("message_delay_ms", config.message_delay, 10, 600'000);
   internal.finish();
 
   for (const auto& [name, keys] : extra) {

@@ -65,15 +65,24 @@ struct Config {
     std::chrono::seconds decrypt_timeout{60};     // waiting for shares of one decryption
     std::chrono::seconds round_timeout{120};      // a round of a synchronous protocol
     std::chrono::milliseconds resend_after{500};  // silence of a peer before its message is asked for again
+    std::chrono::seconds keygen_timeout{3600};    // a key generation waiting for n-t parties, material at hand
   } threshold;
 
   RateLimits rate_limits;
+  // Material of key generations: private, 1.3 GB each with the default parameters. Empty: `material` beside the journal.
+  std::filesystem::path material_path;
+  // The largest delay of a message between honest parties, with all that is computed on the way (mpc::DetectionOptions): an
+  // honest party that is later counts as faulty in a preprocessing.
+  std::chrono::milliseconds message_delay{3000};
   int compute_threads = 0;                             // 0: one per core
   std::uint64_t decryption_memory_bytes = 1ull << 30;  // of ciphertexts being worked on, all requests together
   // Being worked on; from a quarter on some requests are refused (node/admission.h).
   std::uint32_t decryptions_at_once = 2000;
   std::uint32_t squashings_at_once = 1024;  // packed blocks of Small ciphertexts: a u64 has 16, a u256 64, the least
 
+  std::filesystem::path material_folder() const {
+    return material_path.empty() ? journal_path.parent_path() / "material" : material_path;
+  }
   CommitteeSize committee_size() const;
   Role self() const { return Role(threshold.my_id); }
 };

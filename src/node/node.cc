@@ -74,6 +74,13 @@ Result<transport::Config> transport_config(const Config& config) {
   return out;
 }
 
+/// The bodies of a key generation are kept until it is published, and as long as others may ask for them (`default`: 511 MB).
+runtime::RouterLimits router_limits() {
+  runtime::RouterLimits out;
+  out.sent_bytes = out.closed_sent_bytes = std::size_t{576} << 20;
+  return out;
+}
+
 /// service.md 9, step 6, one key after another while the node serves: fatal on a mismatch. The other keys are checked all the same, so
 /// that an operator learns of everything that is to be restored.
 runtime::Task<void> check_keys(KeyStore& keys, Node::OnFault on_fault) {
@@ -113,6 +120,7 @@ struct Node::Impl {
   std::unique_ptr<runtime::TaskScope> scope;
   std::unique_ptr<Core> core;
   std::unique_ptr<PublicDecryptor> decryptor;
+  std::unique_ptr<KeyGenerator> generator;
   std::unique_ptr<Service> service;
   std::unique_ptr<api::ApiServer> server;
 
@@ -164,7 +172,7 @@ Status Node::Impl::open_channels() {
   if (wrapped_link) link = wrapped_link.get();
   messages = std::make_unique<protocols::JournalSentStore>(*journal);
   sent_store = std::make_unique<EpochSentStore>(*epochs, *messages);
-  router = std::make_unique<runtime::Router>(loop, *link);
+  router = std::make_unique<runtime::Router>(loop, *link, router_limits());
   router->set_sent_store(sent_store.get());
   return {};
 }
@@ -185,7 +193,8 @@ Status Node::Impl::serve() {
                                      *transport,    *requests,  *keys,        *epochs,     *limiter,
                                      *memory,       *admission, *squashings,  *scope,      extension});
   decryptor = std::make_unique<PublicDecryptor>(*core);
-  service = std::make_unique<Service>(*core, *decryptor);
+  generator = std::make_unique<KeyGenerator>(*core, config.material_folder());
+  service = std::make_unique<Service>(*core, *decryptor, *generator);
   transport->set_sink(router.get());
   service->resume(std::move(interrupted));
   scope->spawn(check_keys(*keys, on_fault));

@@ -427,14 +427,20 @@ Error poll_error(const Error& error) {
 
 }  // namespace
 
+Status RequestStore::check_usable(RawId preprocessing) const {
+  const auto it = entries_.find({RequestKind::preprocessing, preprocessing});
+  if (it == entries_.end() || it->second.state == RequestState::deleted || it->second.settling)
+    return fail(Code::not_found, "no unused preprocessing {} is here", to_hex(preprocessing));
+  if (it->second.state == RequestState::pending)
+    return fail(Code::unavailable, "the preprocessing {} is still running", to_hex(preprocessing));
+  if (it->second.state == RequestState::failed) return fail(poll_error(*it->second.error));
+  return {};
+}
+
 Task<Status> RequestStore::consume(RawId preprocessing, std::vector<Change> extra) {
+  co_await ok(check_usable(preprocessing));
   const Key key{RequestKind::preprocessing, preprocessing};
   const auto it = entries_.find(key);
-  if (it == entries_.end() || it->second.state == RequestState::deleted || it->second.settling)
-    co_return fail(Code::not_found, "no unused preprocessing {} is here", to_hex(preprocessing));
-  if (it->second.state == RequestState::pending)
-    co_return fail(Code::unavailable, "the preprocessing {} is still running", to_hex(preprocessing));
-  if (it->second.state == RequestState::failed) co_return fail(poll_error(*it->second.error));
   it->second.settling = true;
   Entry used = it->second;
   used.state = RequestState::deleted;

@@ -146,8 +146,10 @@ class RequestStore {
   /// Of the error's text at most 512 bytes are kept.
   runtime::Task<Status> fail_request(RequestKind kind, RawId id, Error error, Extra extra = {});
 
-  /// Marks a finished preprocessing as used, together with `extra`. Errors: not_found (absent, used), unavailable
-  /// (still running), the error it failed with (aborted or internal).
+  /// Is it a finished preprocessing that no key has used? Errors: not_found (absent, used), unavailable (still running), the
+  /// error it failed with (aborted or internal).
+  Status check_usable(RawId preprocessing) const;
+  /// Marks it as used, together with `extra`. Errors: those of check_usable.
   runtime::Task<Status> consume(RawId preprocessing, std::vector<runtime::Change> extra);
 
   /// The result, after waiting for a pending one until the deadline, or until stop is requested because nobody waits for the

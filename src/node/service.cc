@@ -42,7 +42,8 @@ std::string role_list(runtime::RoleSet set) {
 
 }  // namespace
 
-Service::Service(Core& core, PublicDecryptor& decryptor) : core_(core), decryptor_(decryptor) {}
+Service::Service(Core& core, PublicDecryptor& decryptor, KeyGenerator& generator)
+    : core_(core), decryptor_(decryptor), generator_(generator) {}
 
 void Service::resume(std::vector<InterruptedRequest> requests) {
   struct Fail {
@@ -57,11 +58,41 @@ void Service::resume(std::vector<InterruptedRequest> requests) {
       decryptor_.resume(request);
     else if (request.kind == RequestKind::epoch)
       core_.scope.spawn(set_up_epoch(EpochId(request.id), default_context_id()));
-    else if (core_.extension == nullptr)
-      core_.scope.spawn(Fail::run(core_, std::move(request)));
-    else
+    else if (generator_.owns(request))
+      generator_.resume(std::move(request));
+    else if (core_.extension != nullptr)
       core_.scope.spawn(core_.extension->resume(core_, std::move(request)));
+    else
+      core_.scope.spawn(Fail::run(core_, std::move(request)));
   }
+  generator_.erase_unused();
+}
+
+// Keys.
+
+void Service::key_gen_preproc(api::KeyGenPreprocRequest request, api::CallContext, api::Responder<api::Empty> respond) {
+  answer_on_loop(core_, std::move(respond),
+                 [this, r = std::move(request)]() mutable { return generator_.preprocess(std::move(r)); });
+}
+void Service::get_key_gen_preproc_result(api::IdRequest request, api::CallContext context,
+                                         api::Responder<api::KeyGenPreprocResult> respond) {
+  answer_on_loop(core_, std::move(respond), [this, r = std::move(request), gone = context.gone]() mutable {
+    return stored_result<api::KeyGenPreprocResult, PreprocId>(core_, RequestKind::preprocessing, std::move(r),
+                                                              kPreprocessingWait, std::move(gone));
+  });
+}
+void Service::key_gen(api::KeyGenRequest request, api::CallContext, api::Responder<api::Empty> respond) {
+  answer_on_loop(core_, std::move(respond),
+                 [this, r = std::move(request)]() mutable { return generator_.generate(std::move(r)); });
+}
+void Service::get_key_gen_result(api::IdRequest request, api::CallContext, api::Responder<api::KeyGenResult> respond) {
+  answer_on_loop(core_, std::move(respond), [this, r = std::move(request)]() mutable {
+    return stored_result<api::KeyGenResult, KeyId>(core_, RequestKind::keygen, std::move(r), runtime::Duration{}, {});
+  });
+}
+void Service::abort_key_gen(api::IdRequest request, api::CallContext, api::Responder<api::Empty> respond) {
+  answer_on_loop(core_, std::move(respond),
+                 [this, r = std::move(request)]() mutable { return generator_.abort(std::move(r)); });
 }
 
 // Decryption.
@@ -230,6 +261,8 @@ api::RequestStatusInfo Service::status_of(RequestKind kind, const RequestSummary
       break;
   }
   if (!summary.error.empty()) out.error_message = summary.error;
+  // Ours: what a key generation is doing, for people and for our command line.
+  if (auto progress = generator_.progress(kind, summary.id)) out.error_message = *std::move(progress);
   if (kind == RequestKind::public_decryption) {
     // Ours: what this node has seen of its peers, for people and for our command line.
     if (const DecryptionNotes* notes = decryptor_.notes(RequestId(summary.id)))

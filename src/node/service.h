@@ -3,17 +3,26 @@
 
 #include "api/handler.h"
 #include "node/core.h"
+#include "node/key_generator.h"
 #include "node/public_decryptor.h"
 
 namespace witan::node {
 
 class Service final : public api::KmsHandler {
  public:
-  Service(Core& core, PublicDecryptor& decryptor);
+  Service(Core& core, PublicDecryptor& decryptor, KeyGenerator& generator);
 
   /// Takes up what was pending when the node stopped. Loop thread.
   void resume(std::vector<InterruptedRequest> requests);
 
+  void key_gen_preproc(api::KeyGenPreprocRequest request, api::CallContext context,
+                       api::Responder<api::Empty> respond) override;
+  void get_key_gen_preproc_result(api::IdRequest request, api::CallContext context,
+                                  api::Responder<api::KeyGenPreprocResult> respond) override;
+  void key_gen(api::KeyGenRequest request, api::CallContext context, api::Responder<api::Empty> respond) override;
+  void get_key_gen_result(api::IdRequest request, api::CallContext context,
+                          api::Responder<api::KeyGenResult> respond) override;
+  void abort_key_gen(api::IdRequest request, api::CallContext context, api::Responder<api::Empty> respond) override;
   void public_decrypt(api::PublicDecryptionRequest request, api::CallContext context,
                       api::Responder<api::Empty> respond) override;
   void get_public_decryption_result(api::IdRequest request, api::CallContext context,
@@ -53,6 +62,7 @@ class Service final : public api::KmsHandler {
 
   Core& core_;
   PublicDecryptor& decryptor_;
+  KeyGenerator& generator_;
 };
 
 /// Runs a task on the loop and answers the call with its result. `make` is called on the loop thread.
@@ -66,14 +76,6 @@ void answer_on_loop(Core& core, api::Responder<Response> respond, Make make) {
   core.loop.post([&core, respond = std::move(respond), make = std::move(make)]() mutable {
     core.scope.spawn(Run::run(make(), std::move(respond)));
   });
-}
-
-/// The id of a result RPC. Error: invalid_argument.
-template <class IdType>
-Result<IdType> parse_request_id(const api::IdRequest& request) {
-  auto id = IdType::parse(request.request_id);
-  if (!id) return fail(std::move(id).error().within("request_id"));
-  return id;
 }
 
 }  // namespace witan::node

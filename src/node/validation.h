@@ -29,6 +29,14 @@ Result<IdType> id_or(const api::IdText& text, IdType otherwise, std::string_view
   return required_id<IdType>(text, field);
 }
 
+/// The id of a result RPC. Error: invalid_argument.
+template <class IdType>
+Result<IdType> parse_request_id(const api::IdRequest& request) {
+  auto id = IdType::parse(request.request_id);
+  if (!id) return fail(std::move(id).error().within("request_id"));
+  return id;
+}
+
 Result<crypto::Eip712Domain> validate_domain(const std::optional<api::Eip712DomainMsg>& domain);
 
 /// Known, without duplicates, in order. unimplemented for schemes that this build cannot sign.

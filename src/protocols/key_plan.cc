@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "base/check.h"
+#include "protocols/key_generation.h"
 
 namespace witan::protocols {
 namespace {
@@ -100,9 +101,7 @@ Result<KeyPlan> plan_key_generation(const tfhe::Params& params, KeySource source
 
 namespace {
 
-/// Bits of one super-batch, after which its values are decided (mpc.md 17.2).
-constexpr std::uint64_t kBitsPerDecide = 1u << 24;
-/// Of a broadcast among honest parties (mpc.md 6.4).
+/// Of a broadcast among honest parties (mpc.md 6.4), which decides a batch.
 constexpr std::uint64_t kBroadcastRounds = 2;
 /// Digests of the request; seed and differences; bodies.
 constexpr std::uint64_t kOnlineRounds = 3;
@@ -142,10 +141,9 @@ KeyGenerationCost cost_of(const KeyPlan& plan, CommitteeSize committee, mpc::Ope
         if (part.ring() == ring) out.products_bytes += checked.bytes(slice.products() / 4, ring);
     out.differences_bytes += direct.bytes(plan.difference_elements(ring), ring);
     out.bodies_bytes += robust.bytes(plan.elements(ring), ring);
-    const std::uint64_t decides =
-        divided_up(plan.bits(ring), kBitsPerDecide) + divided_up(plan.products(ring), kBitsPerDecide);
-    out.preprocessing_rounds += decides * (checked.phases + kBroadcastRounds);
   }
+  // Decides come one after the other; exchanges of the next batches run behind them.
+  out.preprocessing_rounds = checked.phases + kBroadcastRounds * batches_of(KeyMaterial(plan).orders);
   out.differences_bytes += direct.bytes(1, Ring::gr128);  // the seed
   out.online_rounds = kOnlineRounds - 1 + robust.phases;
   return out;

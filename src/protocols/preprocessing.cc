@@ -61,6 +61,20 @@ std::size_t MaterialOrder::unit_bytes() const {
   return 0;
 }
 
+std::uint64_t MaterialOrder::units_per_batch(std::size_t batch_elements) const {
+  const std::uint64_t per_unit = std::max<std::uint64_t>(1, elements() / std::max<std::uint64_t>(1, units()));
+  return std::max<std::uint64_t>(1, batch_elements / per_unit);
+}
+
+std::uint64_t batches_of(const MaterialPlan& plan, std::size_t batch_elements) {
+  std::uint64_t out = 0;
+  for (const MaterialOrder& order : plan) {
+    const std::uint64_t at_once = order.units_per_batch(batch_elements);
+    out += (order.units() + at_once - 1) / at_once;
+  }
+  return out;
+}
+
 SessionId preprocessing_session(const PreprocId& id, int word_bits, std::uint16_t attempt, std::uint16_t number) {
   const auto kind = word_bits == 64 ? crypto::SessionKind::preprocessing_64 : crypto::SessionKind::preprocessing_128;
   return crypto::session_id(id.bytes(), kind, attempt, number);

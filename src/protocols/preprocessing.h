@@ -48,11 +48,19 @@ struct MaterialOrder {
   /// Elements of protocol W.
   std::uint64_t elements_of(std::span<const UnitRange> ranges) const;
   std::uint64_t elements() const;
+  /// Of a batch of about so many elements; at least one.
+  std::uint64_t units_per_batch(std::size_t batch_elements) const;
 };
 using MaterialPlan = std::vector<MaterialOrder>;
 
 /// Sessions of bits and noises are numbered from 0, those of slices from here (mpc.md 17.2).
 inline constexpr std::uint32_t kFirstSliceNumber = 1u << 15, kEndOfSliceNumbers = 1u << 16;
+
+/// Elements in one batch, and batches under way at once, unless somebody says otherwise.
+inline constexpr std::size_t kBatchElements = 1u << 17, kBatchesAtOnce = 3;
+
+/// Batches of a plan, when nothing is spoiled. Each is decided on its own, one after the other.
+std::uint64_t batches_of(const MaterialPlan& plan, std::size_t batch_elements = kBatchElements);
 
 /// Where the material goes; private and durable. Units are stored once.
 ///   bits     Share<Z> of each bit            noises   Share<Z> of sum_c X^c e_{4u+c}
@@ -81,9 +89,9 @@ SessionId preprocessing_session(const PreprocId& id, int word_bits, std::uint16_
 struct PreprocessingOptions {
   mpc::OpeningVariant variant = mpc::OpeningVariant::w1;
   /// Elements in one batch; a slice is one batch whatever its size.
-  std::size_t batch_elements = 1u << 17;
+  std::size_t batch_elements = kBatchElements;
   /// Batches under way at once.
-  std::size_t batches_at_once = 3;
+  std::size_t batches_at_once = kBatchesAtOnce;
   std::size_t chunk_rows = 1u << 14;
   runtime::Duration delay = std::chrono::seconds(3);  // see mpc::DetectionOptions
 };

@@ -190,8 +190,7 @@ void BasicPreprocessing<Rules>::plan_order(std::size_t order) {
   const MaterialOrder& wanted = plan_[order];
   WITAN_CHECK(wanted.word_bits == 64 || wanted.word_bits == 128);
   const std::uint64_t units = wanted.units();
-  const std::uint64_t per_unit = std::max<std::uint64_t>(1, wanted.elements() / std::max<std::uint64_t>(1, units));
-  const std::uint64_t at_once = std::max<std::uint64_t>(1, options_.batch_elements / per_unit);
+  const std::uint64_t at_once = wanted.units_per_batch(options_.batch_elements);
   for (std::uint64_t first = 0; first < units; first += at_once)
     plan_batch(order, {{first, std::min(at_once, units - first)}});
 }

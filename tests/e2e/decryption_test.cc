@@ -52,7 +52,7 @@ class ImportedKey : public testing::Test {
   static void expect_serving() { expect_decrypts(*live, key.key); }
 
   inline static std::unique_ptr<LiveCommittee> live;
-  inline static cli::DealtKey key;
+  inline static cli::NewKey key;
   inline static std::string last_message;
 };
 
@@ -179,7 +179,9 @@ TEST_F(ImportedKey, BlocksToSquashAreBoundedUntilTheyAreSquashed) {
     must(cli::start_parties(live->committee, {1}));
     must(cli::wait_until_healthy(live->committee, std::chrono::seconds(60)));
   };
-  restart_with(config + "\n[internal_config]\nsquashings_at_once = 64\n");
+  const std::string section = "[internal_config]\n";
+  ASSERT_NE(config.find(section), std::string::npos);
+  restart_with(std::string(config).insert(config.find(section) + section.size(), "squashings_at_once = 64\n"));
   const auto large = [&](const RequestId& id) {
     return request_for(key.key, id, native("small_expanded_uint256.bin"), 8, CiphertextFormat::small_expanded);
   };

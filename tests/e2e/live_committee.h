@@ -58,6 +58,7 @@ struct LiveOptions {
   int parties = 4;
   bool test_nodes = true;
   std::string extra_config = {};  // of every party
+  std::chrono::milliseconds message_delay{1000};
 };
 
 class LiveCommittee {
@@ -68,6 +69,7 @@ class LiveCommittee {
     options.parties = live.parties;
     options.test_nodes = live.test_nodes;
     options.programs = programs();
+    options.message_delay = live.message_delay;
     for (int party = 1; party <= live.parties; ++party) options.extra_config[party] = live.extra_config;
     committee = must(cli::set_up_committee(options, [](const std::string&) {}));
     must(cli::start_parties(committee));
@@ -78,8 +80,9 @@ class LiveCommittee {
   LiveCommittee& operator=(const LiveCommittee&) = delete;
   ~LiveCommittee() { cli::stop_parties(committee, {}, true); }
 
-  cli::DealtKey deal(std::optional<std::filesystem::path> client_key = {}) {
-    return must(cli::deal_key(committee, {"test", std::move(client_key), std::chrono::seconds(120)}));
+  cli::NewKey deal(std::optional<std::filesystem::path> client_key = {}) {
+    return must(cli::make_key(
+        committee, {.dealt = true, .import_client_key = std::move(client_key), .timeout = std::chrono::seconds(120)}));
   }
   api::KmsClient client(int party) const {
     return api::KmsClient({.address = committee.party(party).address(), .timeout = std::chrono::seconds(60)});

@@ -156,7 +156,7 @@ class MachineFaults : public testing::Test {
   }
 
   inline static std::unique_ptr<LiveCommittee> live;
-  inline static cli::DealtKey key;
+  inline static cli::NewKey key;
   inline static Bytes ciphertext;
 };
 
@@ -201,7 +201,7 @@ TEST_F(MachineFaults, AFullDiskIsSaidAndWaitedFor) {
       return out;
     };
     const auto before = published();
-    const auto dealt = cli::deal_key(live->committee, {"test", {}, 60s});
+    const auto dealt = cli::make_key(live->committee, {.dealt = true, .timeout = 60s});
     ASSERT_FALSE(dealt);
     EXPECT_NE(dealt.error().message.find("full"), std::string::npos) << dealt.error().message;
     EXPECT_EQ(published(), before);
@@ -227,7 +227,7 @@ TEST_F(MachineFaults, AReadOnlyVaultDecryptsAndTakesNoNewKey) {
     healthy();
     vault.set_read_only(true);
     decrypt(kAll);
-    const auto dealt = cli::deal_key(live->committee, {"test", {}, 60s});
+    const auto dealt = cli::make_key(live->committee, {.dealt = true, .timeout = 60s});
     ASSERT_FALSE(dealt);
     EXPECT_NE(dealt.error().message.find("ead-only"), std::string::npos) << dealt.error().message;
     // A node does not start on it.

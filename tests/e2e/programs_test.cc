@@ -68,7 +68,7 @@ class OneCommittee : public testing::Test {
     return text.replace(at, from.size(), to);
   }
   inline static std::unique_ptr<LiveCommittee> live;
-  inline static cli::DealtKey key;
+  inline static cli::NewKey key;
 };
 
 // The committee's party 2 is replaced by the production program on the same disk.
@@ -92,7 +92,7 @@ TEST_F(OneCommittee, ProductionRefusesDealtKeysAndDealing) {
   EXPECT_NE(decrypt.error().message.find("origin = dealt"), std::string::npos) << decrypt.error().message;
   EXPECT_EQ(client.insecure_key_gen_preproc({}).error().code, Code::unimplemented);
   EXPECT_EQ(client.insecure_key_gen({}).error().code, Code::unimplemented);
-  EXPECT_EQ(client.key_gen({}).error().code, Code::unimplemented);
+  EXPECT_EQ(client.key_gen({}).error().code, Code::invalid_argument);
   cli::stop_parties(production, {2});
   write_text(party(2).config(), config);
   must(cli::start_parties(live->committee, {2}));

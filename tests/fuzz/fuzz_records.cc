@@ -8,6 +8,7 @@
 #include "mpc/epoch_keys.h"
 #include "mpc/prss.h"
 #include "node/epochs.h"
+#include "node/key_requests.h"
 #include "node/key_store.h"
 #include "node/request_store.h"
 #include "protocols/decrypt.h"
@@ -103,6 +104,9 @@ void fuzz_one(ByteView input) {
       break;
     case RecordKind::epoch_keys:
       if (const auto read = mpc::EpochKeys::decode(record)) WITAN_CHECK(read->encode().reveal() == copy);
+      break;
+    case RecordKind::preprocessing:
+      if (const auto read = node::PreprocessingRecord::decode(record)) WITAN_CHECK(read->encode() == copy);
       break;
     case RecordKind::count:
       break;

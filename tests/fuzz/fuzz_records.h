@@ -9,15 +9,16 @@
 namespace witan::fuzz {
 
 enum class RecordKind : std::uint8_t {
-  key,           // node::KeyRecord
-  key_shares,    // protocols::KeyShares of the parameters `test`
-  session,       // protocols::SessionRecord
-  requests,      // rows of the journal's tables, as rows_of() writes them
-  signing_key,   // crypto::SigningKey
-  extra_data,    // crypto::ExtraData
-  key_object,    // of the private vault, under key_object_name()
-  epoch_object,  // of the private vault, under epoch_object_name(), of party 1 of 4
-  epoch_keys,    // mpc::EpochKeys
+  key,            // node::KeyRecord
+  key_shares,     // protocols::KeyShares of the parameters `test`
+  session,        // protocols::SessionRecord
+  requests,       // rows of the journal's tables, as rows_of() writes them
+  signing_key,    // crypto::SigningKey
+  extra_data,     // crypto::ExtraData
+  key_object,     // of the private vault, under key_object_name()
+  epoch_object,   // of the private vault, under epoch_object_name(), of party 1 of 4
+  epoch_keys,     // mpc::EpochKeys
+  preprocessing,  // node::PreprocessingRecord
   count,
 };
 

@@ -14,6 +14,7 @@
 #include "mpc/epoch_keys.h"
 #include "mpc/prss.h"
 #include "node/epochs.h"
+#include "node/key_requests.h"
 #include "node/key_store.h"
 #include "node/request_store.h"
 #include "protocols/decrypt.h"
@@ -95,6 +96,10 @@ void key_records(Rng& rng) {
 }
 
 void epoch_records(Rng& rng) {
+  record(RecordKind::preprocessing, "preprocessing",
+         node::PreprocessingRecord{node::PreprocessingRecord::Kind::generated, "default", numbered<ContextId>(4),
+                                   numbered<EpochId>(2)}
+             .encode());
   record(RecordKind::epoch_keys, "epoch_keys_4", epoch_keys(4, 1, rng).encode().reveal());
   record(RecordKind::epoch_keys, "epoch_keys_7", epoch_keys(7, 2, rng).encode().reveal());
   MemoryVault vault;

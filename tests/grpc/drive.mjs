@@ -87,7 +87,9 @@ async function refused(table) {
   }
 }
 
-async function keyGeneration(epoch) {
+// By all parties together, or (with "Insecure") dealt by one of them: the requests are the same, their preprocessings are not.
+async function keyGeneration(epoch, insecure) {
+  const [prepareKey, getPrepared, make, getMade] = [`${insecure}KeyGenPreproc`, `Get${insecure}KeyGenPreprocResult`, `${insecure}KeyGen`, `Get${insecure}KeyGenResult`];
   const preproc = id(3);
   const key = id(4);
   const extra = Buffer.from([0]);
@@ -97,38 +99,38 @@ async function keyGeneration(epoch) {
     standard_keyset_config: { compute_key_type: 'CPU', secret_key_config: 'GenerateAll', compressed_key_config: 'CompressedAll', ...changes },
   });
   await refused([
-    ['InsecureKeyGenPreproc', altered(prepare, ['request_id', undefined]), 'INVALID_ARGUMENT', 'request_id is missing'],
-    ['InsecureKeyGenPreproc', altered(prepare, ['request_id', rid('00'.repeat(32))]), 'INVALID_ARGUMENT', 'request_id is zero'],
-    ['InsecureKeyGenPreproc', altered(prepare, ['params', 7]), 'INVALID_ARGUMENT', 'unknown params'],
-    ['InsecureKeyGenPreproc', altered(prepare, ['domain', undefined]), 'INVALID_ARGUMENT', 'domain is missing'],
-    ['InsecureKeyGenPreproc', altered(prepare, ['epoch_id', rid(id(8))]), 'NOT_FOUND', 'unknown epoch'],
-    ['InsecureKeyGenPreproc', altered(prepare, ['context_id', rid(id(7))]), 'NOT_FOUND', 'unknown context'],
-    ['InsecureKeyGenPreproc', altered(prepare, ['keyset_config', { keyset_type: 'Standard' }]), 'INVALID_ARGUMENT', 'standard_keyset_config is missing'],
-    ['InsecureKeyGenPreproc', altered(prepare, ['keyset_config', keyset({ compute_key_type: 5 })]), 'INVALID_ARGUMENT', 'unknown compute_key_type'],
-    ['InsecureKeyGenPreproc', altered(prepare, ['keyset_config', keyset({ compressed_key_config: 'CompressedNone' })]), 'UNIMPLEMENTED', 'CompressedNone'],
-    ['GetInsecureKeyGenPreprocResult', rid(id(3)), 'NOT_FOUND', 'unknown id'],
-    ['GetInsecureKeyGenPreprocResult', {}, 'INVALID_ARGUMENT', 'id is missing'],
-    ['InsecureKeyGen', { request_id: rid(key), preproc_id: rid(preproc), domain, epoch_id: rid(epoch) }, 'NOT_FOUND', 'before its preprocessing'],
-    ['KeyGenPreproc', prepare, 'UNIMPLEMENTED', 'not in this version'],
+    [prepareKey, altered(prepare, ['request_id', undefined]), 'INVALID_ARGUMENT', 'request_id is missing'],
+    [prepareKey, altered(prepare, ['request_id', rid('00'.repeat(32))]), 'INVALID_ARGUMENT', 'request_id is zero'],
+    [prepareKey, altered(prepare, ['params', 7]), 'INVALID_ARGUMENT', 'unknown params'],
+    [prepareKey, altered(prepare, ['domain', undefined]), 'INVALID_ARGUMENT', 'domain is missing'],
+    [prepareKey, altered(prepare, ['epoch_id', rid(id(8))]), 'NOT_FOUND', 'unknown epoch'],
+    [prepareKey, altered(prepare, ['context_id', rid(id(7))]), 'NOT_FOUND', 'unknown context'],
+    [prepareKey, altered(prepare, ['keyset_config', { keyset_type: 'Standard' }]), 'INVALID_ARGUMENT', 'standard_keyset_config is missing'],
+    [prepareKey, altered(prepare, ['keyset_config', keyset({ compute_key_type: 5 })]), 'INVALID_ARGUMENT', 'unknown compute_key_type'],
+    [prepareKey, altered(prepare, ['keyset_config', keyset({ compressed_key_config: 'CompressedNone' })]), 'UNIMPLEMENTED', 'CompressedNone'],
+    [getPrepared, rid(id(3)), 'NOT_FOUND', 'unknown id'],
+    [getPrepared, {}, 'INVALID_ARGUMENT', 'id is missing'],
+    [make, { request_id: rid(key), preproc_id: rid(preproc), domain, epoch_id: rid(epoch) }, 'NOT_FOUND', 'before its preprocessing'],
   ]);
-  check(codes(await all(nodes, (node) => node.call('InsecureKeyGenPreproc', prepare))) === 'OK', 'InsecureKeyGenPreproc at every party, under an id that was refused before');
-  const prepared = await all(nodes, (node) => node.call('GetInsecureKeyGenPreprocResult', rid(preproc)));
+  check(codes(await all(nodes, (node) => node.call(prepareKey, prepare))) === 'OK', `${prepareKey} at every party, under an id that was refused before`);
+  const prepared = await all(nodes, (node) => polled(() => node.call(getPrepared, rid(preproc))));
   check(
     prepared.every(({ value }) => value?.preprocessing_id.request_id === preproc && value.external_signature.length === 65),
-    'GetInsecureKeyGenPreprocResult: the id and a signature of 65 bytes',
+    `${getPrepared}: the id and a signature of 65 bytes`,
   );
   const request = { request_id: rid(key), preproc_id: rid(preproc), domain, epoch_id: rid(epoch), extra_data: extra, signing_schemes: ['ED25519', 'ECDSA256K1'] };
   await refused([
-    ['InsecureKeyGenPreproc', prepare, 'ALREADY_EXISTS', 'the same id again'],
-    ['InsecureKeyGen', altered(request, ['preproc_id', undefined]), 'INVALID_ARGUMENT', 'preproc_id is missing'],
-    ['InsecureKeyGen', altered(request, ['params', 'default']), 'INVALID_ARGUMENT', 'other parameters than the preprocessing'],
-    ['InsecureKeyGen', altered(request, ['signing_schemes', [9]]), 'INVALID_ARGUMENT', 'unknown scheme'],
-    ['InsecureKeyGen', altered(request, ['domain.verifying_contract', kWrongChecksum]), 'INVALID_ARGUMENT', 'wrong checksum of the contract'],
-    ['GetInsecureKeyGenResult', rid(key), 'NOT_FOUND', 'before the request'],
+    [prepareKey, prepare, 'ALREADY_EXISTS', 'the same id again'],
+    [make, altered(request, ['preproc_id', undefined]), 'INVALID_ARGUMENT', 'preproc_id is missing'],
+    [make, altered(request, ['params', 'default']), 'INVALID_ARGUMENT', 'other parameters than the preprocessing'],
+    [make, altered(request, ['signing_schemes', [9]]), 'INVALID_ARGUMENT', 'unknown scheme'],
+    [make, altered(request, ['domain.verifying_contract', kWrongChecksum]), 'INVALID_ARGUMENT', 'wrong checksum of the contract'],
+    [getMade, rid(key), 'NOT_FOUND', 'before the request'],
+    [`${insecure ? '' : 'Insecure'}KeyGen`, request, 'FAILED_PRECONDITION', 'a preprocessing of the other kind'],
   ]);
-  check(codes(await all(nodes, (node) => node.call('InsecureKeyGen', request))) === 'OK', 'InsecureKeyGen at every party');
-  const results = await all(nodes, (node) => polled(() => node.call('GetInsecureKeyGenResult', rid(key))));
-  check(codes(results) === 'OK', 'GetInsecureKeyGenResult at every party');
+  check(codes(await all(nodes, (node) => node.call(make, request))) === 'OK', `${make} at every party`);
+  const results = await all(nodes, (node) => polled(() => node.call(getMade, rid(key))));
+  check(codes(results) === 'OK', `${getMade} at every party`);
   for (const [i, { value }] of results.entries()) {
     const digests = Object.fromEntries(value.key_digests.map(({ key_type, digest }) => [key_type, digest]));
     for (const type of ['CompressedXofKeySet', 'PublicKey']) {
@@ -141,9 +143,9 @@ async function keyGeneration(epoch) {
     );
   }
   await refused([
-    ['InsecureKeyGen', request, 'ALREADY_EXISTS', 'the same key again'],
-    ['InsecureKeyGen', altered(request, ['request_id', rid(id(4))]), 'NOT_FOUND', 'a preprocessing that was used'],
-    ['GetInsecureKeyGenPreprocResult', rid(preproc), 'NOT_FOUND', 'a preprocessing that was used'],
+    [make, request, 'ALREADY_EXISTS', 'the same key again'],
+    [make, altered(request, ['request_id', rid(id(4))]), 'NOT_FOUND', 'a preprocessing that was used'],
+    [getPrepared, rid(preproc), 'NOT_FOUND', 'a preprocessing that was used'],
   ]);
   const material = await first.call('GetKeyMaterialAvailability');
   check(material.value?.fhe_key_ids.includes(key), 'GetKeyMaterialAvailability lists the key');
@@ -284,7 +286,8 @@ async function productionNode() {
 
 await healthChecks();
 const epoch = await newEpoch();
-const key = await keyGeneration(epoch);
+await keyGeneration(epoch, 'Insecure');
+const key = await keyGeneration(epoch, '');
 const request = await decryption(key, epoch);
 await statusOfRequests(request);
 await brokenCalls();

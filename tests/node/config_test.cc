@@ -121,6 +121,7 @@ key.path = "/key"
 network_timeout = 3
 decrypt_timeout = 4
 resend_after_ms = 50
+keygen_timeout = 5
 [rate_limiter_conf]
 bucket_size = 9
 pub_decrypt = 0
@@ -132,6 +133,8 @@ compute_threads = 9
 decryption_memory_bytes = 16777216
 decryptions_at_once = 10
 squashings_at_once = 128
+material_path = "/material"
+message_delay_ms = 60
 )" + peers(7));
   EXPECT_EQ(config.service.listen_address, "10.0.0.1");
   EXPECT_EQ(config.service.listen_port, 1);
@@ -154,6 +157,7 @@ squashings_at_once = 128
   EXPECT_EQ(config.threshold.round_timeout, 3s);
   EXPECT_EQ(config.threshold.decrypt_timeout, 4s);
   EXPECT_EQ(config.threshold.resend_after, 50ms);
+  EXPECT_EQ(config.threshold.keygen_timeout, 5s);
   EXPECT_EQ(config.rate_limits.bucket_size, 9u);
   EXPECT_EQ(config.rate_limits.pub_decrypt, 0u);
   EXPECT_EQ(config.rate_limits.new_epoch, 6u);
@@ -163,6 +167,8 @@ squashings_at_once = 128
   EXPECT_EQ(config.decryption_memory_bytes, 16777216u);
   EXPECT_EQ(config.decryptions_at_once, 10u);
   EXPECT_EQ(config.squashings_at_once, 128u);
+  EXPECT_EQ(config.material_folder(), "/material");
+  EXPECT_EQ(config.message_delay, 60ms);
   ASSERT_EQ(config.threshold.peers.size(), 7u);
   const PeerConfig& third = config.threshold.peers[2];
   EXPECT_EQ(third.party_id, 3);
@@ -267,6 +273,7 @@ TEST(Config, EveryNumberHasItsRange) {
       {"threshold.core_to_core_net", "network_timeout", 1, 86400},
       {"threshold.core_to_core_net", "decrypt_timeout", 1, 86400},
       {"threshold.core_to_core_net", "resend_after_ms", 10, 60000},
+      {"threshold.core_to_core_net", "keygen_timeout", 1, 86400},
       {"rate_limiter_conf", "bucket_size", 1, 1'000'000'000, "pub_decrypt = 0\nnew_epoch = 0\nkeygen = 0\npreproc = 0"},
       {"rate_limiter_conf", "pub_decrypt", 0, 1'000'000'000, kLargeBucket},
       {"rate_limiter_conf", "new_epoch", 0, 1'000'000'000, kLargeBucket},
@@ -275,6 +282,7 @@ TEST(Config, EveryNumberHasItsRange) {
       {"internal_config", "compute_threads", 0, 1024},
       {"internal_config", "decryption_memory_bytes", std::int64_t{1} << 24, std::int64_t{1} << 40},
       {"internal_config", "decryptions_at_once", 1, 1'000'000},
+      {"internal_config", "message_delay_ms", 10, 600'000},
       {"internal_config", "squashings_at_once", 64, 1'000'000},
   };
   for (const Range& range : ranges) {

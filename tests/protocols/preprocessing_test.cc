@@ -58,6 +58,7 @@ struct Outcome {
   mpc::DetectionReport report;
   PreprocessingProgress progress;
   std::optional<mpc::Disputes> disputes;
+  std::size_t kept_bytes = 0;  // of what was sent
 };
 using Outcomes = std::map<int, Outcome>;
 
@@ -81,6 +82,7 @@ runtime::sim::Program preprocessing(const Scene& scene, Outcomes& outcomes) {
     outcome.report = run.report();
     outcome.progress = run.progress();
     outcome.disputes = run.disputes();
+    outcome.kept_bytes = node.router().usage().closed_sent_bytes;
     co_await node.loop().sleep_for(300s);
   };
 }
@@ -204,6 +206,26 @@ TEST(Preprocessing, HonestPartiesMakeEverythingThatWasOrdered) {
     const auto& progress = outcomes.at(1).progress;
     EXPECT_EQ(progress.elements_done, progress.elements);
     EXPECT_EQ(progress.batches_done, progress.batches);
+  }
+}
+
+// Shares are asked for by nobody once their batch is decided: a preprocessing of gigabytes keeps its last words alone.
+TEST(Preprocessing, SharesAreForgottenWhenTheirBatchIsDecided) {
+  for (const auto [n, t] : kCommittees) {
+    const auto committee = CommitteeSize::make(n, t).value();
+    const MaterialPlan plan{{.kind = Kind::noises, .word_bits = 128, .count = 4000, .bound_log2 = 17}};
+    const Scene scene(committee, plan,
+                      {.variant = mpc::variant_for(committee), .batch_elements = 8192, .delay = 700ms});
+    Outcomes outcomes;
+    World world({.seed = 1, .committee = committee, .router = {}}, preprocessing(scene, outcomes));
+    world.run(3000s);
+    for (const auto& [party, outcome] : outcomes) {
+      ASSERT_TRUE(outcome.status) << outcome.status.error().message;
+      // The signed echoes of the decides, some 350 bytes for a pair of parties; shares alone would be more than twice that.
+      const std::uint64_t decides = outcome.progress.batches * static_cast<std::uint64_t>(n * n) * 400;
+      ASSERT_GT(plan[0].elements() * 64, 2 * decides);
+      EXPECT_LT(outcome.kept_bytes, decides) << "party " << party << " of " << n;
+    }
   }
 }
 

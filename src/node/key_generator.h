@@ -1,0 +1,78 @@
+// Keys that nobody has seen, made by the committee (service.md 5.1, threshold-tfhe.md 4): KeyGenPreproc makes material, KeyGen turns it into
+// a key.
+//
+//   KeyGenPreproc   journal: id, what it is for                       the session ids of its messages are used up
+//                   protocols/preprocessing -> MaterialFile           synced before the request is done
+//                   journal: result
+//   KeyGen          journal: key id, request; material -> key id      the material's only use
+//                   protocols/key_generation                          asynchronous, up to t parties may be gone
+//                   public objects, shares, journal: result; then the material is erased
+//
+// A restart fails a preprocessing that was running, here alone: the others exclude this party and go on. It takes a key generation up
+// again: the same session id, the same messages. Preprocessings begin by a common start (mpc/common_start.h).
+//
+// At most one of each kind runs at once. Material of a preprocessing lies in `folder`/<preprocessing id>, as long as a key can still be made
+// of it.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "node/core.h"
+#include "node/key_requests.h"
+#include "node/material.h"
+#include "protocols/key_generation.h"
+
+namespace witan::node {
+
+/// Journal table: preprocessing id -> key id that its material was given to, for ever.
+inline constexpr const char* kMaterialUseTable = "key_material";
+
+class KeyGenerator {
+ public:
+  KeyGenerator(Core& core, std::filesystem::path folder);
+  ~KeyGenerator();
+
+  /// Takes up what was pending when the node stopped. Loop thread.
+  void resume(InterruptedRequest request);
+  /// Is it for resume()? Not what a dealer has begun, and nothing that cannot be read.
+  bool owns(const InterruptedRequest& request) const;
+  /// After the resume() of everything: erases the material that no key can be made of any more.
+  void erase_unused();
+
+  runtime::Task<Result<api::Empty>> preprocess(api::KeyGenPreprocRequest request);
+  runtime::Task<Result<api::Empty>> generate(api::KeyGenRequest request);
+  /// AbortKeyGen, by preprocessing id (service.md 4.4): ends once the outcome is in the journal. Errors: invalid_argument, not_found.
+  runtime::Task<Result<api::Empty>> abort(api::IdRequest request);
+
+  /// For people and the command line, while it runs: "stage=... done=... total=... seconds=...", counted in opened elements.
+  std::optional<std::string> progress(RequestKind kind, const RawId& id) const;
+
+ private:
+  struct Run;
+  struct PreprocessingRun;
+  struct KeygenRun;
+
+  runtime::Task<void> work(std::shared_ptr<PreprocessingRun> run, PreprocessingFields fields,
+                           RateLimiter::Permit permit);
+  runtime::Task<Status> make_material(PreprocessingRun& run, const PreprocessingFields& fields);
+  runtime::Task<void> work(std::shared_ptr<KeygenRun> run, KeygenFields fields, RateLimiter::Permit permit);
+  runtime::Task<Status> make_key(KeygenRun& run, const KeygenFields& fields);
+  runtime::Task<Result<Bytes>> publish(const KeygenFields& fields, protocols::GeneratedKey key);
+  runtime::Task<void> resume_preprocessing(InterruptedRequest request);
+  runtime::Task<void> resume_keygen(InterruptedRequest request);
+  runtime::Task<void> erase(PreprocId id);
+  runtime::Task<void> erase_all(std::vector<PreprocId> ids);
+  protocols::PreprocessingOptions preprocessing_options() const;
+
+  Core& core_;
+  const std::filesystem::path folder_;
+  bool accepting_ = false;  // the serial lock of KeyGen
+  runtime::WaitList accepted_;
+  std::shared_ptr<PreprocessingRun> preprocessing_;  // that runs
+  std::shared_ptr<KeygenRun> keygen_;                // that runs
+};
+
+}  // namespace witan::node

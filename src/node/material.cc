@@ -1,0 +1,437 @@
+#include "node/material.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
+#include "base/check.h"
+#include "base/codec.h"
+#include "base/log.h"
+#include "crypto/separators.h"
+
+namespace witan::node {
+
+using protocols::MaterialOrder;
+using protocols::MaterialPlan;
+using runtime::ok;
+using runtime::Task;
+using runtime::Work;
+
+namespace {
+
+constexpr std::uint32_t kFileMagic = 0x544d4957, kRecordMagic = 0x434d4957, kEndMagic = 0x454d4957, kLayout = 1;
+constexpr std::size_t kHeaderBytes = 4 + 4 + 32 + 2 + 32, kAttemptOffset = 4 + 4 + 32;
+constexpr std::size_t kRecordHeadBytes = 4 + 4 + 8 + 8 + 2 + 8 + 32;
+constexpr std::size_t kEndBytes = 4 + 8 + 32;
+constexpr std::size_t kErasedAtOnce = std::size_t{4} << 20;
+
+std::unexpected<Error> system_failure(const char* action, const std::filesystem::path& file, int error = errno) {
+  const Code code = error == ENOENT ? Code::not_found : error == EEXIST ? Code::already_exists : Code::unavailable;
+  return fail(code, "cannot {} {}: {}", action, file.native(), std::generic_category().message(error));
+}
+
+std::filesystem::path file_of(const std::filesystem::path& folder, const PreprocId& id) {
+  return folder / id.hex();
+}
+
+Status sync_folder(const std::filesystem::path& folder) {
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return system_failure("open the folder", folder);
+  const int synced = ::fsync(fd);
+  const int error = errno;
+  ::close(fd);
+  if (synced != 0) return system_failure("sync the folder", folder, error);
+  return {};
+}
+
+crypto::Digest plan_hash(const MaterialPlan& plan) {
+  Writer out;
+  for (const MaterialOrder& order : plan)
+    out.u8(static_cast<std::uint8_t>(order.kind))
+        .u32(static_cast<std::uint32_t>(order.word_bits))
+        .u64(order.count)
+        .u32(static_cast<std::uint32_t>(order.bound_log2))
+        .u64(order.inputs)
+        .u64(order.outputs);
+  return crypto::tagged_hash(crypto::separators::kMaterial, out.view());
+}
+
+crypto::Digest record_hash(ByteView header, ByteView head, ByteView content) {
+  crypto::Shake256 hash(crypto::separators::kMaterial);
+  hash.update(header);
+  hash.update(head);
+  hash.update(content);
+  return hash.finish();
+}
+
+}  // namespace
+
+std::uint64_t material_bytes(const MaterialOrder& order, std::uint64_t first, std::uint64_t units) {
+  const std::uint64_t whole = units * order.unit_bytes();
+  if (order.kind != MaterialOrder::Kind::bits || first + units < order.units() || order.count % 4 == 0) return whole;
+  return whole - (4 - order.count % 4) * (order.unit_bytes() / 4);
+}
+
+/// Kernels share it: a file that nobody waits for any more is closed when the last of them has ended.
+class MaterialFile::Descriptor {
+ public:
+  Descriptor(int fd, std::filesystem::path file) : fd_(fd), file_(std::move(file)) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() { ::close(fd_); }
+
+  Status write(std::uint64_t offset, ByteView data) const {
+    while (!data.empty()) {
+      const ssize_t count = ::pwrite(fd_, data.data(), data.size(), static_cast<off_t>(offset));
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) return system_failure("write", file_);
+      data = data.subspan(static_cast<std::size_t>(count));
+      offset += static_cast<std::uint64_t>(count);
+    }
+    return {};
+  }
+  /// Error also: data_loss if the file ends before that.
+  Status read(std::uint64_t offset, MutableByteView out) const {
+    const std::uint64_t from = offset;
+    const std::size_t wanted = out.size();
+    while (!out.empty()) {
+      const ssize_t count = ::pread(fd_, out.data(), out.size(), static_cast<off_t>(offset));
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) return system_failure("read", file_);
+      if (count == 0)
+        return fail(Code::data_loss, "{} ends at byte {}, expected {} bytes from byte {} on", file_.native(), offset,
+                    wanted, from);
+      out = out.subspan(static_cast<std::size_t>(count));
+      offset += static_cast<std::uint64_t>(count);
+    }
+    return {};
+  }
+  Status sync() const {
+    if (::fsync(fd_) != 0) return system_failure("sync", file_);
+    return {};
+  }
+  Result<std::uint64_t> size_bytes() const {
+    struct stat info{};
+    if (::fstat(fd_, &info) != 0) return system_failure("examine", file_);
+    if (!S_ISREG(info.st_mode)) return fail(Code::data_loss, "{} is no regular file", file_.native());
+    return static_cast<std::uint64_t>(info.st_size);
+  }
+
+ private:
+  const int fd_;
+  const std::filesystem::path file_;
+};
+
+MaterialFile::MaterialFile(runtime::Compute& compute, std::filesystem::path file, PreprocId id, std::uint16_t attempt,
+                           MaterialPlan plan, std::shared_ptr<Descriptor> descriptor)
+    : compute_(compute),
+      file_(std::move(file)),
+      id_(id),
+      attempt_(attempt),
+      plan_(std::move(plan)),
+      descriptor_(std::move(descriptor)),
+      records_(plan_.size()),
+      end_(kHeaderBytes) {}
+
+MaterialFile::~MaterialFile() = default;
+
+Bytes MaterialFile::header() const {
+  return Writer().u32(kFileMagic).u32(kLayout).id(id_).u16(attempt_).raw(plan_hash(plan_)).take();
+}
+
+/// Without the hash, which comes behind it.
+Bytes MaterialFile::record_head(std::size_t order, std::uint64_t first, const Record& record) const {
+  return Writer()
+      .u32(kRecordMagic)
+      .u32(static_cast<std::uint32_t>(order))
+      .u64(first)
+      .u64(record.units)
+      .u16(record.session_number)
+      .u64(record.content_bytes)
+      .take();
+}
+
+Bytes MaterialFile::end() const {
+  Writer hashes;
+  hashes.raw(header());
+  for (const auto& [order, first] : in_file_) hashes.raw(records_[order].at(first).hash);
+  return Writer()
+      .u32(kEndMagic)
+      .u64(in_file_.size())
+      .raw(crypto::tagged_hash(crypto::separators::kMaterial, hashes.view()))
+      .take();
+}
+
+/// Error: data_loss if it does not fit to the plan or to what is there.
+Status MaterialFile::add(std::size_t order, std::uint64_t first, const Record& record) {
+  const auto wrong = [&](std::string_view what) {
+    return fail(Code::data_loss, "{}: units {} to {} of order {} {}", file_.native(), first, first + record.units,
+                order, what);
+  };
+  if (order >= plan_.size()) return wrong("are of no order of its plan");
+  const std::uint64_t units = plan_[order].units();
+  if (record.units == 0 || first >= units || record.units > units - first) return wrong("are not units of its plan");
+  if (record.content_bytes != material_bytes(plan_[order], first, record.units))
+    return wrong(fmt::format("have {} bytes, expected {}", record.content_bytes,
+                             material_bytes(plan_[order], first, record.units)));
+  auto& there = records_[order];
+  const auto next = there.lower_bound(first);
+  if (next != there.end() && next->first < first + record.units) return wrong("are there twice");
+  if (next != there.begin() && std::prev(next)->first + std::prev(next)->second.units > first)
+    return wrong("are there twice");
+  there.emplace_hint(next, first, record);
+  in_file_.emplace_back(order, first);
+  return {};
+}
+
+/// Is every unit there?
+Status MaterialFile::check_whole() const {
+  for (std::size_t order = 0; order < plan_.size(); ++order) {
+    std::uint64_t units = 0;
+    for (const auto& [first, record] : records_[order]) units += record.units;
+    if (units != plan_[order].units())
+      return fail(Code::internal, "{}: order {} of the plan has {} units, expected {}", file_.native(), order, units,
+                  plan_[order].units());
+  }
+  return {};
+}
+
+Result<std::unique_ptr<MaterialFile>> MaterialFile::create_now(runtime::Compute& compute,
+                                                               const std::filesystem::path& folder, const PreprocId& id,
+                                                               std::uint16_t attempt, MaterialPlan plan) {
+  if (::mkdir(folder.c_str(), 0700) == 0) {
+    WITAN_TRY(sync_folder(folder.has_parent_path() ? folder.parent_path() : "."));
+  } else if (errno != EEXIST) {
+    return system_failure("make the folder", folder);
+  }
+  const auto file = file_of(folder, id);
+  const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0) return system_failure("create", file);
+  auto descriptor = std::make_shared<Descriptor>(fd, file);
+  std::unique_ptr<MaterialFile> out(
+      new MaterialFile(compute, file, id, attempt, std::move(plan), std::move(descriptor)));
+  WITAN_TRY(out->descriptor_->write(0, out->header()));
+  WITAN_TRY(out->descriptor_->sync());
+  WITAN_TRY(sync_folder(folder));
+  return out;
+}
+
+Result<std::unique_ptr<MaterialFile>> MaterialFile::open_now(runtime::Compute& compute,
+                                                             const std::filesystem::path& folder, const PreprocId& id,
+                                                             MaterialPlan plan) {
+  const auto file = file_of(folder, id);
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return system_failure("open", file);
+  auto descriptor = std::make_shared<Descriptor>(fd, file);
+  std::unique_ptr<MaterialFile> out(new MaterialFile(compute, file, id, 0, std::move(plan), std::move(descriptor)));
+  WITAN_TRY(out->read_index());
+  return out;
+}
+
+Status MaterialFile::read_index() {
+  const auto damaged = [this](std::uint64_t at, std::string_view what) {
+    return fail(Code::data_loss, "{} is damaged at byte {}: {}", file_.native(), at, what);
+  };
+  WITAN_ASSIGN(const std::uint64_t size, descriptor_->size_bytes());
+  Bytes head(kHeaderBytes);
+  WITAN_TRY(descriptor_->read(0, head));
+  attempt_ = load_le<std::uint16_t>(head.data() + kAttemptOffset);
+  if (head != header()) return damaged(0, "it is not of this preprocessing and plan");
+  for (;;) {
+    Bytes start(kEndBytes);
+    static_assert(kEndBytes <= kRecordHeadBytes);
+    WITAN_TRY(descriptor_->read(end_, start));
+    const std::uint32_t magic = load_le<std::uint32_t>(start.data());
+    if (magic == kEndMagic) {
+      if (start != end()) return damaged(end_, "its end names other records than it has");
+      if (size != end_ + kEndBytes) return damaged(end_, fmt::format("it has {} bytes", size));
+      break;
+    }
+    if (magic != kRecordMagic) return damaged(end_, "there is no record");
+    Bytes raw(kRecordHeadBytes);
+    WITAN_TRY(descriptor_->read(end_, raw));
+    Reader reader(raw);
+    reader.u32();
+    const std::size_t order = reader.u32();
+    const std::uint64_t first = reader.u64();
+    Record record;
+    record.units = reader.u64();
+    record.session_number = reader.u16();
+    record.content_bytes = reader.u64();
+    record.hash = reader.array<32>();
+    record.offset = end_ + kRecordHeadBytes;
+    WITAN_TRY(add(order, first, record));
+    if (record.content_bytes > size - record.offset) return damaged(end_, "a record goes beyond its end");
+    end_ = record.offset + record.content_bytes;
+  }
+  end_ += kEndBytes;
+  if (const Status whole = check_whole(); !whole) return fail(Code::data_loss, "{}", whole.error().message);
+  return {};
+}
+
+Task<Result<std::unique_ptr<MaterialFile>>> MaterialFile::create(runtime::Compute& compute,
+                                                                 std::filesystem::path folder, PreprocId id,
+                                                                 std::uint16_t attempt, MaterialPlan plan) {
+  co_return co_await compute(Work::preprocessing,
+                             [&compute, folder = std::move(folder), id, attempt, plan = std::move(plan)] {
+                               return create_now(compute, folder, id, attempt, plan);
+                             });
+}
+
+Task<Result<std::unique_ptr<MaterialFile>>> MaterialFile::open(runtime::Compute& compute, std::filesystem::path folder,
+                                                               PreprocId id, MaterialPlan plan) {
+  co_return co_await compute(Work::preprocessing, [&compute, folder = std::move(folder), id, plan = std::move(plan)] {
+    return open_now(compute, folder, id, plan);
+  });
+}
+
+Task<Status> MaterialFile::put(std::size_t order, std::uint64_t first, std::uint16_t session_number,
+                               Secret<Bytes> content) {
+  WITAN_CHECK(order < plan_.size());
+  Record record;
+  record.content_bytes = content.reveal().size();
+  const std::size_t unit = plan_[order].unit_bytes();
+  record.units = (record.content_bytes + unit - 1) / unit;
+  record.session_number = session_number;
+  record.offset = end_ + kRecordHeadBytes;
+  const Status added = add(order, first, record);
+  WITAN_CHECK(added);
+  const std::uint64_t at = std::exchange(end_, record.offset + record.content_bytes);
+  auto hash = co_await compute_(Work::preprocessing,
+                                [descriptor = descriptor_, header = header(), head = record_head(order, first, record),
+                                 at, content = std::move(content)]() -> Result<crypto::Digest> {
+                                  const crypto::Digest out = record_hash(header, head, content.reveal());
+                                  Bytes whole = head;
+                                  append(whole, out);
+                                  WITAN_TRY(descriptor->write(at, whole));
+                                  WITAN_TRY(descriptor->write(at + whole.size(), content.reveal()));
+                                  return out;
+                                });
+  records_[order].at(first).hash = co_await ok(std::move(hash));
+  co_return Status{};
+}
+
+Task<Status> MaterialFile::complete() {
+  co_await ok(check_whole());
+  const Bytes last = end();
+  co_await ok(co_await compute_(Work::preprocessing, [descriptor = descriptor_, last, at = end_]() -> Status {
+    // Records first: an end on the disk says that everything before it is there.
+    WITAN_TRY(descriptor->sync());
+    WITAN_TRY(descriptor->write(at, last));
+    return descriptor->sync();
+  }));
+  end_ += last.size();
+  co_return Status{};
+}
+
+/// A part of a record, and where it goes.
+struct MaterialFile::Place {
+  Bytes head;
+  Record record;
+  std::uint64_t from = 0, size = 0;  // within the content
+};
+
+Task<Result<Secret<Bytes>>> MaterialFile::get(std::size_t order, std::uint64_t first, std::uint64_t count) {
+  WITAN_CHECK(order < plan_.size());
+  const MaterialOrder& wanted = plan_[order];
+  const auto missing = [&](std::uint64_t unit) {
+    return fail(Code::not_found, "{}: unit {} of order {} is not there", file_.native(), unit, order);
+  };
+  if (first > wanted.units() || count > wanted.units() - first) co_return missing(wanted.units());
+  std::vector<Place> places;
+  for (std::uint64_t unit = first; unit < first + count;) {
+    auto found = records_[order].upper_bound(unit);
+    if (found == records_[order].begin()) co_return missing(unit);
+    --found;
+    const Record& record = found->second;
+    const std::uint64_t end_unit = std::min(first + count, found->first + record.units);
+    if (end_unit <= unit) co_return missing(unit);
+    const std::uint64_t from = (unit - found->first) * wanted.unit_bytes();
+    places.push_back(
+        {record_head(order, found->first, record), record, from, material_bytes(wanted, unit, end_unit - unit)});
+    unit = end_unit;
+  }
+  co_return co_await compute_(
+      Work::preprocessing,
+      [descriptor = descriptor_, header = header(), file = file_, places = std::move(places),
+       size = material_bytes(wanted, first, count)]() -> Result<Secret<Bytes>> {
+        Secret<Bytes> out{Bytes(static_cast<std::size_t>(size))};
+        auto at = out.reveal_mutable().begin();
+        for (const Place& place : places) {
+          Secret<Bytes> content{Bytes(static_cast<std::size_t>(place.record.content_bytes))};
+          WITAN_TRY(descriptor->read(place.record.offset, content.reveal_mutable()));
+          const crypto::Digest found = record_hash(header, place.head, content.reveal());
+          if (found != place.record.hash)
+            return fail(Code::data_loss, "{} is damaged: {} bytes from byte {} on have hash {}, written was {}",
+                        file.native(), place.record.content_bytes, place.record.offset, to_hex(found),
+                        to_hex(place.record.hash));
+          const auto piece = ByteView(content.reveal())
+                                 .subspan(static_cast<std::size_t>(place.from), static_cast<std::size_t>(place.size));
+          at = std::ranges::copy(piece, at).out;
+        }
+        return out;
+      });
+}
+
+Result<std::uint16_t> MaterialFile::session_number(std::size_t order) const {
+  WITAN_CHECK(order < plan_.size());
+  if (records_[order].empty()) return fail(Code::not_found, "{}: nothing of order {} is there", file_.native(), order);
+  return records_[order].begin()->second.session_number;
+}
+
+Result<std::vector<PreprocId>> list_material(const std::filesystem::path& folder) {
+  std::vector<PreprocId> out;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
+    if (auto id = PreprocId::parse(it->path().filename().native())) out.push_back(*id);
+  if (error && error != std::errc::no_such_file_or_directory)
+    return fail(Code::unavailable, "cannot read the folder {}: {}", folder.native(), error.message());
+  std::ranges::sort(out);
+  return out;
+}
+
+Task<Status> erase_material(runtime::Compute& compute, std::filesystem::path folder, PreprocId id) {
+  const auto file = file_of(folder, id);
+  struct Open {
+    explicit Open(int descriptor) : fd(descriptor) {}
+    Open(const Open&) = delete;
+    Open& operator=(const Open&) = delete;
+    ~Open() { ::close(fd); }
+    const int fd;
+  };
+  const int fd = ::open(file.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0 && errno == ENOENT) co_return Status{};
+  if (fd < 0) co_return system_failure("open", file);
+  const auto open = std::make_shared<const Open>(fd);
+  struct stat info{};
+  if (::fstat(fd, &info) != 0) co_return system_failure("examine", file);
+  const auto size = static_cast<std::uint64_t>(info.st_size);
+  for (std::uint64_t at = 0; at < size; at += kErasedAtOnce) {
+    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(kErasedAtOnce, size - at));
+    const Status erased = co_await compute(Work::preprocessing, [open, file, at, count]() -> Status {
+      const Bytes zeros(count);
+      for (std::size_t done = 0; done < count;) {
+        const ssize_t n = ::pwrite(open->fd, zeros.data() + done, count - done, static_cast<off_t>(at + done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return system_failure("overwrite", file);
+        done += static_cast<std::size_t>(n);
+      }
+      return {};
+    });
+    if (!erased) {  // the name is removed all the same
+      log::error("{}", erased.error().message);
+      break;
+    }
+  }
+  co_return co_await compute(Work::preprocessing, [open, file, folder]() -> Status {
+    static_cast<void>(::fdatasync(open->fd));
+    if (::unlink(file.c_str()) != 0 && errno != ENOENT) return system_failure("remove", file);
+    return sync_folder(folder);
+  });
+}
+
+}  // namespace witan::node

@@ -1,0 +1,97 @@
+// The material of one preprocessing in a file of its own (protocols/preprocessing.h): noises, bits and slices, 1.2 GB with the default
+// parameters, written as it is made, read in the order of consumption, erased when its key generation has ended. Shares alone: the file
+// is private to the node (0600, in a folder of mode 0700).
+//
+//   header    magic, layout, preprocessing id, attempt, hash of the plan
+//   record    magic, order, first unit, units, session number, size of the content, hash of all that, header and content; content
+//   ...
+//   end       magic, number of records, hash of their hashes in the order of the file      once everything is there and on disk
+//
+// A file without its end is an interrupted preprocessing, and is erased. Content is compared with its hash whenever it is read.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "crypto/hash.h"
+#include "protocols/preprocessing.h"
+#include "runtime/compute.h"
+
+namespace witan::node {
+
+/// Loop thread only; the disk is read and written by bulk kernels of the pool. Destroyed, it leaves the file as it is.
+class MaterialFile final : public protocols::MaterialStore, public protocols::MaterialSource {
+ public:
+  /// A new file for that plan. Makes the folder. Errors: already_exists, unavailable (disk).
+  static runtime::Task<Result<std::unique_ptr<MaterialFile>>> create(runtime::Compute& compute,
+                                                                     std::filesystem::path folder, PreprocId id,
+                                                                     std::uint16_t attempt,
+                                                                     protocols::MaterialPlan plan);
+  /// What complete() has left, made for the same plan. Errors: not_found; data_loss naming the file and what is wrong with it;
+  /// unavailable (disk).
+  static runtime::Task<Result<std::unique_ptr<MaterialFile>>> open(runtime::Compute& compute,
+                                                                   std::filesystem::path folder, PreprocId id,
+                                                                   protocols::MaterialPlan plan);
+  ~MaterialFile() override;
+
+  /// Preconditions (checked): units of the plan, each once; a file of create(), not complete. Error: unavailable (disk full, ...).
+  runtime::Task<Status> put(std::size_t order, std::uint64_t first, std::uint16_t session_number,
+                            Secret<Bytes> content) override;
+  /// After the last put(): writes the end and waits until all of it is on disk. Errors: internal (units are missing), unavailable.
+  runtime::Task<Status> complete();
+
+  /// Errors: not_found; data_loss naming file and place, what was found and expected; unavailable.
+  runtime::Task<Result<Secret<Bytes>>> get(std::size_t order, std::uint64_t first, std::uint64_t count) override;
+  Result<std::uint16_t> session_number(std::size_t order) const override;
+
+  /// Of the preprocessing that has made it.
+  std::uint16_t attempt() const { return attempt_; }
+  std::uint64_t size_bytes() const { return end_; }
+
+ private:
+  struct Record {
+    std::uint64_t units = 0, content_bytes = 0;
+    std::uint64_t offset = 0;  // of the content
+    std::uint16_t session_number = 0;
+    crypto::Digest hash{};
+  };
+  class Descriptor;
+  struct Place;
+  MaterialFile(runtime::Compute& compute, std::filesystem::path file, PreprocId id, std::uint16_t attempt,
+               protocols::MaterialPlan plan, std::shared_ptr<Descriptor> descriptor);
+
+  static Result<std::unique_ptr<MaterialFile>> create_now(runtime::Compute& compute,
+                                                          const std::filesystem::path& folder, const PreprocId& id,
+                                                          std::uint16_t attempt, protocols::MaterialPlan plan);
+  static Result<std::unique_ptr<MaterialFile>> open_now(runtime::Compute& compute, const std::filesystem::path& folder,
+                                                        const PreprocId& id, protocols::MaterialPlan plan);
+  Bytes header() const;
+  Bytes record_head(std::size_t order, std::uint64_t first, const Record& record) const;
+  Bytes end() const;
+  Status read_index();
+  Status add(std::size_t order, std::uint64_t first, const Record& record);
+  Status check_whole() const;
+
+  runtime::Compute& compute_;
+  const std::filesystem::path file_;
+  const PreprocId id_;
+  std::uint16_t attempt_;
+  const protocols::MaterialPlan plan_;
+  std::shared_ptr<Descriptor> descriptor_;
+  std::vector<std::map<std::uint64_t, Record>> records_;        // by order and first unit
+  std::vector<std::pair<std::size_t, std::uint64_t>> in_file_;  // order, first unit: as they lie in the file
+  std::uint64_t end_ = 0;                                       // where the next record goes
+};
+
+/// Bytes of so many units from `first` on: a bit order may end within its last unit.
+std::uint64_t material_bytes(const protocols::MaterialOrder& order, std::uint64_t first, std::uint64_t units);
+
+/// What is kept in a folder, by preprocessing. Not there: nothing.
+Result<std::vector<PreprocId>> list_material(const std::filesystem::path& folder);
+
+/// Overwrites the file with zeros, as far as the file system writes in place, and removes it. Success if it is not there.
+runtime::Task<Status> erase_material(runtime::Compute& compute, std::filesystem::path folder, PreprocId id);
+
+}  // namespace witan::node

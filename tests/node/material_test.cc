@@ -1,0 +1,219 @@
+#include "node/material.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <csignal>
+#include <fstream>
+
+#include "node/node_testing.h"
+#include "runtime/loop.h"
+
+namespace witan::node {
+namespace {
+
+using protocols::MaterialOrder;
+using protocols::MaterialPlan;
+using Kind = MaterialOrder::Kind;
+
+MaterialPlan small_plan() {
+  return {{.kind = Kind::bits, .word_bits = 128, .count = 10},  // the last unit has two bits
+          {.kind = Kind::noises, .word_bits = 64, .count = 40, .bound_log2 = 3},
+          {.kind = Kind::slice, .word_bits = 64, .inputs = 3, .outputs = 8}};
+}
+
+PreprocId preproc(std::uint8_t number) {
+  ByteArray<32> bytes{};
+  bytes[0] = 3;
+  bytes[31] = number;
+  return PreprocId(bytes);
+}
+
+/// Content of units, different for every byte of an order.
+Bytes content_of(const MaterialPlan& plan, std::size_t order, std::uint64_t first, std::uint64_t units) {
+  Bytes out(static_cast<std::size_t>(material_bytes(plan[order], first, units)));
+  for (std::size_t i = 0; i < out.size(); ++i)
+    out[i] = static_cast<std::uint8_t>(31 * order + 7 * first * plan[order].unit_bytes() + 7 * i);
+  return out;
+}
+
+class Material : public testing::Test {
+ protected:
+  template <class T>
+  T run(runtime::Task<T> task) {
+    return loop_.run(std::move(task));
+  }
+  std::filesystem::path folder() const { return temporary_.path() / "material"; }
+  std::filesystem::path file() const { return folder() / preproc(1).hex(); }
+  std::unique_ptr<MaterialFile> create() {
+    return run(MaterialFile::create(compute_, folder(), preproc(1), 5, plan_)).value();
+  }
+  Result<std::unique_ptr<MaterialFile>> open(std::optional<MaterialPlan> plan = {}) {
+    return run(MaterialFile::open(compute_, folder(), preproc(1), plan.value_or(plan_)));
+  }
+  Status put(MaterialFile& material, std::size_t order, std::uint64_t first, std::uint64_t units,
+             std::uint16_t number = 0) {
+    return run(material.put(order, first, number, Secret<Bytes>(content_of(plan_, order, first, units))));
+  }
+  /// In another order than that of the units, and complete.
+  void fill() {
+    const auto material = create();
+    ASSERT_TRUE(put(*material, 1, 6, 4));
+    ASSERT_TRUE(put(*material, 0, 0, 3));
+    ASSERT_TRUE(put(*material, 2, 0, 1, 32770));
+    ASSERT_TRUE(put(*material, 1, 0, 5));
+    ASSERT_TRUE(put(*material, 1, 5, 1));
+    const Status complete = run(material->complete());
+    ASSERT_TRUE(complete) << complete.error().message;
+  }
+  void flip_byte(std::uint64_t at) {
+    std::fstream out(file(), std::ios::in | std::ios::out | std::ios::binary);
+    out.seekg(static_cast<std::streamoff>(at));
+    const int old = out.get();
+    out.seekp(static_cast<std::streamoff>(at));
+    out.put(static_cast<char>(old ^ 1));
+  }
+
+  test::TemporaryFolder temporary_;
+  runtime::VirtualLoop loop_;
+  runtime::InlineCompute compute_{loop_};
+  const MaterialPlan plan_ = small_plan();
+};
+
+TEST_F(Material, GivesUnitsAcrossRecordsAfterItWasOpenedAgain) {
+  fill();
+  const auto material = open();
+  ASSERT_TRUE(material) << material.error().message;
+  for (std::size_t order = 0; order < plan_.size(); ++order)
+    for (std::uint64_t first = 0; first < plan_[order].units(); ++first)
+      for (std::uint64_t count = 1; first + count <= plan_[order].units(); ++count) {
+        const auto got = run((*material)->get(order, first, count));
+        ASSERT_TRUE(got) << got.error().message;
+        EXPECT_EQ(got->reveal(), content_of(plan_, order, first, count)) << order << " " << first << " " << count;
+      }
+  EXPECT_EQ((*material)->attempt(), 5);
+  EXPECT_EQ((*material)->session_number(2), std::uint16_t{32770});
+  EXPECT_EQ((*material)->size_bytes(), std::filesystem::file_size(file()));
+}
+
+TEST_F(Material, IsPrivateToItsOwner) {
+  fill();
+  struct stat info{};
+  ASSERT_EQ(::stat(file().c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+  ASSERT_EQ(::stat(folder().c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0700u);
+}
+
+TEST_F(Material, AnInterruptedOneIsDataLoss) {
+  {
+    const auto material = create();
+    ASSERT_TRUE(put(*material, 1, 0, 10));
+  }
+  const auto material = open();
+  ASSERT_FALSE(material);
+  EXPECT_EQ(material.error().code, Code::data_loss) << material.error().message;
+}
+
+TEST_F(Material, IsNotCompleteWhileUnitsAreMissing) {
+  const auto material = create();
+  ASSERT_TRUE(put(*material, 0, 0, 3));
+  ASSERT_TRUE(put(*material, 1, 0, 9));
+  ASSERT_TRUE(put(*material, 2, 0, 1));
+  const Status complete = run(material->complete());
+  ASSERT_FALSE(complete);
+  EXPECT_EQ(complete.error().code, Code::internal);
+  const auto got = run(material->get(1, 8, 2));
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error().code, Code::not_found);
+}
+
+// Whatever byte is damaged, what is read is what was written, or data_loss.
+TEST_F(Material, EveryDamagedByteIsFound) {
+  fill();
+  const std::uint64_t size = std::filesystem::file_size(file());
+  for (std::uint64_t at = 0; at < size; ++at) {
+    flip_byte(at);
+    auto material = open();
+    bool found = !material;
+    if (!material) EXPECT_EQ(material.error().code, Code::data_loss) << material.error().message;
+    for (std::size_t order = 0; material && order < plan_.size(); ++order) {
+      const auto got = run((*material)->get(order, 0, plan_[order].units()));
+      if (!got) {
+        EXPECT_EQ(got.error().code, Code::data_loss);
+        EXPECT_NE(got.error().message.find(file().native()), std::string::npos);
+      }
+      found = found || !got;
+    }
+    EXPECT_TRUE(found) << "byte " << at;
+    flip_byte(at);
+  }
+  EXPECT_TRUE(open());
+}
+
+TEST_F(Material, EveryLengthThatIsCutShortIsFound) {
+  fill();
+  std::ifstream in(file(), std::ios::binary);
+  const std::string whole(std::istreambuf_iterator<char>(in), {});
+  for (std::size_t size = 0; size < whole.size(); size += 13) {
+    std::filesystem::resize_file(file(), size);
+    const auto material = open();
+    ASSERT_FALSE(material) << size;
+    EXPECT_EQ(material.error().code, Code::data_loss) << material.error().message;
+    std::ofstream(file(), std::ios::binary) << whole;
+  }
+}
+
+TEST_F(Material, BelongsToOnePreprocessingAndOnePlan) {
+  fill();
+  MaterialPlan other = plan_;
+  other[1].bound_log2 = 4;
+  EXPECT_EQ(open(other).error().code, Code::data_loss);
+  std::filesystem::rename(file(), folder() / preproc(2).hex());
+  EXPECT_EQ(run(MaterialFile::open(compute_, folder(), preproc(2), plan_)).error().code, Code::data_loss);
+  EXPECT_EQ(open().error().code, Code::not_found);
+}
+
+TEST_F(Material, IsNeverOverwritten) {
+  fill();
+  EXPECT_EQ(run(MaterialFile::create(compute_, folder(), preproc(1), 5, plan_)).error().code, Code::already_exists);
+}
+
+TEST_F(Material, AFullDiskIsUnavailableAndNothingCounts) {
+  const auto material = create();
+  // A file system that takes no more: the descriptor's limit for files.
+  rlimit old{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &old), 0);
+  std::signal(SIGXFSZ, SIG_IGN);
+  rlimit small = old;
+  small.rlim_cur = 200;
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  const Status stored = put(*material, 1, 0, 10);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &old), 0);
+  ASSERT_FALSE(stored);
+  EXPECT_EQ(stored.error().code, Code::unavailable) << stored.error().message;
+}
+
+TEST_F(Material, ErasedItsContentIsZeroAndItsNameIsGone) {
+  fill();
+  const auto copy = temporary_.path() / "hard link";
+  std::filesystem::create_hard_link(file(), copy);  // what the disk still has of it
+  ASSERT_TRUE(run(erase_material(compute_, folder(), preproc(1))));
+  EXPECT_FALSE(std::filesystem::exists(file()));
+  std::ifstream in(copy, std::ios::binary);
+  const std::string left(std::istreambuf_iterator<char>(in), {});
+  EXPECT_GT(left.size(), 1000u);
+  EXPECT_EQ(left.find_first_not_of('\0'), std::string::npos);
+  EXPECT_TRUE(run(erase_material(compute_, folder(), preproc(1))));  // not there: nothing to do
+}
+
+TEST_F(Material, IsListedByPreprocessing) {
+  EXPECT_TRUE(list_material(folder())->empty());
+  fill();
+  std::ofstream(folder() / "something else") << "x";
+  EXPECT_EQ(*list_material(folder()), std::vector{preproc(1)});
+}
+
+}  // namespace
+}  // namespace witan::node
