@@ -5,11 +5,16 @@
 //   witan_evaluate keyset FOLDER                deals a key set into a vault in a new folder
 //   witan_evaluate serve KEY_SET PAIR VALUE     loads a key set and two compact lists (one value of two blocks; one u64), then does
 //                                               one repetition per line of standard input: pbs64, pbs128 or expand
+//   witan_evaluate confirm                      deals a key set in memory, makes the test ciphertext of its confirmation piece by piece,
+//                                               and decrypts it; "working_bytes" is what that takes beside the key set,
+//                                               times are those of the processor
 //
 // --target NAME in front of these forces vector instructions, e.g. AVX2. Every answer is one line of JSON, times in seconds.
 // One thread.
 #include <fmt/format.h>
+#include <time.h>
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <iostream>
@@ -19,6 +24,8 @@
 #include "store/vault_file/file_vault.h"
 #include "tfhe/encrypt.h"
 #include "tfhe/evaluate.h"
+#include "tfhe/keygen.h"
+#include "tfhe/test_ciphertext.h"
 #include "tfhe_rs/ciphertexts.h"
 
 namespace witan {
@@ -216,6 +223,57 @@ Status serve(const char* key_file, const char* pair_file, const char* value_file
   return {};
 }
 
+/// Of this thread: pieces of a millisecond are measured on busy machines too.
+double processor_seconds() {
+  timespec now{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+Status confirm() {
+  OsRng rng;
+  WITAN_ASSIGN(const tfhe::Params params, tfhe::params_by_name("default"));
+  const KeyId key(rng.bytes<32>());
+  const tfhe::SecretKeySet keys = tfhe::generate_secret_keys(params, rng);
+  tfhe::RngNoise noise(rng);
+  const auto set = std::make_shared<const tfhe::CompressedKeySet>(
+      tfhe::generate_key_set(params, keys, rng.next<u128>(), noise, {.tag = Bytes(32, 1), .progress = {}}));
+  const std::uint64_t held = memory("VmRSS");
+  std::uint64_t most = held;
+  std::vector<double> pieces;
+  double before = processor_seconds();
+  const auto ended = [&] {
+    pieces.push_back(processor_seconds() - before);
+    before += pieces.back();
+  };
+  WITAN_ASSIGN(auto maker, tfhe::TestCiphertextMaker::begin(set, key));
+  ended();
+  while (!maker.done()) {
+    maker.next();
+    ended();
+    if (pieces.size() % 64 == 0) most = std::max(most, memory("VmRSS"));
+  }
+  const tfhe::TestCiphertext test = maker.take();
+  std::ranges::sort(pieces);
+  double sum = 0;
+  for (const double piece : pieces) sum += piece;
+  const auto value = [&](std::span<const tfhe::Lwe<u128>> lwes, tfhe::KeyName name) {
+    std::vector<std::uint8_t> pairs;
+    for (const auto& lwe : lwes) pairs.push_back(tfhe::decode_pair(tfhe::phase(lwe, keys.bits(name))));
+    return tfhe::recombine(tfhe::FheType::uint64, pairs);
+  };
+  WITAN_ASSIGN(const tfhe::U256 expanded, value(test.expanded, tfhe::KeyName::sns));
+  WITAN_ASSIGN(const tfhe::U256 packed,
+               value(tfhe::extract_all<u128>(test.compressed), tfhe::KeyName::sns_compression));
+  fmt::print(
+      "{{\"seconds\": {:.6f}, \"pieces\": {}, \"median_piece\": {:.6f}, \"p99_piece\": {:.6f}, "
+      "\"longest_piece\": {:.6f}, \"working_bytes\": {}, \"record_bytes\": {}, \"right\": {}, \"target\": \"{}\"}}\n",
+      sum, pieces.size(), pieces[pieces.size() / 2], pieces[pieces.size() * 99 / 100], pieces.back(), most - held,
+      test.encode().size(), expanded == tfhe::U256(test.value) && packed == tfhe::U256(test.value),
+      tfhe::vector_target().name);
+  return {};
+}
+
 Status run(std::span<char*> words) {
   if (words.size() >= 2 && std::string_view(words[0]) == "--target") {
     WITAN_TRY(choose_target(words[1]));
@@ -225,8 +283,9 @@ Status run(std::span<char*> words) {
   if (command == "inputs" && words.size() == 2) return inputs(words[1]);
   if (command == "keyset" && words.size() == 2) return key_set(words[1]);
   if (command == "serve" && words.size() == 4) return serve(words[1], words[2], words[3]);
+  if (command == "confirm" && words.size() == 1) return confirm();
   return fail(Code::invalid_argument,
-              "expected [--target NAME] inputs FOLDER, keyset FOLDER or serve KEY_SET PAIR VALUE");
+              "expected [--target NAME] inputs FOLDER, keyset FOLDER, serve KEY_SET PAIR VALUE or confirm");
 }
 
 }  // namespace

@@ -12,6 +12,7 @@ inline constexpr Separator kKeyObject{"PDAT_KEY"};         // tfhe-formats.md 17
 inline constexpr Separator kCrsObject{"PDAT_CRS"};         // tfhe-formats.md 17
 inline constexpr Separator kHandle{"_HANDLE_"};            // tfhe-formats.md 17
 inline constexpr Separator kKeyGeneration{"TFHE_GEN"};     // threshold-tfhe.md 3.1
+inline constexpr Separator kKeyConfirmation{"WITCONF_"};   // lifecycle.md 9.4
 inline constexpr Separator kPublicDecryption{"PUBL_DEC"};  // responses.md 3, 5
 inline constexpr Separator kSchemeSeed{"SIGKDERV"};        // responses.md 2.3
 inline constexpr Separator kSchemeDigest{"SIGKDGST"};      // responses.md 2.3

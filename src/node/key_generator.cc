@@ -6,6 +6,7 @@
 #include "crypto/separators.h"
 #include "mpc/common_start.h"
 #include "node/attempts.h"
+#include "node/key_confirmation.h"
 #include "node/service.h"
 #include "node/validation.h"
 
@@ -122,11 +123,12 @@ struct KeyGenerator::PreprocessingRun : Run {
 };
 
 struct KeyGenerator::KeygenRun : Run {
-  KeygenRun(runtime::Loop& loop, const KeyId& with, const PreprocId& of)
-      : Run(loop), key(with), preprocessing(of), tasks(loop) {}
+  KeygenRun(runtime::Loop& loop, const KeyId& with, const PreprocId& of, bool again)
+      : Run(loop), key(with), preprocessing(of), resumed(again), tasks(loop) {}
 
   const KeyId key;
   const PreprocId preprocessing;
+  const bool resumed;  // after a restart
   std::shared_ptr<const mpc::EpochKeys> keys;
   std::unique_ptr<MaterialFile> material;
   std::unique_ptr<protocols::KeyGeneration> protocol;
@@ -283,7 +285,7 @@ Task<Result<api::Empty>> KeyGenerator::generate(api::KeyGenRequest request) {
   if (keygen_)
     co_return fail(Code::resource_exhausted, "key {} is being generated, at most one is at once; try again later",
                    keygen_->key.hex());
-  const auto run = keygen_ = std::make_shared<KeygenRun>(core_.loop, fields.key, fields.preprocessing);
+  const auto run = keygen_ = std::make_shared<KeygenRun>(core_.loop, fields.key, fields.preprocessing, false);
   Bytes body = api::encode(request);
   const crypto::Digest digest = content_digest(body);
   const auto bytes_of = [](const auto& id) { return Bytes(id.bytes().begin(), id.bytes().end()); };
@@ -355,21 +357,39 @@ Task<Status> KeyGenerator::make_key(KeygenRun& run, const KeygenFields& fields) 
             fields.preprocessing.hex(), run.protocol->progress().elements);
   auto key = co_await run.protocol->run(core_.loop.after(core_.config.threshold.keygen_timeout));
   GeneratedKey made = co_await ok(std::move(key));
+  const auto set = std::make_shared<const tfhe::CompressedKeySet>(std::move(made.set));
+  const auto shares = std::make_shared<const protocols::KeyShares>(std::move(made.shares));
+  run.stage = "confirming";
+  co_await ok(co_await confirm(fields, set, shares, run.resumed));
   run.may_be_aborted = false;
   run.stage = "publishing";
-  run.result = co_await ok(co_await publish(fields, std::move(made)));
+  run.result = co_await ok(co_await publish(fields, set, shares));
   co_return Status{};
 }
 
-Task<Result<Bytes>> KeyGenerator::publish(const KeygenFields& fields, GeneratedKey made) {
+Task<Status> KeyGenerator::confirm(const KeygenFields& fields, std::shared_ptr<const tfhe::CompressedKeySet> set,
+                                   std::shared_ptr<const protocols::KeyShares> shares, bool resumed) {
+  co_return co_await confirm_key(
+      {core_.router, core_.journal, core_.compute, core_.private_vault},
+      {.key = fields.key,
+       .epoch = fields.epoch,
+       .set = std::move(set),
+       .shares = std::move(shares),
+       .masks = core_.epochs.find(fields.epoch)->masks,
+       .sequence = core_.requests.sequence(RequestKind::keygen, fields.key.bytes()),
+       .resumed = resumed},
+      core_.loop.after(core_.config.threshold.keygen_timeout));
+}
+
+Task<Result<Bytes>> KeyGenerator::publish(const KeygenFields& fields, std::shared_ptr<const tfhe::CompressedKeySet> set,
+                                          std::shared_ptr<const protocols::KeyShares> shares) {
   // Objects without metadata are of a run that a restart has interrupted here.
   co_await ok(erase_key_objects(fields.key, core_.public_vault));
-  const auto set = std::make_shared<const tfhe::CompressedKeySet>(std::move(made.set));
   const KeyObjects objects =
       co_await ok(co_await core_.compute(Work::preprocessing, [set, key = fields.key, &vault = core_.public_vault] {
         return write_key_objects(*set, key, vault);
       }));
-  co_return store_key(core_, fields, KeyOrigin::generated, objects, made.shares);
+  co_return store_key(core_, fields, KeyOrigin::generated, objects, *shares);
 }
 
 Task<Result<api::Empty>> KeyGenerator::abort(api::IdRequest request) {
@@ -464,7 +484,7 @@ Task<void> KeyGenerator::resume_keygen(InterruptedRequest request) {
   if (core_.requests.check_usable(fields->preprocessing.bytes()))
     if (const Status used = co_await core_.requests.consume(fields->preprocessing.bytes(), {}); !used)
       log::error("preprocessing {}: {}", fields->preprocessing.hex(), used.error().message);
-  keygen_ = std::make_shared<KeygenRun>(core_.loop, fields->key, fields->preprocessing);
+  keygen_ = std::make_shared<KeygenRun>(core_.loop, fields->key, fields->preprocessing, true);
   co_await work(keygen_, *std::move(fields), {});
 }
 

@@ -6,6 +6,7 @@
 //                   journal: result
 //   KeyGen          journal: key id, request; material -> key id      the material's only use
 //                   protocols/key_generation                          asynchronous, up to t parties may be gone
+//                   node/key_confirmation                             a key that fails is never published
 //                   public objects, shares, journal: result; then the material is erased
 //
 // A restart fails a preprocessing that was running, here alone: the others exclude this party and go on. It takes a key generation up
@@ -60,7 +61,10 @@ class KeyGenerator {
   runtime::Task<Status> make_material(PreprocessingRun& run, const PreprocessingFields& fields);
   runtime::Task<void> work(std::shared_ptr<KeygenRun> run, KeygenFields fields, RateLimiter::Permit permit);
   runtime::Task<Status> make_key(KeygenRun& run, const KeygenFields& fields);
-  runtime::Task<Result<Bytes>> publish(const KeygenFields& fields, protocols::GeneratedKey key);
+  runtime::Task<Status> confirm(const KeygenFields& fields, std::shared_ptr<const tfhe::CompressedKeySet> set,
+                                std::shared_ptr<const protocols::KeyShares> shares, bool resumed);
+  runtime::Task<Result<Bytes>> publish(const KeygenFields& fields, std::shared_ptr<const tfhe::CompressedKeySet> set,
+                                       std::shared_ptr<const protocols::KeyShares> shares);
   runtime::Task<void> resume_preprocessing(InterruptedRequest request);
   runtime::Task<void> resume_keygen(InterruptedRequest request);
   runtime::Task<void> erase(PreprocId id);

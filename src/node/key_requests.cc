@@ -3,6 +3,7 @@
 #include "api/codec.h"
 #include "base/codec.h"
 #include "crypto/separators.h"
+#include "node/key_confirmation.h"
 #include "node/validation.h"
 
 namespace witan::node {
@@ -203,6 +204,7 @@ Bytes key_result(const KeyRecord& record) {
 
 Status remove_key(Core& core, const KeyId& key, const EpochId& epoch) {
   WITAN_TRY(erase_key_objects(key, core.public_vault));
+  WITAN_TRY(erase_test_ciphertext(core.private_vault, key));
   return core.private_vault.erase({"FheKeyInfo", epoch, key.bytes()});
 }
 

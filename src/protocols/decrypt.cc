@@ -61,6 +61,11 @@ crypto::Digest mask_context(const KeyId& key, const SquashedCiphertext& cipherte
       .finish();
 }
 
+SessionId DecryptionJob::session_of(std::size_t index) const {
+  const bool numbered = kind == crypto::SessionKind::public_decryption;
+  return crypto::session_id(request.bytes(), kind, 0, static_cast<std::uint16_t>(numbered ? index : 0));
+}
+
 Bytes SessionRecord::encode() const {
   return Writer().u8(1).raw(contexts).u64(sequence).take();
 }

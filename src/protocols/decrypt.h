@@ -13,6 +13,7 @@
 #include <memory>
 #include <vector>
 
+#include "crypto/ids.h"
 #include "mpc/open.h"
 #include "mpc/prss.h"
 #include "protocols/key_shares.h"
@@ -83,6 +84,12 @@ struct DecryptionJob {
   std::vector<SquashedCiphertext> ciphertexts;  // at most 65535
   /// Number of the request in this node's journal: what is sent is kept under it. The same whenever the request is repeated.
   std::uint64_t sequence = 0;
+  /// What it is for: public_decryption, or key_confirmation (then `request` is what mpc.md 5.2 says).
+  crypto::SessionKind kind = crypto::SessionKind::public_decryption;
+
+  /// Of the masks of ciphertext `index`; the messages have that of ciphertext 0. All ciphertexts of a confirmation share one: their
+  /// contexts differ.
+  SessionId session_of(std::size_t index) const;
 };
 
 /// What a node records together with the session, at once or not at all.
@@ -100,6 +107,7 @@ struct DecryptionParty {
   std::shared_ptr<const mpc::MaskGenerator> masks;
   runtime::Duration resend_after = std::chrono::milliseconds(500);
   std::shared_ptr<Binding> binding = nullptr;  // optional
+  runtime::Work work = runtime::Work::urgent;  // class of the kernels
 };
 
 struct Decrypted {

@@ -3,7 +3,6 @@
 
 #include "base/codec.h"
 #include "base/log.h"
-#include "crypto/ids.h"
 #include "crypto/separators.h"
 #include "mpc/open_impl.h"
 #include "protocols/decrypt.h"
@@ -23,7 +22,7 @@ BasicPublicDecryption<Rules>::BasicPublicDecryption(DecryptionParty party, Decry
     all.update(contexts_.back());
   }
   contexts_digest_ = all.finish();
-  session_id_ = crypto::session_id(job_->request.bytes(), crypto::SessionKind::public_decryption, 0, 0);
+  session_id_ = job_->session_of(0);
 }
 
 /// Partial decryptions plus masks, in pieces that keep the pool responsive. What is not masked stays inside of a kernel.
@@ -31,8 +30,7 @@ template <class Rules>
 Task<Result<typename BasicPublicDecryption<Rules>::Shares>> BasicPublicDecryption<Rules>::masked_shares() {
   Shares out;
   for (std::size_t c = 0; c < job_->ciphertexts.size(); ++c) {
-    const SessionId session = crypto::session_id(job_->request.bytes(), crypto::SessionKind::public_decryption, 0,
-                                                 static_cast<std::uint16_t>(c));
+    const SessionId session = job_->session_of(c);
     const crypto::Digest context = Rules::mask_bound_to_content ? contexts_[c] : crypto::Digest{};
     for (const SquashedBlocks::Piece& piece : job_->ciphertexts[c].blocks.pieces()) {
       auto kernel = [job = job_, keys = party_.keys, generator = party_.masks, session, context, c,
@@ -45,7 +43,7 @@ Task<Result<typename BasicPublicDecryption<Rules>::Shares>> BasicPublicDecryptio
         for (std::size_t q = 0; q < piece.count; ++q) shares.push_back(parts.reveal()[q] + masks.reveal()[q]);
         return shares;
       };
-      const Shares shares = co_await ok(co_await party_.compute(runtime::Work::urgent, std::move(kernel)));
+      const Shares shares = co_await ok(co_await party_.compute(party_.work, std::move(kernel)));
       out.insert(out.end(), shares.begin(), shares.end());
     }
   }
@@ -152,7 +150,7 @@ Task<Result<Decrypted>> BasicPublicDecryption<Rules>::run(runtime::Instant deadl
                                                           .max_steps = 2,
                                                           .reopen = true}));
   opening_ = std::make_unique<mpc::RobustOpening<Z128, Rules>>(*session_, party_.compute, kDecryptShares,
-                                                               std::move(header), std::move(shares));
+                                                               std::move(header), std::move(shares), party_.work);
   co_await ok(session_->send_all(kDecryptShares, runtime::make_payload(std::move(message))));
   sent_at_ = party_.compute.loop().now();
   const auto opened = co_await ok(co_await opening_->accept(deadline));

@@ -9,19 +9,31 @@ namespace witan::tfhe {
 
 Lwe<u64> keyswitch(const Ksk& key, const Lwe<u64>& lwe) {
   WITAN_CHECK(lwe.dimension() == key.input_dimension());
-  const Decomposer<u64> decomposer(key.decomposition);
-  std::vector<i64> digits(decomposer.level_count());
   Lwe<u64> out(key.output_dimension);
   out.body() = lwe.body();
-  const u64* row = key.data.data();
-  for (const u64 word : lwe.mask()) {
-    decomposer.decompose(word, digits);
-    for (const i64 digit : digits) {
-      for (std::size_t j = 0; j < out.data.size(); ++j) out.data[j] -= static_cast<u64>(digit) * row[j];
-      row += out.data.size();
+  keyswitch_part(key, 0, std::span(&lwe, 1), std::span(&out, 1));
+  return out;
+}
+
+void keyswitch_part(const Ksk& part, std::size_t first, std::span<const Lwe<u64>> lwes, std::span<Lwe<u64>> out) {
+  WITAN_CHECK(lwes.size() == out.size());
+  const Decomposer<u64> decomposer(part.decomposition);
+  std::vector<i64> digits(decomposer.level_count());
+  const std::size_t row_size = part.output_dimension + 1, words = part.input_dimension();
+  for (std::size_t i = 0; i < lwes.size(); ++i)
+    WITAN_CHECK(first + words <= lwes[i].dimension() && out[i].data.size() == row_size);
+  const u64* rows = part.data.data();
+  for (std::size_t word = 0; word < words; ++word, rows += digits.size() * row_size) {
+    for (std::size_t i = 0; i < lwes.size(); ++i) {
+      decomposer.decompose(lwes[i].data[first + word], digits);
+      u64* const sum = out[i].data.data();
+      const u64* row = rows;
+      for (const i64 digit : digits) {
+        for (std::size_t j = 0; j < row_size; ++j) sum[j] -= static_cast<u64>(digit) * row[j];
+        row += row_size;
+      }
     }
   }
-  return out;
 }
 
 namespace {
@@ -48,13 +60,30 @@ BlindRotationKey<W>::BlindRotationKey(const SeededBsk<W>& seeded, Rows which)
 template <Word W>
 void BlindRotationKey<W>::expand_rows(const SeededBsk<W>& seeded, std::size_t first_row, std::size_t count) {
   WITAN_CHECK(seeded.data.size() == rows() * polynomial_size());
+  expand_rows(seeded, first_row, count, first_row);
+}
+
+template <Word W>
+void BlindRotationKey<W>::expand_rows(const SeededBsk<W>& seeded, std::size_t first_row, std::size_t count,
+                                      std::size_t first_place) {
   const MaskReader mask(seeded.origin);
   const std::size_t n = seeded.polynomial_size;
   std::vector<W> row((glwe_dimension_ + 1) * n);
-  for (std::size_t r = first_row; r < first_row + count; ++r) {
-    tfhe::expand_rows<W>(mask, glwe_dimension_ * n, n, seeded.data, r, row);
-    matrix_.set_row(r, row);
+  for (std::size_t r = 0; r < count; ++r) {
+    tfhe::expand_rows<W>(mask, glwe_dimension_ * n, n, seeded.data, first_row + r, row);
+    matrix_.set_row(first_place + r, row);
   }
+}
+
+template <Word W>
+BlindRotationKey<W>::BlindRotationKey(const SeededBsk<W>& seeded, std::size_t first_bit, std::size_t bit_count)
+    : matrix_(matrix_of<W>(bit_count * seeded.decomposition.level_count * (seeded.glwe_dimension + 1),
+                           seeded.glwe_dimension, seeded.polynomial_size, seeded.decomposition)),
+      decomposition_(seeded.decomposition),
+      input_dimension_(bit_count),
+      glwe_dimension_(seeded.glwe_dimension) {
+  WITAN_CHECK(first_bit + bit_count <= seeded.input_dimension());
+  expand_rows(seeded, first_bit * (rows() / bit_count), rows(), 0);
 }
 
 template <Word W>
@@ -121,26 +150,43 @@ void rotated_difference(const Glwe<W>& glwe, std::size_t exponent, Glwe<W>& out)
 }  // namespace
 
 template <Word W>
-void blind_rotate(const BlindRotationKey<W>& key, std::span<const SwitchedLwe> lwes, std::span<Glwe<W>> accumulators) {
+void begin_rotation(std::span<const SwitchedLwe> lwes, std::span<Glwe<W>> accumulators) {
   WITAN_CHECK(lwes.size() == accumulators.size());
-  const std::size_t two_n = 2 * key.polynomial_size();
-  std::vector<Glwe<W>> differences(accumulators.begin(), accumulators.end());
   for (std::size_t b = 0; b < lwes.size(); ++b) {
-    WITAN_CHECK(lwes[b].mask.size() == key.input_dimension() && lwes[b].log_modulus == key.log_modulus());
-    rotated_difference(accumulators[b], (two_n - lwes[b].body) % two_n, differences[b]);
-    for (std::size_t j = 0; j < accumulators[b].data.size(); ++j) accumulators[b].data[j] += differences[b].data[j];
+    const std::size_t two_n = 2 * accumulators[b].polynomial_size;
+    WITAN_CHECK(two_n == std::size_t{1} << lwes[b].log_modulus);
+    Glwe<W> difference = accumulators[b];
+    rotated_difference(accumulators[b], (two_n - lwes[b].body) % two_n, difference);
+    for (std::size_t j = 0; j < difference.data.size(); ++j) accumulators[b].data[j] += difference.data[j];
   }
+}
+
+template <Word W>
+void rotate_part(const BlindRotationKey<W>& part, std::size_t first_bit, std::span<const SwitchedLwe> lwes,
+                 std::span<Glwe<W>> accumulators) {
+  WITAN_CHECK(lwes.size() == accumulators.size());
+  for (const SwitchedLwe& lwe : lwes)
+    WITAN_CHECK(first_bit + part.input_dimension() <= lwe.mask.size() && lwe.log_modulus == part.log_modulus());
+  std::vector<Glwe<W>> differences(accumulators.begin(), accumulators.end());
   std::vector<typename BlindRotationKey<W>::ExternalProduct> products;
-  for (std::size_t i = 0; i < key.input_dimension(); ++i) {
+  for (std::size_t i = 0; i < part.input_dimension(); ++i) {
     products.clear();
     for (std::size_t b = 0; b < lwes.size(); ++b) {
-      if (lwes[b].mask[i] == 0) continue;
+      const std::uint32_t exponent = lwes[b].mask[first_bit + i];
+      if (exponent == 0) continue;
       // CMUX: acc + s_i (acc X^a_i - acc) = acc X^(a_i s_i).
-      rotated_difference(accumulators[b], lwes[b].mask[i], differences[b]);
+      rotated_difference(accumulators[b], exponent, differences[b]);
       products.push_back({&differences[b], &accumulators[b]});
     }
-    key.external_products_add(i, products);
+    part.external_products_add(i, products);
   }
+}
+
+template <Word W>
+void blind_rotate(const BlindRotationKey<W>& key, std::span<const SwitchedLwe> lwes, std::span<Glwe<W>> accumulators) {
+  for (const SwitchedLwe& lwe : lwes) WITAN_CHECK(lwe.mask.size() == key.input_dimension());
+  begin_rotation<W>(lwes, accumulators);
+  rotate_part<W>(key, 0, lwes, accumulators);
 }
 
 template <Word W>
@@ -200,6 +246,9 @@ Lwe<W> bootstrap(const BlindRotationKey<W>& key, const ModulusSwitchKey& modulus
   template class BlindRotationKey<W>;                                                                              \
   template void blind_rotate(const BlindRotationKey<W>&, const SwitchedLwe&, Glwe<W>&);                            \
   template void blind_rotate(const BlindRotationKey<W>&, std::span<const SwitchedLwe>, std::span<Glwe<W>>);        \
+  template void begin_rotation(std::span<const SwitchedLwe>, std::span<Glwe<W>>);                                  \
+  template void rotate_part(const BlindRotationKey<W>&, std::size_t, std::span<const SwitchedLwe>,                 \
+                            std::span<Glwe<W>>);                                                                   \
   template Lwe<W> sample_extract(const Glwe<W>&, std::size_t);                                                     \
   template Glwe<W> lookup_table(std::size_t, std::size_t, u64, const std::function<W(u64)>&);                      \
   template Lwe<W> bootstrap(const BlindRotationKey<W>&, const ModulusSwitchKey&, const Lwe<u64>&, const Glwe<W>&); \

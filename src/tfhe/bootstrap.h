@@ -12,6 +12,9 @@ namespace witan::tfhe {
 
 /// LWE under the input key to LWE under the output key: (0, b) - sum of digits * rows.
 Lwe<u64> keyswitch(const Ksk& key, const Lwe<u64>& lwe);
+/// What the mask words first .. first + part.input_dimension() - 1 contribute to the sum, subtracted from out[i] for each lwes[i];
+/// `part` is that part of a key. An `out` that begins as (0, b) is switched once all parts were here, in any order.
+void keyswitch_part(const Ksk& part, std::size_t first, std::span<const Lwe<u64>> lwes, std::span<Lwe<u64>> out);
 
 /// What a bootstrap key has when it was made: all its rows, or those that expand_rows() gives it before it is used. The first takes
 /// seconds for a key of production parameters.
@@ -26,6 +29,8 @@ class BlindRotationKey {
   explicit BlindRotationKey(const SeededBsk<W>& seeded) : BlindRotationKey(seeded, Rows::expanded) {}
   BlindRotationKey(const SeededBsk<W>& seeded, Rows which);
   explicit BlindRotationKey(const Bsk<W>& bsk);
+  /// Key bits first_bit .. first_bit + bit_count - 1 of a key, alone: for rotate_part().
+  BlindRotationKey(const SeededBsk<W>& seeded, std::size_t first_bit, std::size_t bit_count);
 
   /// Of the same seeded key; rows() of them, each once, in any order, from any thread.
   void expand_rows(const SeededBsk<W>& seeded, std::size_t first_row, std::size_t count);
@@ -50,6 +55,8 @@ class BlindRotationKey {
   }
 
  private:
+  void expand_rows(const SeededBsk<W>& seeded, std::size_t first_row, std::size_t count, std::size_t first_place);
+
   PolyMatrix<W> matrix_;
   Decomposition decomposition_;
   std::size_t input_dimension_ = 0, glwe_dimension_ = 0;
@@ -62,6 +69,14 @@ void blind_rotate(const BlindRotationKey<W>& key, const SwitchedLwe& lwe, Glwe<W
 /// lwes[i].
 template <Word W>
 void blind_rotate(const BlindRotationKey<W>& key, std::span<const SwitchedLwe> lwes, std::span<Glwe<W>> accumulators);
+
+/// A blind rotation in parts, of which each needs a part of the key alone: accumulators start as the table times X^-body, then come
+/// the CMUXes of the mask words first_bit .. first_bit + part.input_dimension() - 1, part after part in order.
+template <Word W>
+void begin_rotation(std::span<const SwitchedLwe> lwes, std::span<Glwe<W>> accumulators);
+template <Word W>
+void rotate_part(const BlindRotationKey<W>& part, std::size_t first_bit, std::span<const SwitchedLwe> lwes,
+                 std::span<Glwe<W>> accumulators);
 
 /// Coefficient h as an LWE under the flattened GLWE key (tfhe-formats.md 12).
 template <Word W>

@@ -56,7 +56,8 @@ class BinEncryption {
   Rng& rng_;
 };
 
-Result<std::vector<u64>> packed_messages(const CompactPublicKey& key, std::span<const CompactValue> values) {
+Result<std::vector<u64>> messages_of(const CompactPublicKey& key, std::span<const CompactValue> values,
+                                     ListPacking packing) {
   const u64 message_modulus = key.params.space.message_modulus;
   std::vector<u64> blocks;
   for (const CompactValue& value : values) {
@@ -70,6 +71,7 @@ Result<std::vector<u64>> packed_messages(const CompactPublicKey& key, std::span<
       blocks.push_back(block);
     }
   }
+  if (packing == ListPacking::single_blocks) return blocks;
   std::vector<u64> packed((blocks.size() + 1) / 2);
   for (std::size_t i = 0; i < blocks.size(); ++i) packed[i / 2] += blocks[i] * (i % 2 ? message_modulus : 1);
   return packed;
@@ -87,17 +89,19 @@ Result<CompactValue> compact_value(FheType type, const U256& value) {
   return CompactValue{kind_of(type), std::move(blocks)};
 }
 
-Result<CompactList> encrypt_compact_list(const CompactPublicKey& key, std::span<const CompactValue> values, Rng& rng) {
+Result<CompactList> encrypt_compact_list(const CompactPublicKey& key, std::span<const CompactValue> values, Rng& rng,
+                                         ListPacking packing) {
   const std::size_t n = key.params.lwe_dimension;
   if (values.empty()) return fail(Code::invalid_argument, "a compact list needs at least one value");
   if (key.data.size() != 2 * n || n == 0)
     return fail(Code::invalid_argument, "public key has {} words, its dimension {} wants {}", key.data.size(), n,
                 2 * n);
-  WITAN_ASSIGN(std::vector<u64> messages, packed_messages(key, values));
+  WITAN_ASSIGN(std::vector<u64> messages, messages_of(key, values, packing));
+  const u64 modulus = key.params.space.message_modulus;
   CompactList list{.data = {},
                    .lwe_dimension = n,
                    .ciphertext_count = messages.size(),
-                   .degree = key.params.space.message_modulus * key.params.space.message_modulus - 1,
+                   .degree = (packing == ListPacking::pairs ? modulus * modulus : modulus) - 1,
                    .space = key.params.space,
                    .expansion = key.params.expansion,
                    .kinds = {}};

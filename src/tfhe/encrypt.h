@@ -43,10 +43,15 @@ DataKind kind_of(FheType type);
 /// Error: invalid_argument if the value does not fit the type.
 Result<CompactValue> compact_value(FheType type, const U256& value);
 
-/// What clients send: values block by block, two blocks per ciphertext, degree message_modulus^2 - 1.
-/// Per mask of n words: r uniform binary, mask = A r + e1, body i = (B r)_(n-1-i) + e2_i + Delta * m_i.
+/// Blocks of a list per ciphertext: two, degree message_modulus^2 - 1, or one, degree message_modulus - 1.
+enum class ListPacking : std::uint8_t { pairs, single_blocks };
+
+/// What clients send (in pairs): values block by block. Per mask of n words: r uniform binary, mask = A r + e1,
+/// body i = (B r)_(n-1-i) + e2_i + Delta * m_i. Randomness is taken in this order: n bytes, whose lowest bits are r, then e1, then e2
+/// (RngNoise).
 /// Error: invalid_argument for no values or a block out of range.
-Result<CompactList> encrypt_compact_list(const CompactPublicKey& key, std::span<const CompactValue> values, Rng& rng);
+Result<CompactList> encrypt_compact_list(const CompactPublicKey& key, std::span<const CompactValue> values, Rng& rng,
+                                         ListPacking packing = ListPacking::pairs);
 
 /// Ciphertext i of a compact list as an LWE under the encryption key.
 Lwe<u64> compact_list_element(const CompactList& list, std::size_t index);

@@ -42,6 +42,15 @@ Ksk expand(const SeededKsk& seeded) {
           .output_dimension = seeded.output_dimension};
 }
 
+Ksk expand_part(const SeededKsk& seeded, std::size_t first, std::size_t count) {
+  const std::size_t levels = seeded.decomposition.level_count;
+  Ksk out{.data = std::vector<u64>(count * levels * (seeded.output_dimension + 1)),
+          .decomposition = seeded.decomposition,
+          .output_dimension = seeded.output_dimension};
+  expand_rows<u64>(MaskReader(seeded.origin), seeded.output_dimension, 1, seeded.data, first * levels, out.data);
+  return out;
+}
+
 template <Word W>
 PackingKsk<W> expand(const SeededPackingKsk<W>& seeded) {
   return {.data = expand_glwes(seeded),

@@ -12,6 +12,8 @@ void expand_rows(const MaskReader& mask, std::size_t mask_words, std::size_t bod
                  std::size_t first_row, std::span<W> out);
 
 Ksk expand(const SeededKsk& seeded);
+/// The rows of `count` input coefficients, from number `first` on.
+Ksk expand_part(const SeededKsk& seeded, std::size_t first, std::size_t count);
 template <Word W>
 PackingKsk<W> expand(const SeededPackingKsk<W>& seeded);
 template <Word W>

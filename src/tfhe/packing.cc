@@ -165,51 +165,59 @@ PackingKey<W>::PackingKey(SeededPackingKsk<W> seeded)
       input_dimension_(seeded_.data.size() / seeded_.polynomial_size / seeded_.decomposition.level_count) {}
 
 template <Word W>
+void pack_part(const SeededPackingKsk<W>& key, std::size_t first, std::size_t count,
+               std::span<const Lwe<W>* const> lwes, Glwe<W>& out) {
+  const std::size_t n = key.polynomial_size, k = key.glwe_dimension;
+  WITAN_CHECK(count >= 1 && lwes.size() <= n && out.polynomial_size == n && out.glwe_dimension() == k);
+  const Decomposer<W> decomposer(key.decomposition);
+  const std::size_t levels = decomposer.level_count(), rows = count * levels;
+  std::vector<i64> word_digits(levels), digits(rows * n);
+  for (std::size_t j = 0; j < count; ++j) {
+    for (std::size_t i = 0; i < lwes.size(); ++i) {
+      WITAN_CHECK(first + count <= lwes[i]->dimension());
+      decomposer.decompose(lwes[i]->data[first + j], word_digits);
+      for (std::size_t l = 0; l < levels; ++l) digits[(j * levels + l) * n + i] = -word_digits[l];
+    }
+  }
+  const MaskReader mask(key.origin);
+  PolyMatrix<W> matrix(rows, k + 1, n, static_cast<int>(key.decomposition.base_log) - 1, rows);
+  std::vector<W> row((k + 1) * n);
+  for (std::size_t r = 0; r < rows; ++r) {
+    expand_rows<W>(mask, k * n, n, key.data, first * levels + r, row);
+    matrix.set_row(r, row);
+  }
+  matrix.multiply_add(out.data, digits, 0);
+}
+
+template <Word W>
 Glwe<W> PackingKey<W>::pack(std::span<const Lwe<W>* const> lwes) const {
-  const std::size_t n = polynomial_size(), k = glwe_dimension();
-  WITAN_CHECK(!lwes.empty() && lwes.size() <= n);
-  const Decomposer<W> decomposer(seeded_.decomposition);
-  const std::size_t levels = decomposer.level_count();
   constexpr std::size_t kRowsAtOnce = 64;
-  const std::size_t chunk = std::clamp<std::size_t>(kRowsAtOnce / levels, 1, input_dimension_);
-  Glwe<W> out(k, n);
+  const std::size_t chunk =
+      std::clamp<std::size_t>(kRowsAtOnce / seeded_.decomposition.level_count, 1, input_dimension_);
+  WITAN_CHECK(!lwes.empty() && lwes.size() <= polynomial_size());
+  Glwe<W> out(glwe_dimension(), polynomial_size());
   for (std::size_t i = 0; i < lwes.size(); ++i) {
     WITAN_CHECK(lwes[i]->dimension() == input_dimension_);
     out.body()[i] = lwes[i]->body();
   }
-  const MaskReader mask(seeded_.origin);
-  PolyMatrix<W> matrix(chunk * levels, k + 1, n, static_cast<int>(seeded_.decomposition.base_log) - 1, chunk * levels);
-  std::vector<W> row((k + 1) * n);
-  std::vector<i64> word_digits(levels);
-  for (std::size_t first = 0; first < input_dimension_; first += chunk) {
-    const std::size_t count = std::min(chunk, input_dimension_ - first);
-    std::vector<i64> digits(count * levels * n);
-    for (std::size_t j = 0; j < count; ++j) {
-      for (std::size_t i = 0; i < lwes.size(); ++i) {
-        decomposer.decompose(lwes[i]->data[first + j], word_digits);
-        for (std::size_t l = 0; l < levels; ++l) digits[(j * levels + l) * n + i] = -word_digits[l];
-      }
-    }
-    for (std::size_t r = 0; r < count * levels; ++r) {
-      expand_rows<W>(mask, k * n, n, seeded_.data, first * levels + r, row);
-      matrix.set_row(r, row);
-    }
-    matrix.multiply_add(out.data, digits, 0);
-  }
+  for (std::size_t first = 0; first < input_dimension_; first += chunk)
+    pack_part(seeded_, first, std::min(chunk, input_dimension_ - first), lwes, out);
   return out;
 }
 
 // NOLINTBEGIN(bugprone-macro-parentheses): types take no parentheses
-#define WITAN_INSTANTIATE(W)                                                                          \
-  template std::vector<W> pack_bits(std::span<const W>, std::uint32_t);                               \
-  template std::vector<W> unpack_bits(std::span<const W>, std::uint32_t, std::size_t);                \
-  template PackedGlwe<W> pack_glwe(const Glwe<W>&, std::size_t, std::uint32_t);                       \
-  template Result<Glwe<W>> unpack_glwe(const PackedGlwe<W>&);                                         \
-  template Status check(const PackedGlwe<W>&);                                                        \
-  template Result<Lwe<W>> list_element(const PackedList<W>&, std::size_t);                            \
-  template Result<std::vector<Lwe<W>>> list_elements(const PackedList<W>&, std::size_t, std::size_t); \
-  template Result<std::vector<PartialGlwe<W>>> list_prefix(const PackedList<W>&, std::size_t);        \
-  template std::vector<Lwe<W>> extract_all(std::span<const PartialGlwe<W>>);                          \
+#define WITAN_INSTANTIATE(W)                                                                                    \
+  template std::vector<W> pack_bits(std::span<const W>, std::uint32_t);                                         \
+  template std::vector<W> unpack_bits(std::span<const W>, std::uint32_t, std::size_t);                          \
+  template PackedGlwe<W> pack_glwe(const Glwe<W>&, std::size_t, std::uint32_t);                                 \
+  template Result<Glwe<W>> unpack_glwe(const PackedGlwe<W>&);                                                   \
+  template Status check(const PackedGlwe<W>&);                                                                  \
+  template Result<Lwe<W>> list_element(const PackedList<W>&, std::size_t);                                      \
+  template Result<std::vector<Lwe<W>>> list_elements(const PackedList<W>&, std::size_t, std::size_t);           \
+  template Result<std::vector<PartialGlwe<W>>> list_prefix(const PackedList<W>&, std::size_t);                  \
+  template std::vector<Lwe<W>> extract_all(std::span<const PartialGlwe<W>>);                                    \
+  template void pack_part(const SeededPackingKsk<W>&, std::size_t, std::size_t, std::span<const Lwe<W>* const>, \
+                          Glwe<W>&);                                                                            \
   template class PackingKey<W>;
 WITAN_INSTANTIATE(u64)
 WITAN_INSTANTIATE(u128)

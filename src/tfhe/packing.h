@@ -38,6 +38,12 @@ Result<std::vector<PartialGlwe<W>>> list_prefix(const PackedList<W>& list, std::
 template <Word W>
 std::vector<Lwe<W>> extract_all(std::span<const PartialGlwe<W>> glwes);
 
+/// The sum over words first .. first + count - 1 of the LWEs of digit polynomials times rows, subtracted from `out`, LWE number i at
+/// X^i. An `out` that begins as the bodies alone is packed once all words were here, in any order.
+template <Word W>
+void pack_part(const SeededPackingKsk<W>& key, std::size_t first, std::size_t count,
+               std::span<const Lwe<W>* const> lwes, Glwe<W>& out);
+
 /// A packing key switching key as it is published: each use expands and transforms the rows anew, chunk by chunk, because an
 /// expanded key is far larger and one use packs a whole GLWE.
 template <Word W>

@@ -15,6 +15,7 @@
 #include "runtime/compute.h"
 #include "runtime/fake_journal.h"
 #include "runtime/loop.h"
+#include "tfhe/test_ciphertext.h"
 
 namespace witan::fuzz {
 namespace {
@@ -86,6 +87,9 @@ void fuzz_one(ByteView input) {
       break;
     case RecordKind::session:
       if (const auto read = protocols::SessionRecord::decode(record)) WITAN_CHECK(read->encode() == copy);
+      break;
+    case RecordKind::confirmation:
+      if (const auto read = tfhe::TestCiphertext::decode(record, params())) WITAN_CHECK(read->encode() == copy);
       break;
     case RecordKind::requests:
       load_requests(record);

@@ -12,6 +12,7 @@ enum class RecordKind : std::uint8_t {
   key,            // node::KeyRecord
   key_shares,     // protocols::KeyShares of the parameters `test`
   session,        // protocols::SessionRecord
+  confirmation,   // tfhe::TestCiphertext of the parameters `test`
   requests,       // rows of the journal's tables, as rows_of() writes them
   signing_key,    // crypto::SigningKey
   extra_data,     // crypto::ExtraData

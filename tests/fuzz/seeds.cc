@@ -21,6 +21,7 @@
 #include "runtime/compute.h"
 #include "runtime/loop.h"
 #include "store/journal/sqlite_journal.h"
+#include "tfhe/test_ciphertext.h"
 
 namespace witan::fuzz {
 namespace {
@@ -132,6 +133,10 @@ void request_records() {
 
 void other_records(Rng& rng) {
   record(RecordKind::session, "session", protocols::SessionRecord{}.encode());
+  tfhe::TestCiphertext test{.value = 1, .expanded = {}, .compressed = {}};
+  test.expanded.assign(16, tfhe::Lwe<u128>(256));
+  test.compressed.push_back({std::vector<u128>(256 + 16), 1, 256});
+  record(RecordKind::confirmation, "test_ciphertext", test.encode());
   record(RecordKind::signing_key, "signing_key", crypto::SigningKey::generate(rng).stored().reveal());
 }
 

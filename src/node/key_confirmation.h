@@ -1,0 +1,40 @@
+// Key confirmation as a node does it, between a key's making and its publication (protocols/key_confirmation.h).
+#pragma once
+
+#include "base/ids.h"
+#include "protocols/key_confirmation.h"
+#include "runtime/vault.h"
+
+namespace witan::node {
+
+/// What a node lends. All outlive the confirmation.
+struct ConfirmationParty {
+  runtime::Router& router;
+  runtime::Journal& journal;
+  runtime::Compute& compute;
+  runtime::Vault& private_vault;
+};
+
+struct KeyToConfirm {
+  KeyId key;
+  EpochId epoch;
+  std::shared_ptr<const tfhe::CompressedKeySet> set;
+  std::shared_ptr<const protocols::KeyShares> shares;
+  std::shared_ptr<const mpc::MaskGenerator> masks;  // of the epoch
+  std::uint64_t sequence = 0;                       // RequestStore::sequence() of the request for the key
+  bool resumed = false;                             // after a restart: what was missed is asked for at once
+};
+
+/// Confirms a key, or says why it must not be published; the whole of it is bulk work. What it opens counts as blocks of the key and
+/// epoch (S40) and is in the journal before it leaves. A confirmed key's test ciphertext is kept in the private vault,
+/// `KeyConfirmation/<key>` (1.2 MB with the default parameters), for confirmations after a resharing. Errors: those of
+/// TestCiphertextMaker::begin, KeyConfirmation::run and the vault.
+runtime::Task<Status> confirm_key(ConfirmationParty party, KeyToConfirm key, runtime::Instant deadline);
+
+/// Of a confirmed key. Errors: not_found, data_loss.
+Result<tfhe::TestCiphertext> load_test_ciphertext(const runtime::Vault& private_vault, const KeyId& key,
+                                                  const tfhe::Params& params);
+/// Success also if it is not there.
+Status erase_test_ciphertext(runtime::Vault& private_vault, const KeyId& key);
+
+}  // namespace witan::node
