@@ -30,13 +30,6 @@ inline bool is_over(const Error& error) {
          error.code == Code::failed_precondition;
 }
 
-inline Signature sign(const crypto::SigningKey& key, const Digest& digest) {
-  const crypto::ExternalSignature recoverable = key.sign_digest(digest);
-  Signature out;
-  std::copy_n(recoverable.begin(), out.size(), out.begin());
-  return out;
-}
-
 /// One broadcast of one party.
 template <class Rules>
 class Run {
@@ -73,6 +66,7 @@ class Run {
   struct Sender {
     Payload received;  // in round 1
     Digest received_hash{};
+    bool decided = false;        // by a certificate for a hash, or of absence
     std::optional<Digest> hash;  // extracted
     RoleSet holders;             // signers of its certificate
     Payload message;             // of that hash
@@ -82,8 +76,9 @@ class Run {
   Step relay_step(Role sender) const { return step(kBroadcastRelay) + static_cast<Step>(sender.index()); }
   Step fetch_step(Role sender) const { return step(kBroadcastFetch) + static_cast<Step>(sender.index()); }
   Sender& of(Role sender) { return senders_[sender.index()]; }
-  /// Between two questions, and what a message may be late behind its certificate.
+  /// Before the first question, and between two.
   runtime::Duration pause() const { return round_timeout_ / 8; }
+  Instant first_question() const { return runtime::saturating_add(start_, pause()); }
   int last_round() const { return committee_.threshold() + 3; }
   Instant end_of_round(int round) const { return runtime::saturating_add(start_, round * round_timeout_); }
   /// The smallest r for which round 2+r has not ended by then.
@@ -142,8 +137,12 @@ class Run {
 
   void complete(Role sender, Payload message) {
     of(sender).message = std::move(message);
+    end(sender);
+  }
+
+  /// Nothing is to be learnt about this sender any more. Releasing wakes those who await the step.
+  void end(Role sender) {
     incomplete_.erase(sender);
-    // Releasing wakes those who await the step.
     session_.release_received(fetch_step(sender));
     if (incomplete_.empty()) session_.release_received(step(kBroadcastMessage));
     progress_.wake_all();
@@ -169,7 +168,7 @@ class Run {
     const Payload message = runtime::make_payload(own.encode());
     for (const Role peer : peers_) WITAN_TRY(session_.send(peer, step(kBroadcastVector), message));
     vectors_.emplace(self_, std::move(own));
-    return extract_from_vectors(self_);
+    return count(self_);
   }
 
   Task<Status> collect_vectors() {
@@ -183,38 +182,35 @@ class Run {
         continue;
       }
       vectors_.emplace(message->from, *std::move(vector));
-      co_await ok(extract_from_vectors(message->from));
+      co_await ok(count(message->from));
     }
   }
 
-  /// Extraction with r = 0, of what this vector makes complete.
-  Status extract_from_vectors(Role voter) {
-    for (const auto& [sender, hash] : vectors_.at(voter).hashes) {
-      const RoleSet signers = signers_of(sender, hash);
-      if (of(sender).hash || static_cast<std::size_t>(signers.size()) < Rules::certificate(committee_)) continue;
+  /// What this vector makes complete: certificates with r = 0, and those of absence.
+  Status count(Role voter) {
+    for (const Role sender : RoleSet(undecided_)) {
+      const Digest* const said = vectors_.at(voter).at(sender);
       Evidence evidence;
-      for (const Role signer : signers) evidence.vectors.emplace(signer, vectors_.at(signer));
-      WITAN_TRY(extract(sender, std::move(evidence), 0));
+      for (const auto& [signer, vector] : vectors_)
+        if (same(vector.at(sender), said)) evidence.vectors.emplace(signer, vector);
+      if (is_certificate(evidence, sender)) WITAN_TRY(decide(sender, std::move(evidence), 0));
     }
     return {};
   }
 
-  RoleSet signers_of(Role sender, const Digest& hash) const {
-    RoleSet out;
-    for (const auto& [signer, vector] : vectors_)
-      if (const Digest* const other = vector.at(sender); other && *other == hash) out.insert(signer);
-    return out;
+  bool is_certificate(const Evidence& evidence, Role sender) const {
+    return evidence.vectors.size() >=
+           (evidence.hash(sender) ? Rules::certificate(committee_) : Rules::absence(committee_));
   }
 
   // All rounds.
 
-  /// One sender: its hash, by whatever evidence comes first, and its message. Nothing by the last round: Bot.
+  /// One sender: what is certified about it, by whatever evidence comes first, and its message. Nothing by the last round: Bot.
   Task<Status> settle(Role sender) {
-    co_await wait_until(runtime::saturating_add(start_, pause()), [&] { return of(sender).hash.has_value(); });
+    co_await wait_until(first_question(), [&] { return of(sender).decided; });
     co_await ok(co_await collect_relays(sender));
     if (!of(sender).hash) co_return Status{};
-    co_await wait_until(std::min(session_.loop().after(pause()), end_of_round(1)),
-                        [&] { return of(sender).message || !unheard_.contains(sender); });
+    co_await wait_until(first_question(), [&] { return of(sender).message || !unheard_.contains(sender); });
     if (!of(sender).message) co_await ok(co_await fetch(sender));
     co_return Status{};
   }
@@ -224,11 +220,11 @@ class Run {
     while (!condition() && session_.loop().now() < deadline) co_await progress_.wait(deadline);
   }
 
-  /// Ends with the extraction, or with the last round.
+  /// Ends with a certificate, or with the last round.
   Task<Status> collect_relays(Role sender) {
     const Instant end = end_of_round(last_round());
     Instant ask_at = session_.loop().now();
-    while (!of(sender).hash) {
+    while (!of(sender).decided) {
       auto message = co_await session_.next(relay_step(sender), peers_, std::min(ask_at, end));
       const Instant now = session_.loop().now();
       if (message) {
@@ -239,8 +235,8 @@ class Run {
         ask_at = session_.loop().after(pause());
       } else if (!is_over(message.error())) {
         co_return fail(std::move(message).error());
-      } else {  // extracted meanwhile; or all relays have come, and only vectors can decide now
-        co_await wait_until(end, [&] { return of(sender).hash.has_value(); });
+      } else {  // decided meanwhile; or all relays have come, and only vectors can decide now
+        co_await wait_until(end, [&] { return of(sender).decided; });
         if (session_.loop().now() >= end) break;
       }
     }
@@ -249,11 +245,11 @@ class Run {
 
   Task<Status> take_relay(Role sender, Message message, int r) {
     auto evidence = Evidence::decode(message.bytes(), context_.active, sender);
-    if (!evidence || evidence->vectors.size() < Rules::certificate(committee_)) {
+    if (!evidence || !is_certificate(*evidence, sender)) {
       report_.malformed.insert(message.from);
       co_return Status{};
     }
-    if (evidence->relays.size() < Rules::relays(r)) {
+    if (evidence->hash(sender) && evidence->relays.size() < Rules::relays(r)) {
       report_.late.insert(message.from);
       co_return Status{};
     }
@@ -265,24 +261,33 @@ class Run {
       const auto told = vectors_.find(signer);
       if (told != vectors_.end() && told->second.hashes != vector.hashes) report_.equivocated.insert(signer);
     }
-    if (of(sender).hash) co_return Status{};
+    if (of(sender).decided) co_return Status{};
     report_.relayed.insert(sender);
-    co_return extract(sender, *std::move(evidence), r);
+    co_return decide(sender, *std::move(evidence), r);
   }
 
-  /// The end of a sender's rounds at this party.
-  Status extract(Role sender, Evidence evidence, int r) {
+  /// The end of a sender's rounds at this party: it extracts the hash, or knows that nobody does.
+  Status decide(Role sender, Evidence evidence, int r) {
     Sender& s = of(sender);
-    s.hash = evidence.hash(sender);
-    for (const auto& [signer, vector] : evidence.vectors) s.holders.insert(signer);
-    if (r <= committee_.threshold()) {
-      evidence.relays[self_] = sign(*signatories_.own, relay_digest(context_, sender, *s.hash));
+    const bool absent = !evidence.hash(sender);
+    s.decided = true;
+    if (!absent) {
+      s.hash = *evidence.hash(sender);
+      for (const auto& [signer, vector] : evidence.vectors) s.holders.insert(signer);
+    }
+    if (absent || r <= committee_.threshold()) {
+      if (!absent) evidence.relays[self_] = sign(*signatories_.own, relay_digest(context_, sender, *s.hash));
       WITAN_TRY(session_.offer_all(relay_step(sender), runtime::make_payload(evidence.encode())));
     }
     session_.release_received(relay_step(sender));
     undecided_.erase(sender);
     if (undecided_.empty()) session_.release_received(step(kBroadcastVector));
-    compare(sender);
+    if (absent) {
+      report_.absent.insert(sender);
+      end(sender);
+    } else {
+      compare(sender);
+    }
     progress_.wake_all();
     return {};
   }
@@ -329,8 +334,9 @@ class Run {
     std::vector<Signed> out;
     for (const auto& [signer, vector] : evidence.vectors)
       out.emplace_back(signer, vector.digest(context_), vector.signature);
-    const Digest digest = relay_digest(context_, sender, evidence.hash(sender));
-    for (const auto& [signer, signature] : evidence.relays) out.emplace_back(signer, digest, signature);
+    if (const Digest* const hash = evidence.hash(sender))
+      for (const auto& [signer, signature] : evidence.relays)
+        out.emplace_back(signer, relay_digest(context_, sender, *hash), signature);
     return out;
   }
 
@@ -376,11 +382,11 @@ class Run {
   const Instant start_;
   std::array<Sender, Role::kMax> senders_;
   RoleSet unheard_;                       // peers that may still be heard in round 1
-  RoleSet undecided_;                     // senders without extraction
-  RoleSet incomplete_;                    // senders without message
+  RoleSet undecided_;                     // senders without certificate
+  RoleSet incomplete_;                    // senders without message, unless certainly absent
   std::map<Role, SignedVector> vectors_;  // as their signers sent them; the own one too
   std::set<Signed> good_;                 // signatures that were checked
-  runtime::WaitList progress_;            // woken by every message of round 1, extraction and fetch
+  runtime::WaitList progress_;            // woken by every message of round 1, certificate and fetch
 };
 
 }  // namespace broadcast

@@ -1,5 +1,7 @@
 #include "mpc/broadcast_messages.h"
 
+#include <algorithm>
+
 #include "crypto/separators.h"
 
 namespace witan::mpc::broadcast {
@@ -30,6 +32,13 @@ crypto::Shake256 begin(crypto::Separator separator, const Context& context) {
 }
 
 }  // namespace
+
+Signature sign(const crypto::SigningKey& key, const Digest& digest) {
+  const crypto::ExternalSignature recoverable = key.sign_digest(digest);
+  Signature out;
+  std::copy_n(recoverable.begin(), out.size(), out.begin());
+  return out;
+}
 
 Digest message_hash(ByteView message) {
   return crypto::tagged_hash(crypto::separators::kBroadcastMessage, message);
@@ -76,8 +85,8 @@ Digest relay_digest(const Context& context, Role sender, const Digest& hash) {
   return begin(crypto::separators::kBroadcastRelay, context).update(role).update(hash).finish();
 }
 
-Digest Evidence::hash(Role sender) const {
-  return *vectors.begin()->second.at(sender);
+const Digest* Evidence::hash(Role sender) const {
+  return vectors.begin()->second.at(sender);
 }
 
 Bytes Evidence::encode() const {
@@ -96,14 +105,17 @@ Result<Evidence> Evidence::decode(ByteView bytes, RoleSet active, Role sender) {
   for (const Role signer : read_roles(in, active)) out.relays.emplace(signer, in.array<64>());
   WITAN_TRY(in.finish("relay of a broadcast"));
   if (out.vectors.empty()) return fail(Code::invalid_argument, "a relay of a broadcast has no vector");
-  const Digest* const first = out.vectors.begin()->second.at(sender);
+  const Digest* const first = out.hash(sender);
   for (const auto& [signer, vector] : out.vectors) {
-    const Digest* const hash = vector.at(sender);
-    if (!first || !hash || *hash != *first)
-      return fail(Code::invalid_argument,
-                  "a certificate for the message of party {}: the vector of party {} has {} hash", sender.number(),
-                  signer.number(), hash ? "another" : "no");
+    const Digest* const other = vector.at(sender);
+    if (!same(other, first))
+      return fail(
+          Code::invalid_argument, "a certificate {} the message of party {}: the vector of party {} has {} hash",
+          first ? "for" : "against", sender.number(), signer.number(), !other ? "no" : (first ? "another" : "a"));
   }
+  if (!first && !out.relays.empty())
+    return fail(Code::invalid_argument, "a certificate against the message of party {} has {} relay signatures",
+                sender.number(), out.relays.size());
   return out;
 }
 

@@ -26,6 +26,8 @@ struct Context {
   RoleSet active;
 };
 
+Signature sign(const crypto::SigningKey& key, const Digest& digest);
+
 /// H(m) = SHAKE256("BRACHABC" || m), 32 bytes.
 Digest message_hash(ByteView message);
 
@@ -50,22 +52,28 @@ struct SignedVector {
   friend bool operator==(const SignedVector&, const SignedVector&) = default;
 };
 
+/// Do two vectors say the same about a sender?
+inline bool same(const Digest* a, const Digest* b) {
+  return a && b ? *a == *b : a == b;
+}
+
 /// SHAKE256("WITRELAY" || session(16) || first step(4) || number(4) || active(2) || sender(1) || hash), 32 bytes: what a party
 /// signs when it has extracted that hash.
 Digest relay_digest(const Context& context, Role sender, const Digest& hash);
 
 /// What shows that one hash of a sender's message is the only one with a certificate, and how many parties have said that
-/// they know.
+/// they know; or that no hash has one.
 struct Evidence {
   std::map<Role, SignedVector> vectors;  // the certificate: by signer
-  std::map<Role, Signature> relays;      // by signer
+  std::map<Role, Signature> relays;      // by signer; none with a certificate of absence
 
-  /// The hash that all vectors have for the sender.
-  Digest hash(Role sender) const;
+  /// The hash that all vectors have for the sender; null if they have none.
+  const Digest* hash(Role sender) const;
   /// Signers(2) || their vectors || relay signers(2) || their signatures(64), a relay message.
   Bytes encode() const;
-  /// Errors: data_loss (cut short, too long, a signer or sender that is not active); invalid_argument (no vector, or vectors
-  /// that do not all have the same hash of that sender). Signatures and their numbers are the caller's to check.
+  /// Errors: data_loss (cut short, too long, a signer or sender that is not active); invalid_argument (no vector, vectors that
+  /// do not all say the same about that sender, or relay signatures on no hash). Signatures and their numbers are the caller's to
+  /// check.
   static Result<Evidence> decode(ByteView bytes, RoleSet active, Role sender);
 };
 

@@ -3,15 +3,12 @@
 namespace witan::mpc {
 
 Patience::Patience(OpeningVariant variant, runtime::Duration delay, int excluded) {
-  const bool w1 = variant == OpeningVariant::w1;
-  round = (w1 ? 20 : 64) * delay;
-  runtime::Duration apart = round / 8 + 2 * delay;
-  for (int i = 0; i < excluded; ++i) {
-    apart = round / 2;
-    round = w1 ? 2 * round + 2 * delay : 3 * round + 4 * delay;
-  }
+  const int private_rounds = variant == OpeningVariant::w1 ? 1 : 2;
+  const runtime::Duration more = 4 * private_rounds * delay;
+  round = 16 * delay + (1 + excluded) * more;
+  apart = excluded == 0 ? round / 8 + 4 * delay : (round - more) / 2;
   exchange = apart + delay;
-  both_phases = 2 * exchange;
+  phase_2 = apart + 2 * delay + delay;
 }
 
 DetectionReport& DetectionReport::operator+=(const DetectionReport& other) {

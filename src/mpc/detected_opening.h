@@ -6,7 +6,8 @@
 //   W2   exchange   groups of l = n-t elements w_1..w_l, y_i = sum_e w_e alpha_i^(e-1) for i = 1..n
 //        phase 1    every party sends its share of y_i to P_i only; P_i checks y_i as above, else it is bottom
 //        phase 2    P_i sends y_i or bottom to all; a group counts if no y_i of N_j is missing or bottom, and all are of degree l-1
-//   decide          broadcast (ok, h) or (bad, first bad index, phase, silent parties)
+//   decide          broadcast (ok, h) or (bad, first bad index, phase, silent parties), and calls for the next attempt (mpc/calls.h)
+//                   somebody reports a call: nothing is decided, all leave the attempt here
 //                   named silent by t+1: excluded, check and decide again
 //   release         t+1 equal (ok, h): these are the values. Who has something else fetches them and compares with h.  Done
 //   reveal          smallest bad index: broadcast shares and PRF values
@@ -22,12 +23,14 @@
 // Steps of the session: see the constants below. One session serves one batch.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "crypto/hash.h"
 #include "mpc/broadcast.h"
+#include "mpc/calls.h"
 #include "mpc/disputes.h"
 #include "mpc/epoch_keys.h"
 #include "mpc/opening_variant.h"
@@ -44,21 +47,25 @@ struct DetectionOptions {
   /// The largest delay of a message between honest parties, a batch of shares included, with all that is computed on the way.
   /// Generous, because a late honest party counts as faulty (security.md 8). All waiting follows from it, see Patience.
   runtime::Duration delay = std::chrono::seconds(3);
+  /// By how many parties that are excluded honest parties are farther apart than in a run that has just begun: see Patience.
+  int level = 0;
 };
 
-/// How long honest parties wait, D = delay, so that they stay together whatever t parties do. Let T be a round of a broadcast and s what
-/// honest parties are apart when they begin an exchange:
+/// How long honest parties wait, D = delay, so that they stay together whatever t parties do. They begin the first exchange within
+/// `apart` of each other, and then:
 ///
-///   after a broadcast without Bot   s = T/8 + 2 D: who misses a relay asks every T/8 (mpc/broadcast.h)
-///   after a broadcast with Bot      s = T/2, as far apart as before it. Bot excludes a party, and everybody knows it: what follows
-///                                   is longer
-///   exchange                        waits s + D for who has not sent once n-t have; they are 2 s + D apart behind it
-///   phase 2 of W2                   waits until 2 s + 2 D are used up, phase 1 included: who was kept in phase 1 needs less in
-///                                   phase 2; they are 3 s + 2 D apart behind it
-///   the next broadcast              bears T/2: T = 20 D (W1), 64 D (W2); after each Bot 2 T + 2 D (W1), 3 T + 4 D (W2)
+///   a private round that they begin within a    waits a + D for who has not sent once n-t have. That is not before the first
+///       honest party has begun, so every honest message comes in time. Nobody ends it before the last honest party has begun
+///       (its message is missing, or the wait has lasted); and everybody has n-t messages D after that: they end within a + 2 D
+///   an opening at degree t                      ends when 2t+1 shares agree, at most D after the last has begun: within a + D
+///   a broadcast that they begin within T/2      ends within T/8 + 4 D, or, after a Bot, within T/2 (mpc/broadcast.h)
+///
+/// So a batch, with p private rounds (exchange; phase 2 of W2) before its broadcasts, is begun within `apart` = T/8 + 4 D if nobody is
+/// excluded, and T must be so large that apart + 2 p D <= T/2: T = (16 + 4 p) D. Bot excludes a party, and everybody knows it: then
+/// apart = T/2, and the T of what follows is 4 p D longer.
 struct Patience {
   Patience(OpeningVariant variant, runtime::Duration delay, int excluded);
-  runtime::Duration exchange, both_phases, round;
+  runtime::Duration apart, exchange, phase_2, round;
 };
 
 /// What happened on the way, as far as this party has seen.
@@ -70,6 +77,12 @@ struct DetectionReport {
   std::uint32_t fetched = 0;           // times that this party took the values of another one
 
   DetectionReport& operator+=(const DetectionReport& other);
+};
+
+/// Equal at all honest parties.
+struct Decided {
+  std::vector<std::size_t> discarded;  // ascending: elements that were revealed, which nothing may use
+  runtime::RoleSet callers;            // who calls for the next attempt; if anybody does, there are no values
 };
 
 /// What defends the opening; tests replace single rules and must then see a violation (see OpeningRules).
@@ -84,7 +97,14 @@ inline constexpr runtime::Step kPhase1 = 0, kPhase2 = 1u << 13, kFetch = 1u << 1
                                kDecideBroadcasts = 1u << 19;
 inline constexpr std::size_t kMaxChunks = 1u << 13;
 inline constexpr std::uint32_t kMaxPasses = (kFetch - kPhase2) / kMaxChunks;
-inline constexpr runtime::Step kDetectionSteps = 1u << 20;  // SessionOptions::max_steps
+inline constexpr runtime::Step kDetectionSteps = 1u << 20;
+/// How the session of a batch is opened: what does not come is asked for within a delay, because whoever was asked before it had it
+/// does not answer.
+inline runtime::SessionOptions detection_session(runtime::Duration delay) {
+  runtime::SessionOptions out{.lane = runtime::Lane::bulk, .max_steps = kDetectionSteps};
+  out.resend_after = std::min(out.resend_after, delay);
+  return out;
+}
 
 template <Word Z, class Rules = DetectionRules>
 class DetectedOpening {
@@ -97,10 +117,10 @@ class DetectedOpening {
 
   /// Sends this party's shares and collects the others'. Errors: those of the batch, cancelled.
   runtime::Task<Status> exchange();
-  /// After exchange(). Ascending: elements that were revealed, which nothing may use. Errors: aborted (more than t parties excluded,
-  /// or this one), cancelled.
-  runtime::Task<Result<std::vector<std::size_t>>> decide();
-  /// After decide(), once: the opened elements; those that were revealed mean nothing. Errors: aborted (nobody to fetch from), cancelled.
+  /// After exchange(). Reports the calls that are known, and takes those that others report. Errors: aborted (more than t parties
+  /// excluded, or this one), cancelled.
+  runtime::Task<Result<Decided>> decide(Calls& calls);
+  /// After decide() without callers, once: the opened elements; those that were revealed mean nothing. Errors: aborted (nobody to fetch from), cancelled.
   runtime::Task<Result<std::vector<Gr<Z>>>> values();
   const DetectionReport& report() const { return report_; }
 
@@ -120,14 +140,14 @@ class DetectedOpening {
   runtime::Task<Status> produce(std::size_t chunk);
   runtime::Task<Status> send_phase_2();
   runtime::Task<Status> collect(runtime::Step first_step, std::size_t phase);
-  Patience patience() const { return {options_.variant, options_.delay, disputes_.excluded().size()}; }
+  Patience patience() const { return {options_.variant, options_.delay, options_.level + disputes_.excluded().size()}; }
   runtime::Task<Status> check_rows(std::size_t phase);
   runtime::Task<Result<Report>> check();
   runtime::Task<crypto::Digest> digest();
 
   Status may_go_on() const;
   runtime::Task<Result<BroadcastOutcome>> broadcast(Bytes own, std::size_t max_bytes);
-  Reports read(const BroadcastOutcome& outcome);
+  Reports read(const BroadcastOutcome& outcome, Calls& calls);
   bool exclude_silent(const Reports& reports);
   Status release(const crypto::Digest& h, const Reports& reports);
   struct Holder;
@@ -147,7 +167,6 @@ class DetectedOpening {
   const Role self_;
   const Signatories signatories_;
   std::uint32_t next_broadcast_ = 0, pass_ = 0;
-  runtime::Duration waited_{};       // in phase 1, for who had not sent
   std::size_t checked_version_ = 0;  // of the disputes, when phase 1 was checked
   crypto::Digest released_{};        // h of the values
   runtime::RoleSet having_;          // who has them

@@ -100,15 +100,16 @@ struct DetectedOpening<Z, Rules>::Report {
   std::uint8_t phase = 1;   // ... and where
   runtime::RoleSet silent;  // ... from whom something did not come
 
-  static constexpr std::size_t kMaxBytes = 1 + 32;
+  static constexpr std::size_t kMaxBytes = 1 + 32 + Calls::kMaxBytes;
 
-  Bytes encode() const {
+  Bytes encode(const Calls& calls) const {
     Writer out;
     out.u8(good ? 1 : 0);
     if (good)
       out.raw(h);
     else
       out.u64(row).u8(phase).u16(silent.bits());
+    out.raw(calls.encode());
     return out.take();
   }
 };
@@ -117,6 +118,7 @@ struct DetectedOpening<Z, Rules>::Report {
 template <Word Z, class Rules>
 struct DetectedOpening<Z, Rules>::Reports {
   std::map<Role, Report> of;
+  runtime::RoleSet callers;
 
   std::optional<crypto::Digest> agreed(CommitteeSize committee) const {
     for (const auto& [role, report] : of)
@@ -281,7 +283,7 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::send_phase_2() {
 template <Word Z, class Rules>
 runtime::Task<Status> DetectedOpening<Z, Rules>::collect(runtime::Step first_step, std::size_t phase) {
   auto& messages = data_->messages[phase - 1];
-  runtime::Duration waited = phase == 1 ? runtime::Duration{} : std::exchange(waited_, {});
+  runtime::Duration waited{};
   const int enough = committee_.parties() - committee_.threshold();
   for (std::size_t chunk = 0; chunk < chunk_count(); ++chunk) {
     for (runtime::Payload& message : messages[chunk]) message = nullptr;
@@ -291,7 +293,7 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::collect(runtime::Step first_ste
     while (!awaited.empty()) {
       const runtime::Instant begun = session_.loop().now();
       const bool counts = sending - awaited.size() >= enough;
-      const runtime::Duration most = phase == 1 ? patience().exchange : patience().both_phases;
+      const runtime::Duration most = phase == 1 ? patience().exchange : patience().phase_2;
       const runtime::Duration left = std::max(runtime::Duration{}, most - waited);
       // Too few parties at all: more than t are gone, and the session ends.
       auto message =
@@ -304,7 +306,6 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::collect(runtime::Step first_ste
       awaited.erase(message->from);
     }
   }
-  if (phase == 1) waited_ = waited;
   co_return Status{};
 }
 
@@ -439,7 +440,7 @@ runtime::Task<crypto::Digest> DetectedOpening<Z, Rules>::digest() {
 // Decide.
 
 template <Word Z, class Rules>
-runtime::Task<Result<std::vector<std::size_t>>> DetectedOpening<Z, Rules>::decide() {
+runtime::Task<Result<Decided>> DetectedOpening<Z, Rules>::decide(Calls& calls) {
   for (;; ++pass_) {
     co_await runtime::ok(may_go_on());
     const Disputes before = disputes_;
@@ -449,8 +450,9 @@ runtime::Task<Result<std::vector<std::size_t>>> DetectedOpening<Z, Rules>::decid
       co_await runtime::ok(co_await collect(phase_2_step(), 2));
     }
     const Report mine = co_await runtime::ok(co_await check());
-    const auto outcome = co_await runtime::ok(co_await broadcast(mine.encode(), Report::kMaxBytes));
-    const Reports reports = read(outcome);
+    const auto outcome = co_await runtime::ok(co_await broadcast(mine.encode(calls), Report::kMaxBytes));
+    const Reports reports = read(outcome, calls);
+    if (!reports.callers.empty()) co_return Decided{.discarded = {}, .callers = reports.callers};
     if (exclude_silent(reports)) {
       ++report_.silence;
       continue;
@@ -462,23 +464,20 @@ runtime::Task<Result<std::vector<std::size_t>>> DetectedOpening<Z, Rules>::decid
     }
     co_await runtime::ok(co_await dispute_pass(before, mine, reports));
   }
-  std::vector<std::size_t> discarded;
+  Decided out;
   for (std::size_t row = 0; row < rows(); ++row)
     if (data_->discarded[row])
-      for (const std::size_t element : elements_of(row)) discarded.push_back(element);
-  co_return discarded;
+      for (const std::size_t element : elements_of(row)) out.discarded.push_back(element);
+  co_return out;
 }
 
 /// S27, and: the others do not wait for a party that they have excluded.
 template <Word Z, class Rules>
 Status DetectedOpening<Z, Rules>::may_go_on() const {
   WITAN_TRY(disputes_.check());
-  if (!disputes_.active().contains(self_)) {
-    for (const Verdict& verdict : disputes_.verdicts())
-      if (verdict.kind == Verdict::Kind::excluded && verdict.party == self_)
-        return fail(Code::aborted, "aborted: session {}: the other parties excluded this one: {}", session_.id().hex(),
-                    verdict.reason);
-  }
+  if (const Verdict* const excluded = disputes_.exclusion(self_))
+    return fail(Code::aborted, "aborted: session {}: the other parties excluded this one: {}", session_.id().hex(),
+                excluded->reason);
   if (pass_ >= kMaxPasses)
     return fail(Code::internal, "session {}: {} dispute passes without an end", session_.id().hex(), pass_);
   return {};
@@ -492,12 +491,14 @@ runtime::Task<Result<BroadcastOutcome>> DetectedOpening<Z, Rules>::broadcast(Byt
   auto outcome = co_await runtime::ok(
       co_await run.run(next_broadcast_++, runtime::make_payload(std::move(own)), active, max_bytes));
   for (const Role role : active)
-    if (!outcome[role.index()]) disputes_.exclude(role, "nothing of it came out of a broadcast");
+    if (!outcome[role.index()])
+      disputes_.exclude(role, "nothing of it came out of a broadcast", Verdict::Kind::missing);
   co_return outcome;
 }
 
 template <Word Z, class Rules>
-typename DetectedOpening<Z, Rules>::Reports DetectedOpening<Z, Rules>::read(const BroadcastOutcome& outcome) {
+typename DetectedOpening<Z, Rules>::Reports DetectedOpening<Z, Rules>::read(const BroadcastOutcome& outcome,
+                                                                            Calls& calls) {
   Reports out;
   for (const Role role : runtime::RoleSet::all(committee_)) {
     const runtime::Payload& message = outcome[role.index()];
@@ -515,13 +516,17 @@ typename DetectedOpening<Z, Rules>::Reports DetectedOpening<Z, Rules>::read(cons
       for (const Role other : runtime::RoleSet::all(committee_))
         if (silent >> other.index() & 1) report.silent.insert(other);
     }
-    const bool valid = kind <= 1 && in.finish("a report") &&
+    std::optional<runtime::RoleSet> callers = runtime::RoleSet{};
+    if (in.remaining() > 0) callers = calls.take_all(in.raw(in.remaining()));
+    const bool valid = kind <= 1 && in.finish("a report") && callers &&
                        (report.good || (report.row < rows() && !data_->discarded[report.row] && report.phase >= 1 &&
                                         report.phase <= (options_.variant == OpeningVariant::w2 ? 2 : 1)));
-    if (valid)
+    if (valid) {
       out.of.emplace(role, report);
-    else
+      out.callers = out.callers | *callers;
+    } else {
       disputes_.exclude(role, "its report is malformed");
+    }
   }
   return out;
 }
@@ -536,7 +541,7 @@ bool DetectedOpening<Z, Rules>::exclude_silent(const Reports& reports) {
       if (!report.good && report.silent.contains(role))
         by += fmt::format("{}{}", count++ ? ", " : "", reporter.number());
     if (count <= committee_.threshold()) continue;
-    disputes_.exclude(role, fmt::format("it was silent towards parties {}", by));
+    disputes_.exclude(role, fmt::format("it was silent towards parties {}", by), Verdict::Kind::missing);
     any = true;
   }
   return any;

@@ -16,7 +16,8 @@ namespace witan::mpc {
 /// One change of the state, for the log of the operator and for the metadata of what was made.
 struct Verdict {
   enum class Kind : std::uint8_t {
-    excluded,  // convicted: party deviated, or was silent for t+1 parties
+    excluded,  // convicted: what it broadcast shows that it deviated
+    missing,   // excluded for what it did not say, or with more than t disputes: it may just have been late, or gone
     disputed,  // one of the two deviated; nobody else can tell which
   };
   Kind kind;
@@ -35,8 +36,13 @@ class Disputes {
   /// N_j: active, j included, not in dispute with j. Whose messages j checks.
   runtime::RoleSet partners(Role j) const;
 
+  /// Those whom what they broadcast convicts.
+  runtime::RoleSet convicted() const { return convicted_; }
+  /// Why a party is excluded; null if it is not.
+  const Verdict* exclusion(Role party) const;
+
   /// No effect on a party that is excluded already.
-  void exclude(Role party, std::string reason);
+  void exclude(Role party, std::string reason, Verdict::Kind kind = Verdict::Kind::excluded);
   /// A party with more than t disputes is excluded. No effect on a pair that is there already.
   void dispute(Role party, Role other, std::string reason);
   /// Error aborted, with all verdicts, when more than t parties are excluded: nothing may be released any more (S27).
@@ -48,7 +54,7 @@ class Disputes {
 
  private:
   CommitteeSize committee_;
-  runtime::RoleSet active_;
+  runtime::RoleSet active_, convicted_;
   std::vector<runtime::RoleSet> disputed_with_;  // by role
   std::vector<Verdict> verdicts_;
 };

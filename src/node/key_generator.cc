@@ -43,6 +43,8 @@ crypto::Digest configuration_of(const KeygenFields& fields) {
 }
 
 std::string text_of(const mpc::Verdict& verdict) {
+  if (verdict.kind == mpc::Verdict::Kind::missing)
+    return fmt::format("party {} takes no part: {}", verdict.party.number(), verdict.reason);
   if (verdict.kind == mpc::Verdict::Kind::excluded)
     return fmt::format("party {} is excluded: {}", verdict.party.number(), verdict.reason);
   return fmt::format("parties {} and {} are in dispute: {}", verdict.party.number(), verdict.other.number(),
@@ -249,30 +251,35 @@ Task<Status> KeyGenerator::make_material(PreprocessingRun& run, const Preprocess
   run.keys = core_.epochs.find(fields.epoch)->keys;
   run.may_be_aborted = true;
 
-  run.stage = "start";
-  auto meeting =
-      co_await ok(core_.router.open(mpc::start_session(fields.id.bytes(), kKind), mpc::start_session_options()));
-  const std::uint16_t first = co_await ok(next_attempt(core_.journal, fields.id.bytes(), kKind));
-  mpc::CommonStart common(meeting, mpc::Patience(options.variant, options.delay, 0).round, first,
-                          [&journal = core_.journal, id = fields.id.bytes()](std::uint16_t attempt) {
-                            return record_attempt(journal, id, kKind, attempt);
-                          });
-  const std::uint16_t attempt = co_await ok(co_await common.start());
-
-  run.material = co_await ok(co_await MaterialFile::create(core_.compute, folder_, fields.id, attempt, layout.orders));
+  std::optional<runtime::Session> meeting;
+  std::optional<mpc::CommonStart> common;
+  if (!run.material) {
+    run.stage = "start";
+    meeting =
+        co_await ok(core_.router.open(mpc::start_session(fields.id.bytes(), kKind), mpc::start_session_options()));
+    const std::uint16_t first = co_await ok(next_attempt(core_.journal, fields.id.bytes(), kKind));
+    common.emplace(*meeting, mpc::Patience(options.variant, options.delay, 0).round, first,
+                   [&journal = core_.journal, id = fields.id.bytes()](std::uint16_t attempt) {
+                     return record_attempt(journal, id, kKind, attempt);
+                   });
+    const std::uint16_t attempt = co_await ok(co_await common->start());
+    run.material =
+        co_await ok(co_await MaterialFile::create(core_.compute, folder_, fields.id, attempt, layout.orders));
+  }
   run.protocol = std::make_unique<protocols::Preprocessing>(
-      protocols::PreprocessingParty{core_.router, core_.compute, *run.keys, core_.signatories}, fields.id, attempt,
-      layout.orders, *run.material, options);
+      protocols::PreprocessingParty{core_.router, core_.journal, core_.compute, *run.keys, core_.signatories},
+      fields.id, run.material->attempt(), layout.orders, *run.material, options);
   run.stage = "preprocessing";
-  log::info("preprocessing {}: begins, attempt {}, parameters {}, {} elements in {} batches, delay {} ms",
-            fields.id.hex(), attempt, fields.params, run.protocol->progress().elements,
-            run.protocol->progress().batches,
+  log::info("preprocessing {}: {}, attempt {}, parameters {}, {} elements in {} batches, delay {} ms", fields.id.hex(),
+            common ? "begins" : "is taken up again", run.material->attempt(), fields.params,
+            run.protocol->progress().elements, run.protocol->progress().batches,
             std::chrono::duration_cast<std::chrono::milliseconds>(options.delay).count());
   co_await ok(co_await run.protocol->run());
   run.may_be_aborted = false;
   run.stage = "storing";
-  co_await ok(co_await run.material->complete());
-  co_return common.done();
+  co_await ok(co_await run.material->complete(run.protocol->content()));
+  if (common) co_return common->done();
+  co_return Status{};
 }
 
 // Keys.
@@ -344,7 +351,7 @@ Task<Status> KeyGenerator::make_key(KeygenRun& run, const KeygenFields& fields) 
       co_await ok(co_await MaterialFile::open(core_.compute, folder_, fields.preprocessing, KeyMaterial(plan).orders));
   protocols::KeyGenerationJob job{.key = fields.key,
                                   .preprocessing = fields.preprocessing,
-                                  .preprocessing_attempt = run.material->attempt(),
+                                  .material = run.material->content(),
                                   .plan = plan,
                                   .configuration = configuration_of(fields),
                                   .options = {}};
@@ -369,16 +376,15 @@ Task<Status> KeyGenerator::make_key(KeygenRun& run, const KeygenFields& fields) 
 
 Task<Status> KeyGenerator::confirm(const KeygenFields& fields, std::shared_ptr<const tfhe::CompressedKeySet> set,
                                    std::shared_ptr<const protocols::KeyShares> shares, bool resumed) {
-  co_return co_await confirm_key(
-      {core_.router, core_.journal, core_.compute, core_.private_vault},
-      {.key = fields.key,
-       .epoch = fields.epoch,
-       .set = std::move(set),
-       .shares = std::move(shares),
-       .masks = core_.epochs.find(fields.epoch)->masks,
-       .sequence = core_.requests.sequence(RequestKind::keygen, fields.key.bytes()),
-       .resumed = resumed},
-      core_.loop.after(core_.config.threshold.keygen_timeout));
+  co_return co_await confirm_key({core_.router, core_.journal, core_.compute, core_.private_vault},
+                                 {.key = fields.key,
+                                  .epoch = fields.epoch,
+                                  .set = std::move(set),
+                                  .shares = std::move(shares),
+                                  .masks = core_.epochs.find(fields.epoch)->masks,
+                                  .sequence = core_.requests.sequence(RequestKind::keygen, fields.key.bytes()),
+                                  .resumed = resumed},
+                                 core_.loop.after(core_.config.threshold.keygen_timeout));
 }
 
 Task<Result<Bytes>> KeyGenerator::publish(const KeygenFields& fields, std::shared_ptr<const tfhe::CompressedKeySet> set,
@@ -432,24 +438,33 @@ void KeyGenerator::resume(InterruptedRequest request) {
     core_.scope.spawn(resume_preprocessing(std::move(request)));
 }
 
-/// The others have excluded this party, or have stopped as well: what is not complete ends as aborted.
+/// What is complete is signed. What has begun is taken up again. What was still waiting for the others has no place among them.
 Task<void> KeyGenerator::resume_preprocessing(InterruptedRequest request) {
-  const auto material = [this, &request]() -> Task<Result<PreprocessingFields>> {
+  const auto left = [this, &request](std::unique_ptr<MaterialFile>& material) -> Task<Result<PreprocessingFields>> {
     const auto decoded = co_await ok(api::decode<api::KeyGenPreprocRequest>(request.body));
     PreprocessingFields fields = co_await ok(validate_preprocessing(core_, decoded));
     const KeyPlan plan = co_await ok(plan_of(fields.params));
-    co_await ok(co_await MaterialFile::open(core_.compute, folder_, fields.id, KeyMaterial(plan).orders));
+    material = co_await ok(co_await MaterialFile::open(core_.compute, folder_, fields.id, KeyMaterial(plan).orders,
+                                                       MaterialFile::State::interrupted));
     co_return fields;
   };
-  const auto fields = co_await material();
+  std::unique_ptr<MaterialFile> material;
+  auto fields = co_await left(material);
+  if (fields && !material->is_complete()) {
+    const auto run = preprocessing_ = std::make_shared<PreprocessingRun>(core_.loop, fields->id);
+    run->material = std::move(material);
+    co_await work(run, *std::move(fields), {});
+    co_return;
+  }
   Status stored;
   if (fields) {
     log::info("preprocessing {}: was complete before the restart", to_hex(request.id));
     stored = co_await core_.requests.finish(request.kind, request.id, node::preprocessing_result(core_, *fields));
   } else {
-    const Error error{Code::aborted,
-                      fmt::format("aborted: the node stopped while the preprocessing was running ({}); start a new one",
-                                  fields.error().message)};
+    const Error error{
+        Code::aborted,
+        fmt::format("aborted: the node stopped before the preprocessing had begun here ({}); start a new one",
+                    fields.error().message)};
     log::warn("preprocessing {}: {}", to_hex(request.id), error.message);
     stored = co_await core_.requests.fail_request(request.kind, request.id, error);
   }

@@ -9,8 +9,9 @@
 //                   node/key_confirmation                             a key that fails is never published
 //                   public objects, shares, journal: result; then the material is erased
 //
-// A restart fails a preprocessing that was running, here alone: the others exclude this party and go on. It takes a key generation up
-// again: the same session id, the same messages. Preprocessings begin by a common start (mpc/common_start.h).
+// A restart: a preprocessing goes on in another attempt, with the batches that are on the disk (protocols/attempts.h). A key generation is taken
+// up again: the same session id, the same messages. Preprocessings begin by a common start (mpc/common_start.h); who restarts before it has
+// begun one has no place in it, and says so.
 //
 // At most one of each kind runs at once. Material of a preprocessing lies in `folder`/<preprocessing id>, as long as a key can still be made
 // of it.

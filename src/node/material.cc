@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <mutex>
 #include <system_error>
 
 #include "base/check.h"
@@ -23,10 +24,12 @@ using runtime::Work;
 
 namespace {
 
-constexpr std::uint32_t kFileMagic = 0x544d4957, kRecordMagic = 0x434d4957, kEndMagic = 0x454d4957, kLayout = 1;
+constexpr std::uint32_t kFileMagic = 0x544d4957, kRecordMagic = 0x434d4957, kDropMagic = 0x444d4957,
+                        kEndMagic = 0x454d4957, kLayout = 2;
 constexpr std::size_t kHeaderBytes = 4 + 4 + 32 + 2 + 32, kAttemptOffset = 4 + 4 + 32;
-constexpr std::size_t kRecordHeadBytes = 4 + 4 + 8 + 8 + 2 + 8 + 32;
-constexpr std::size_t kEndBytes = 4 + 8 + 32;
+constexpr std::size_t kRecordHeadBytes = 4 + 4 + 8 + 8 + 16 + 8 + 32;
+constexpr std::size_t kDropBytes = 4 + 4 + 8 + 8 + 32;
+constexpr std::size_t kEndBytes = 4 + 8 + 32 + 32;
 constexpr std::size_t kErasedAtOnce = std::size_t{4} << 20;
 
 std::unexpected<Error> system_failure(const char* action, const std::filesystem::path& file, int error = errno) {
@@ -114,6 +117,54 @@ class MaterialFile::Descriptor {
     if (::fsync(fd_) != 0) return system_failure("sync", file_);
     return {};
   }
+  Status truncate(std::uint64_t size) const {
+    if (::ftruncate(fd_, static_cast<off_t>(size)) != 0) return system_failure("shorten", file_);
+    return {};
+  }
+
+  /// Records lie one behind the other without gaps, and one that is on the disk has all before it on the disk. So kernels append, and not
+  /// those that were given up before something was dropped: theirs would come behind it.
+  std::uint64_t generation() const {
+    const std::lock_guard lock(mutex_);
+    return generation_;
+  }
+  /// On the disk when it ends. Returns where the piece begins.
+  Result<std::uint64_t> append(std::uint64_t generation, ByteView head, ByteView content) {
+    const std::lock_guard lock(mutex_);
+    if (generation != generation_)
+      return fail(Code::cancelled, "{}: units that were dropped meanwhile are not written", file_.native());
+    const std::uint64_t at = end_;
+    WITAN_TRY(write(at, head));
+    WITAN_TRY(write(at + head.size(), content));
+    WITAN_TRY(sync());
+    end_ = at + head.size() + content.size();
+    return at;
+  }
+  Status append_drop(ByteView record) {
+    const std::lock_guard lock(mutex_);
+    WITAN_TRY(write(end_, record));
+    end_ += record.size();
+    ++generation_;
+    return {};
+  }
+  Status append_end(ByteView last) {
+    const std::lock_guard lock(mutex_);
+    WITAN_TRY(truncate(end_));
+    // Records first: an end on the disk says that everything before it is there.
+    WITAN_TRY(sync());
+    WITAN_TRY(write(end_, last));
+    WITAN_TRY(sync());
+    end_ += last.size();
+    return {};
+  }
+  std::uint64_t end() const {
+    const std::lock_guard lock(mutex_);
+    return end_;
+  }
+  void set_end(std::uint64_t end) {
+    const std::lock_guard lock(mutex_);
+    end_ = end;
+  }
   Result<std::uint64_t> size_bytes() const {
     struct stat info{};
     if (::fstat(fd_, &info) != 0) return system_failure("examine", file_);
@@ -124,6 +175,9 @@ class MaterialFile::Descriptor {
  private:
   const int fd_;
   const std::filesystem::path file_;
+  mutable std::mutex mutex_;
+  std::uint64_t end_ = kHeaderBytes;  // where the next piece goes
+  std::uint64_t generation_ = 0;      // pieces dropped
 };
 
 MaterialFile::MaterialFile(runtime::Compute& compute, std::filesystem::path file, PreprocId id, std::uint16_t attempt,
@@ -134,10 +188,13 @@ MaterialFile::MaterialFile(runtime::Compute& compute, std::filesystem::path file
       attempt_(attempt),
       plan_(std::move(plan)),
       descriptor_(std::move(descriptor)),
-      records_(plan_.size()),
-      end_(kHeaderBytes) {}
+      records_(plan_.size()) {}
 
 MaterialFile::~MaterialFile() = default;
+
+std::uint64_t MaterialFile::size_bytes() const {
+  return descriptor_->end();
+}
 
 Bytes MaterialFile::header() const {
   return Writer().u32(kFileMagic).u32(kLayout).id(id_).u16(attempt_).raw(plan_hash(plan_)).take();
@@ -150,18 +207,27 @@ Bytes MaterialFile::record_head(std::size_t order, std::uint64_t first, const Re
       .u32(static_cast<std::uint32_t>(order))
       .u64(first)
       .u64(record.units)
-      .u16(record.session_number)
+      .raw(record.session.bytes())
       .u64(record.content_bytes)
       .take();
 }
 
+/// With its hash.
+Bytes MaterialFile::drop_record(std::size_t order, protocols::UnitRange units) const {
+  Writer out;
+  out.u32(kDropMagic).u32(static_cast<std::uint32_t>(order)).u64(units.first).u64(units.count);
+  const crypto::Digest hash = record_hash(header(), out.view(), {});
+  return out.raw(hash).take();
+}
+
 Bytes MaterialFile::end() const {
   Writer hashes;
-  hashes.raw(header());
+  hashes.raw(header()).raw(content_);
   for (const auto& [order, first] : in_file_) hashes.raw(records_[order].at(first).hash);
   return Writer()
       .u32(kEndMagic)
       .u64(in_file_.size())
+      .raw(content_)
       .raw(crypto::tagged_hash(crypto::separators::kMaterial, hashes.view()))
       .take();
 }
@@ -185,6 +251,23 @@ Status MaterialFile::add(std::size_t order, std::uint64_t first, const Record& r
     return wrong("are there twice");
   there.emplace_hint(next, first, record);
   in_file_.emplace_back(order, first);
+  return {};
+}
+
+/// Forgets the records of these units. Error: data_loss if one of them has other units too.
+Status MaterialFile::remove(std::size_t order, protocols::UnitRange units) {
+  if (order >= plan_.size() || units.count > plan_[order].units() || units.first > plan_[order].units() - units.count)
+    return fail(Code::data_loss, "{}: what was dropped are not units of its plan", file_.native());
+  auto& there = records_[order];
+  auto at = there.lower_bound(units.first);
+  if (at != there.begin() && std::prev(at)->first + std::prev(at)->second.units > units.first) --at;
+  for (; at != there.end() && at->first < units.first + units.count; at = there.erase(at)) {
+    const auto& [first, record] = *at;
+    if (first < units.first || first + record.units > units.first + units.count)
+      return fail(Code::data_loss, "{}: units {} to {} of order {} are dropped, but {} to {} are one record",
+                  file_.native(), units.first, units.first + units.count, order, first, first + record.units);
+    std::erase(in_file_, std::pair{order, first});
+  }
   return {};
 }
 
@@ -222,17 +305,17 @@ Result<std::unique_ptr<MaterialFile>> MaterialFile::create_now(runtime::Compute&
 
 Result<std::unique_ptr<MaterialFile>> MaterialFile::open_now(runtime::Compute& compute,
                                                              const std::filesystem::path& folder, const PreprocId& id,
-                                                             MaterialPlan plan) {
+                                                             MaterialPlan plan, State state) {
   const auto file = file_of(folder, id);
-  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  const int fd = ::open(file.c_str(), (state == State::complete ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0) return system_failure("open", file);
   auto descriptor = std::make_shared<Descriptor>(fd, file);
   std::unique_ptr<MaterialFile> out(new MaterialFile(compute, file, id, 0, std::move(plan), std::move(descriptor)));
-  WITAN_TRY(out->read_index());
+  WITAN_TRY(out->read_index(state));
   return out;
 }
 
-Status MaterialFile::read_index() {
+Status MaterialFile::read_index(State state) {
   const auto damaged = [this](std::uint64_t at, std::string_view what) {
     return fail(Code::data_loss, "{} is damaged at byte {}: {}", file_.native(), at, what);
   };
@@ -241,36 +324,65 @@ Status MaterialFile::read_index() {
   WITAN_TRY(descriptor_->read(0, head));
   attempt_ = load_le<std::uint16_t>(head.data() + kAttemptOffset);
   if (head != header()) return damaged(0, "it is not of this preprocessing and plan");
-  for (;;) {
-    Bytes start(kEndBytes);
-    static_assert(kEndBytes <= kRecordHeadBytes);
-    WITAN_TRY(descriptor_->read(end_, start));
-    const std::uint32_t magic = load_le<std::uint32_t>(start.data());
-    if (magic == kEndMagic) {
-      if (start != end()) return damaged(end_, "its end names other records than it has");
-      if (size != end_ + kEndBytes) return damaged(end_, fmt::format("it has {} bytes", size));
-      break;
+  std::uint64_t at = kHeaderBytes;
+  while (!complete_) {
+    const auto next = read_piece(at, size);
+    if (!next && state == State::interrupted && next.error().code == Code::data_loss) {
+      // What the interruption has cut short, or left in a place that a later piece would have taken: nobody was told that it is there.
+      if (at < size)
+        log::warn("{}: {} of {} bytes are whole; what is behind them is given up", file_.native(), at, size);
+      WITAN_TRY(descriptor_->truncate(at));
+      descriptor_->set_end(at);
+      return descriptor_->sync();
     }
-    if (magic != kRecordMagic) return damaged(end_, "there is no record");
-    Bytes raw(kRecordHeadBytes);
-    WITAN_TRY(descriptor_->read(end_, raw));
-    Reader reader(raw);
-    reader.u32();
-    const std::size_t order = reader.u32();
-    const std::uint64_t first = reader.u64();
-    Record record;
-    record.units = reader.u64();
-    record.session_number = reader.u16();
-    record.content_bytes = reader.u64();
-    record.hash = reader.array<32>();
-    record.offset = end_ + kRecordHeadBytes;
-    WITAN_TRY(add(order, first, record));
-    if (record.content_bytes > size - record.offset) return damaged(end_, "a record goes beyond its end");
-    end_ = record.offset + record.content_bytes;
+    if (!next) return fail(next.error());
+    at = *next;
   }
-  end_ += kEndBytes;
+  if (size != at) return damaged(at, fmt::format("it has {} bytes", size));
+  descriptor_->set_end(at);
   if (const Status whole = check_whole(); !whole) return fail(Code::data_loss, "{}", whole.error().message);
   return {};
+}
+
+/// Takes up what begins there, and says where it ends.
+Result<std::uint64_t> MaterialFile::read_piece(std::uint64_t at, std::uint64_t size) {
+  const auto damaged = [this, at](std::string_view what) {
+    return fail(Code::data_loss, "{} is damaged at byte {}: {}", file_.native(), at, what);
+  };
+  Bytes magic(4);
+  WITAN_TRY(descriptor_->read(at, magic));
+  const std::uint32_t kind = load_le<std::uint32_t>(magic.data());
+  if (kind != kRecordMagic && kind != kDropMagic && kind != kEndMagic) return damaged("there is no record");
+  Bytes raw(kind == kRecordMagic ? kRecordHeadBytes : kind == kDropMagic ? kDropBytes : kEndBytes);
+  WITAN_TRY(descriptor_->read(at, raw));
+  Reader reader(raw);
+  reader.u32();
+  if (kind == kEndMagic) {
+    reader.u64();
+    content_ = reader.array<32>();
+    if (raw != end()) return damaged("its end names other records than it has");
+    complete_ = true;
+    return at + raw.size();
+  }
+  const std::size_t order = reader.u32();
+  const std::uint64_t first = reader.u64();
+  if (kind == kDropMagic) {
+    const protocols::UnitRange units{first, reader.u64()};
+    if (raw != drop_record(order, units)) return damaged("what was dropped has another hash");
+    WITAN_TRY(remove(order, units));
+    return at + raw.size();
+  }
+  Record record;
+  record.units = reader.u64();
+  const ByteArray<16> session = reader.array<16>();
+  record.session = {load_le<u128>(session.data())};
+  record.content_bytes = reader.u64();
+  record.hash = reader.array<32>();
+  record.offset = at + kRecordHeadBytes;
+  if (record.offset > size || record.content_bytes > size - record.offset)
+    return damaged("a record goes beyond its end");
+  WITAN_TRY(add(order, first, record));
+  return record.offset + record.content_bytes;
 }
 
 Task<Result<std::unique_ptr<MaterialFile>>> MaterialFile::create(runtime::Compute& compute,
@@ -283,48 +395,56 @@ Task<Result<std::unique_ptr<MaterialFile>>> MaterialFile::create(runtime::Comput
 }
 
 Task<Result<std::unique_ptr<MaterialFile>>> MaterialFile::open(runtime::Compute& compute, std::filesystem::path folder,
-                                                               PreprocId id, MaterialPlan plan) {
-  co_return co_await compute(Work::preprocessing, [&compute, folder = std::move(folder), id, plan = std::move(plan)] {
-    return open_now(compute, folder, id, plan);
-  });
+                                                               PreprocId id, MaterialPlan plan, State state) {
+  co_return co_await compute(Work::preprocessing, [&compute, folder = std::move(folder), id, plan = std::move(plan),
+                                                   state] { return open_now(compute, folder, id, plan, state); });
 }
 
-Task<Status> MaterialFile::put(std::size_t order, std::uint64_t first, std::uint16_t session_number,
-                               Secret<Bytes> content) {
-  WITAN_CHECK(order < plan_.size());
+Task<Status> MaterialFile::put(std::size_t order, std::uint64_t first, SessionId session, Secret<Bytes> content) {
+  WITAN_CHECK(order < plan_.size() && !complete_);
   Record record;
   record.content_bytes = content.reveal().size();
   const std::size_t unit = plan_[order].unit_bytes();
   record.units = (record.content_bytes + unit - 1) / unit;
-  record.session_number = session_number;
-  record.offset = end_ + kRecordHeadBytes;
+  record.session = session;
+  struct Written {
+    std::uint64_t at;
+    crypto::Digest hash;
+  };
+  const auto written = co_await ok(
+      co_await compute_(Work::preprocessing,
+                        [descriptor = descriptor_, header = header(), head = record_head(order, first, record),
+                         generation = descriptor_->generation(), content = std::move(content)]() -> Result<Written> {
+                          const crypto::Digest hash = record_hash(header, head, content.reveal());
+                          Bytes whole = head;
+                          append(whole, hash);
+                          WITAN_ASSIGN(const std::uint64_t at, descriptor->append(generation, whole, content.reveal()));
+                          return Written{at, hash};
+                        }));
+  record.offset = written.at + kRecordHeadBytes;
+  record.hash = written.hash;
   const Status added = add(order, first, record);
   WITAN_CHECK(added);
-  const std::uint64_t at = std::exchange(end_, record.offset + record.content_bytes);
-  auto hash = co_await compute_(Work::preprocessing,
-                                [descriptor = descriptor_, header = header(), head = record_head(order, first, record),
-                                 at, content = std::move(content)]() -> Result<crypto::Digest> {
-                                  const crypto::Digest out = record_hash(header, head, content.reveal());
-                                  Bytes whole = head;
-                                  append(whole, out);
-                                  WITAN_TRY(descriptor->write(at, whole));
-                                  WITAN_TRY(descriptor->write(at + whole.size(), content.reveal()));
-                                  return out;
-                                });
-  records_[order].at(first).hash = co_await ok(std::move(hash));
   co_return Status{};
 }
 
-Task<Status> MaterialFile::complete() {
+Task<Status> MaterialFile::drop(std::size_t order, protocols::UnitRange units) {
+  WITAN_CHECK(!complete_);
+  co_await ok(remove(order, units));
+  co_return co_await compute_(Work::preprocessing, [descriptor = descriptor_, record = drop_record(order, units)] {
+    return descriptor->append_drop(record);
+  });
+}
+
+Task<Status> MaterialFile::complete(const crypto::Digest& content) {
+  WITAN_CHECK(!complete_);
   co_await ok(check_whole());
-  const Bytes last = end();
-  co_await ok(co_await compute_(Work::preprocessing, [descriptor = descriptor_, last, at = end_]() -> Status {
-    // Records first: an end on the disk says that everything before it is there.
-    WITAN_TRY(descriptor->sync());
-    WITAN_TRY(descriptor->write(at, last));
-    return descriptor->sync();
-  }));
-  end_ += last.size();
+  // As they lie in the file: records are indexed when their kernels have been heard of.
+  std::ranges::sort(in_file_, {}, [this](const auto& place) { return records_[place.first].at(place.second).offset; });
+  content_ = content;
+  co_await ok(co_await compute_(Work::preprocessing,
+                                [descriptor = descriptor_, last = end()] { return descriptor->append_end(last); }));
+  complete_ = true;
   co_return Status{};
 }
 
@@ -377,10 +497,10 @@ Task<Result<Secret<Bytes>>> MaterialFile::get(std::size_t order, std::uint64_t f
       });
 }
 
-Result<std::uint16_t> MaterialFile::session_number(std::size_t order) const {
+Result<SessionId> MaterialFile::session(std::size_t order) const {
   WITAN_CHECK(order < plan_.size());
   if (records_[order].empty()) return fail(Code::not_found, "{}: nothing of order {} is there", file_.native(), order);
-  return records_[order].begin()->second.session_number;
+  return records_[order].begin()->second.session;
 }
 
 Result<std::vector<PreprocId>> list_material(const std::filesystem::path& folder) {

@@ -3,11 +3,13 @@
 // is private to the node (0600, in a folder of mode 0700).
 //
 //   header    magic, layout, preprocessing id, attempt, hash of the plan
-//   record    magic, order, first unit, units, session number, size of the content, hash of all that, header and content; content
+//   record    magic, order, first unit, units, session, size of the content, hash of all that, header and content; content
+//   drop      magic, order, first unit, units, hash         the records of these units before it do not count
 //   ...
-//   end       magic, number of records, hash of their hashes in the order of the file      once everything is there and on disk
+//   end       magic, number of records, content(), hash of the records' hashes in the order of the file
 //
-// A file without its end is an interrupted preprocessing, and is erased. Content is compared with its hash whenever it is read.
+// A record is on the disk when its put() ends, and so is everything before it; the end when complete() ends. A file without its end is an
+// interrupted preprocessing, which may go on. Content is compared with its hash whenever it is read.
 #pragma once
 
 #include <filesystem>
@@ -29,32 +31,40 @@ class MaterialFile final : public protocols::MaterialStore, public protocols::Ma
                                                                      std::filesystem::path folder, PreprocId id,
                                                                      std::uint16_t attempt,
                                                                      protocols::MaterialPlan plan);
-  /// What complete() has left, made for the same plan. Errors: not_found; data_loss naming the file and what is wrong with it;
-  /// unavailable (disk).
+  /// What is expected of a file: that it is complete, or that it may also be what an interrupted preprocessing has left. Of that, what is
+  /// cut short behind the last whole piece is given up.
+  enum class State : std::uint8_t { complete, interrupted };
+  /// Made for the same plan. Errors: not_found; data_loss naming the file and what is wrong with it; unavailable (disk).
   static runtime::Task<Result<std::unique_ptr<MaterialFile>>> open(runtime::Compute& compute,
                                                                    std::filesystem::path folder, PreprocId id,
-                                                                   protocols::MaterialPlan plan);
+                                                                   protocols::MaterialPlan plan,
+                                                                   State state = State::complete);
   ~MaterialFile() override;
 
-  /// Preconditions (checked): units of the plan, each once; a file of create(), not complete. Error: unavailable (disk full, ...).
-  runtime::Task<Status> put(std::size_t order, std::uint64_t first, std::uint16_t session_number,
-                            Secret<Bytes> content) override;
-  /// After the last put(): writes the end and waits until all of it is on disk. Errors: internal (units are missing), unavailable.
-  runtime::Task<Status> complete();
+  /// Preconditions (checked): units of the plan, each once unless they were dropped; not complete. Error: unavailable (disk full, ...).
+  runtime::Task<Status> put(std::size_t order, std::uint64_t first, SessionId session, Secret<Bytes> content) override;
+  /// Precondition (checked): not complete. Errors: data_loss (a record has other units too), unavailable.
+  runtime::Task<Status> drop(std::size_t order, protocols::UnitRange units) override;
+  /// After the last put(): writes the end and waits until all of it is on disk. `content` names what was made. Errors: internal (units
+  /// are missing), unavailable.
+  runtime::Task<Status> complete(const crypto::Digest& content);
+  bool is_complete() const { return complete_; }
+  /// Of a complete one.
+  const crypto::Digest& content() const { return content_; }
 
   /// Errors: not_found; data_loss naming file and place, what was found and expected; unavailable.
   runtime::Task<Result<Secret<Bytes>>> get(std::size_t order, std::uint64_t first, std::uint64_t count) override;
-  Result<std::uint16_t> session_number(std::size_t order) const override;
+  Result<SessionId> session(std::size_t order) const override;
 
   /// Of the preprocessing that has made it.
   std::uint16_t attempt() const { return attempt_; }
-  std::uint64_t size_bytes() const { return end_; }
+  std::uint64_t size_bytes() const;
 
  private:
   struct Record {
     std::uint64_t units = 0, content_bytes = 0;
     std::uint64_t offset = 0;  // of the content
-    std::uint16_t session_number = 0;
+    SessionId session{};
     crypto::Digest hash{};
   };
   class Descriptor;
@@ -66,12 +76,15 @@ class MaterialFile final : public protocols::MaterialStore, public protocols::Ma
                                                           const std::filesystem::path& folder, const PreprocId& id,
                                                           std::uint16_t attempt, protocols::MaterialPlan plan);
   static Result<std::unique_ptr<MaterialFile>> open_now(runtime::Compute& compute, const std::filesystem::path& folder,
-                                                        const PreprocId& id, protocols::MaterialPlan plan);
+                                                        const PreprocId& id, protocols::MaterialPlan plan, State state);
   Bytes header() const;
+  Bytes drop_record(std::size_t order, protocols::UnitRange units) const;
   Bytes record_head(std::size_t order, std::uint64_t first, const Record& record) const;
   Bytes end() const;
-  Status read_index();
+  Status read_index(State state);
+  Result<std::uint64_t> read_piece(std::uint64_t at, std::uint64_t size);
   Status add(std::size_t order, std::uint64_t first, const Record& record);
+  Status remove(std::size_t order, protocols::UnitRange units);
   Status check_whole() const;
 
   runtime::Compute& compute_;
@@ -82,7 +95,8 @@ class MaterialFile final : public protocols::MaterialStore, public protocols::Ma
   std::shared_ptr<Descriptor> descriptor_;
   std::vector<std::map<std::uint64_t, Record>> records_;        // by order and first unit
   std::vector<std::pair<std::size_t, std::uint64_t>> in_file_;  // order, first unit: as they lie in the file
-  std::uint64_t end_ = 0;                                       // where the next record goes
+  crypto::Digest content_{};
+  bool complete_ = false;
 };
 
 /// Bytes of so many units from `first` on: a bit order may end within its last unit.

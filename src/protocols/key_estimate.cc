@@ -75,8 +75,8 @@ KeyGenerationEstimate estimate(const KeyPlan& plan, CommitteeSize committee, con
   for (const MaterialOrder& order : layout.orders) all_elements += amount(order.elements());
   const double held = std::min(all_elements, 2.0 * kBatchesAtOnce * kBatchElements);
   const double making = held * amount(largest_element) * (n + kCopiesOfABatch);
-  const double opening =
-      2 * amount(out.published_bytes) + amount(plan.products(Ring::gr64)) * 8 + amount(plan.products(Ring::gr128)) * 16;
+  const double opening = kCopiesOfAKey * amount(out.published_bytes) + amount(plan.products(Ring::gr64)) * 8 +
+                         amount(plan.products(Ring::gr128)) * 16;
   out.memory_bytes = static_cast<std::uint64_t>(kBase + std::max(making, opening));
   return out;
 }

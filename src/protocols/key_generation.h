@@ -37,7 +37,7 @@ struct KeyMaterial {
 struct KeyGenerationJob {
   KeyId key;
   PreprocId preprocessing;
-  std::uint16_t preprocessing_attempt = 0;
+  crypto::Digest material{};  // Preprocessing::content(): parties with other material take no part
   KeyPlan plan;
   /// What else all parties must agree on: configuration, referenced keys and epochs.
   crypto::Digest configuration{};

@@ -69,7 +69,7 @@ runtime::Task<Result<GeneratedKey>> BasicKeyGeneration<Rules>::run(runtime::Inst
 template <class Rules>
 crypto::Digest BasicKeyGeneration<Rules>::digest() const {
   Writer out;
-  out.raw(session_id_.bytes()).id(job_.preprocessing).u16(job_.preprocessing_attempt).id(job_.key);
+  out.raw(session_id_.bytes()).id(job_.preprocessing).raw(job_.material).id(job_.key);
   out.text(job_.plan.params.name).u8(static_cast<std::uint8_t>(job_.plan.source)).raw(job_.configuration);
   out.bytes(job_.options.tag).u64(job_.options.max_degree);
   return crypto::tagged_hash(crypto::separators::kAgreement, out.view());
@@ -147,14 +147,12 @@ auto BasicKeyGeneration<Rules>::load_slices(std::size_t component) -> runtime::T
   for (std::size_t i = 0; i < layout_.slices[component].size(); ++i) {
     const std::size_t order = layout_.slices[component][i];
     const ProductSlicePlan& plan = job_.plan.components[component].slices[i];
-    const std::uint16_t number = co_await runtime::ok(party_.material.session_number(order));
+    const SessionId session = co_await runtime::ok(party_.material.session(order));
     const Secret<Bytes> content = co_await runtime::ok(co_await party_.material.get(order, 0, 1));
     if (content.reveal().size() != layout_.orders[order].unit_bytes())
       co_return fail(Code::data_loss, "key {}: slice {} of its preprocessing has {} bytes, expected {}", job_.key.hex(),
                      order, content.reveal().size(), layout_.orders[order].unit_bytes());
     auto loaded = std::make_shared<LoadedSlice<Z>>();
-    const SessionId session =
-        preprocessing_session(job_.preprocessing, 8 * static_cast<int>(sizeof(Z)), job_.preprocessing_attempt, number);
     loaded->slice = std::make_shared<const mpc::ProductSlice<Z>>(
         std::make_shared<const mpc::BitKernel<Z>>(party_.keys.set_keys(), party_.keys.zero_keys(), session),
         plan.inputs, plan.outputs);

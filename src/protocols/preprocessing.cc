@@ -75,11 +75,6 @@ std::uint64_t batches_of(const MaterialPlan& plan, std::size_t batch_elements) {
   return out;
 }
 
-SessionId preprocessing_session(const PreprocId& id, int word_bits, std::uint16_t attempt, std::uint16_t number) {
-  const auto kind = word_bits == 64 ? crypto::SessionKind::preprocessing_64 : crypto::SessionKind::preprocessing_128;
-  return crypto::session_id(id.bytes(), kind, attempt, number);
-}
-
 template class BasicPreprocessing<mpc::DetectionRules>;
 
 }  // namespace witan::protocols

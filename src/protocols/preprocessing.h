@@ -6,6 +6,9 @@
 //   behind that, a few of them at once:      make shares from what was opened; store them
 //   units that a dispute has spoiled         are made again in a batch at the end, from fresh draws (S19, S31)
 //
+// A party that restarts calls for another attempt, in which it takes part again (protocols/attempts.h): the others leave theirs at the next
+// decide, and all go on with the batches that it has. Units of later batches are dropped, and made again from fresh draws.
+//
 // What is made is cut into units, so that nothing depends on how it was batched:
 //   bits     four bits                                  one element of protocol W
 //   noises   four noises, packed by monomials           bound_log2 + 2 elements
@@ -20,14 +23,9 @@
 #include "mpc/bit_batch.h"
 #include "mpc/detected_opening.h"
 #include "mpc/product_slice.h"
-#include "runtime/router.h"
+#include "protocols/attempts.h"
 
 namespace witan::protocols {
-
-/// Units first .. first + count - 1 of an order.
-struct UnitRange {
-  std::uint64_t first = 0, count = 0;
-};
 
 /// One kind of material that a key generation consumes, in the order in which it is made.
 struct MaterialOrder {
@@ -62,15 +60,17 @@ inline constexpr std::size_t kBatchElements = 1u << 17, kBatchesAtOnce = 3;
 /// Batches of a plan, when nothing is spoiled. Each is decided on its own, one after the other.
 std::uint64_t batches_of(const MaterialPlan& plan, std::size_t batch_elements = kBatchElements);
 
-/// Where the material goes; private and durable. Units are stored once.
+/// Where the material goes; private and durable, also across restarts. Units are stored once, unless they are dropped.
 ///   bits     Share<Z> of each bit            noises   Share<Z> of sum_c X^c e_{4u+c}
-///   slice    the opened elements, from which mpc::ProductSlice makes the products, for the session number given
+///   slice    the opened elements, from which mpc::ProductSlice makes the products, for the session given
 class MaterialStore {
  public:
   virtual ~MaterialStore() = default;
-  /// The units first, first + 1, ... of an order, unit_bytes() each (the last one of an order may be shorter).
-  virtual runtime::Task<Status> put(std::size_t order, std::uint64_t first, std::uint16_t session_number,
+  /// The units first, first + 1, ... of an order, unit_bytes() each (the last one of an order may be shorter). Durable when it ends.
+  virtual runtime::Task<Status> put(std::size_t order, std::uint64_t first, SessionId session,
                                     Secret<Bytes> content) = 0;
+  /// Forgets those of the units that are there.
+  virtual runtime::Task<Status> drop(std::size_t order, UnitRange units) = 0;
 };
 
 /// What was stored.
@@ -80,11 +80,8 @@ class MaterialSource {
   /// The units first .. first + count - 1. Errors: not_found, those of the medium.
   virtual runtime::Task<Result<Secret<Bytes>>> get(std::size_t order, std::uint64_t first, std::uint64_t count) = 0;
   /// Of a slice.
-  virtual Result<std::uint16_t> session_number(std::size_t order) const = 0;
+  virtual Result<SessionId> session(std::size_t order) const = 0;
 };
-
-/// The session of a batch.
-SessionId preprocessing_session(const PreprocId& id, int word_bits, std::uint16_t attempt, std::uint16_t number);
 
 struct PreprocessingOptions {
   mpc::OpeningVariant variant = mpc::OpeningVariant::w1;
@@ -94,14 +91,8 @@ struct PreprocessingOptions {
   std::size_t batches_at_once = kBatchesAtOnce;
   std::size_t chunk_rows = 1u << 14;
   runtime::Duration delay = std::chrono::seconds(3);  // see mpc::DetectionOptions
-};
-
-/// What a node lends. All outlive the preprocessing.
-struct PreprocessingParty {
-  runtime::Router& router;
-  runtime::Compute& compute;
-  const mpc::EpochKeys& keys;
-  const mpc::Signatories& signatories;
+  /// How long a party waits for others to begin another attempt. A running one ends at its next decide.
+  runtime::Duration wait = std::chrono::minutes(30);
 };
 
 struct PreprocessingProgress {
@@ -112,17 +103,23 @@ struct PreprocessingProgress {
 template <class Rules = mpc::DetectionRules>
 class BasicPreprocessing {
  public:
-  /// `id`: the preprocessing's. Preconditions (checked): a plan that fits the session numbers of mpc.md 17.2.
+  /// `id`: the preprocessing's; `attempt`: the caller's (mpc.md 5.2), the same after a restart. Preconditions (checked): a plan that
+  /// fits the session numbers of mpc.md 17.2.
   BasicPreprocessing(PreprocessingParty party, PreprocId id, std::uint16_t attempt, MaterialPlan plan,
                      MaterialStore& store, PreprocessingOptions options);
   ~BasicPreprocessing();
 
-  /// The protocol. Errors: aborted (more than t parties, or this one, excluded), already_exists (a session was used before),
-  /// those of the store, cancelled. Once.
+  /// The protocol. After a restart: with the same store, goes on in another attempt. Errors: aborted (more than t parties, or this one,
+  /// excluded, or the others have finished without it); deadline_exceeded (no further attempt begins); already_exists (a session was
+  /// used before); data_loss (the journal has another plan); those of store and journal; cancelled. Once.
   runtime::Task<Status> run();
+  /// After run(): names the material; parties go together into a key generation if it is equal.
+  const crypto::Digest& content() const { return attempts_.content(); }
 
   PreprocessingProgress progress() const { return progress_; }
+  /// Of the last attempt.
   const mpc::Disputes& disputes() const { return disputes_; }
+  std::uint16_t attempt() const { return attempts_.number(); }
   const mpc::DetectionReport& report() const { return report_; }
 
  private:
@@ -130,13 +127,19 @@ class BasicPreprocessing {
   template <class Z>
   struct BatchOf;
 
+  Status check_batches() const;
+  std::vector<UnitRange> missing(std::size_t order) const;
+  runtime::Task<Status> drop_missing();
+  void plan_attempt();
   void plan_order(std::size_t order);
   void plan_batch(std::size_t order, std::vector<UnitRange> units);
   std::unique_ptr<Batch> make(std::size_t index);
+  runtime::Task<Status> run_attempt();
+  runtime::Task<Status> next_attempt();
 
   PreprocessingParty party_;
   const PreprocId id_;
-  const std::uint16_t attempt_;
+  Attempts attempts_;
   const MaterialPlan plan_;
   MaterialStore& store_;
   const PreprocessingOptions options_;
@@ -149,6 +152,7 @@ class BasicPreprocessing {
   std::vector<Planned> batches_;
   std::array<std::uint32_t, 2> next_bits_{0, 0}, next_slice_{kFirstSliceNumber, kFirstSliceNumber};  // by ring
   mpc::Disputes disputes_;
+  runtime::RoleSet callers_;  // who ended the attempt
   mpc::DetectionReport report_;
   PreprocessingProgress progress_;
 };

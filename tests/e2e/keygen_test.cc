@@ -270,7 +270,7 @@ TEST_F(KeyGeneration, APartyThatStopsDuringPreprocessingIsExcludedAndNamed) {
   for (const int party : {1, 2, 4}) {
     const auto made = material_at(id, party);
     EXPECT_TRUE(made) << made.error().message << log(party);
-    EXPECT_TRUE(logged(party, "party 3 is excluded")) << log(party);
+    EXPECT_TRUE(logged(party, "party 3 takes no part")) << log(party);
   }
   ASSERT_EQ(::kill(pid, SIGKILL), 0);
   const auto key = random_id<KeyId>(4);
@@ -283,6 +283,29 @@ TEST_F(KeyGeneration, APartyThatStopsDuringPreprocessingIsExcludedAndNamed) {
   EXPECT_EQ(code(live->client(3).get_key_gen_preproc_result({id.hex()})), Code::aborted);
   EXPECT_EQ(code(live->client(3).key_gen(key_request(key, id))), Code::aborted);
   expect_clean_disk(everybody());
+}
+
+// kill -9 in the middle: it calls for another attempt, in which all take part with the batches that it has.
+TEST_F(KeyGeneration, APartyThatIsKilledDuringPreprocessingTakesPartAgain) {
+  start({.test_nodes = false, .message_delay = 150ms});
+  std::mt19937 random(20261126);
+  for (int round = 0; round < 3; ++round) {
+    const auto id = random_id<PreprocId>(3);
+    ask_for_material(id, everybody());
+    while (!logged(2, "preprocessing " + id.hex() + ": begins")) std::this_thread::sleep_for(1ms);
+    std::this_thread::sleep_for(std::chrono::milliseconds(random() % 150));
+    restart(2, true);
+    for (const int party : everybody()) {
+      const auto made = material_at(id, party);
+      EXPECT_TRUE(made) << "round " << round << ": " << made.error().message << log(party);
+    }
+    EXPECT_TRUE(logged(2, "preprocessing " + id.hex() + ": is taken up again")) << log(2);
+    const auto key = random_id<KeyId>(4);
+    for (const int party : everybody()) must(live->client(party).key_gen(key_request(key, id)));
+    expect_key(key, everybody());
+    expect_decrypts(key, everybody());
+    expect_clean_disk(everybody());
+  }
 }
 
 TEST_F(KeyGeneration, APartyThatIsGoneFromTheBeginningCostsTheOthersTimeAlone) {
@@ -346,8 +369,8 @@ TEST_F(KeyGeneration, AllPartiesKilledInTheOnlinePhaseGoOn) {
   expect_decrypts(key, everybody());
 }
 
-// Nothing of it is used again: other parties may have heard any part of it.
-TEST_F(KeyGeneration, APreprocessingThatARestartInterruptsEndsAsAborted) {
+// It was still waiting for the others: it has no place among them.
+TEST_F(KeyGeneration, APreprocessingThatARestartInterruptsBeforeItsBeginEndsAsAborted) {
   start({.test_nodes = false, .message_delay = 150ms});
   const auto id = random_id<PreprocId>(3);
   ask_for_material(id, {1, 2});

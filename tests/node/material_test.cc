@@ -23,6 +23,9 @@ MaterialPlan small_plan() {
           {.kind = Kind::slice, .word_bits = 64, .inputs = 3, .outputs = 8}};
 }
 
+constexpr SessionId kSession{0x0123456789abcdef};
+const crypto::Digest kContent = crypto::sha256(Bytes{1, 2, 3});
+
 PreprocId preproc(std::uint8_t number) {
   ByteArray<32> bytes{};
   bytes[0] = 3;
@@ -49,22 +52,24 @@ class Material : public testing::Test {
   std::unique_ptr<MaterialFile> create() {
     return run(MaterialFile::create(compute_, folder(), preproc(1), 5, plan_)).value();
   }
-  Result<std::unique_ptr<MaterialFile>> open(std::optional<MaterialPlan> plan = {}) {
-    return run(MaterialFile::open(compute_, folder(), preproc(1), plan.value_or(plan_)));
+  Result<std::unique_ptr<MaterialFile>> open(std::optional<MaterialPlan> plan = {},
+                                             MaterialFile::State state = MaterialFile::State::complete) {
+    return run(MaterialFile::open(compute_, folder(), preproc(1), plan.value_or(plan_), state));
   }
+  Result<std::unique_ptr<MaterialFile>> reopen() { return open({}, MaterialFile::State::interrupted); }
   Status put(MaterialFile& material, std::size_t order, std::uint64_t first, std::uint64_t units,
-             std::uint16_t number = 0) {
-    return run(material.put(order, first, number, Secret<Bytes>(content_of(plan_, order, first, units))));
+             SessionId session = {}) {
+    return run(material.put(order, first, session, Secret<Bytes>(content_of(plan_, order, first, units))));
   }
   /// In another order than that of the units, and complete.
   void fill() {
     const auto material = create();
     ASSERT_TRUE(put(*material, 1, 6, 4));
     ASSERT_TRUE(put(*material, 0, 0, 3));
-    ASSERT_TRUE(put(*material, 2, 0, 1, 32770));
+    ASSERT_TRUE(put(*material, 2, 0, 1, kSession));
     ASSERT_TRUE(put(*material, 1, 0, 5));
     ASSERT_TRUE(put(*material, 1, 5, 1));
-    const Status complete = run(material->complete());
+    const Status complete = run(material->complete(kContent));
     ASSERT_TRUE(complete) << complete.error().message;
   }
   void flip_byte(std::uint64_t at) {
@@ -93,7 +98,9 @@ TEST_F(Material, GivesUnitsAcrossRecordsAfterItWasOpenedAgain) {
         EXPECT_EQ(got->reveal(), content_of(plan_, order, first, count)) << order << " " << first << " " << count;
       }
   EXPECT_EQ((*material)->attempt(), 5);
-  EXPECT_EQ((*material)->session_number(2), std::uint16_t{32770});
+  EXPECT_EQ((*material)->session(2), kSession);
+  EXPECT_EQ((*material)->content(), kContent);
+  EXPECT_TRUE((*material)->is_complete());
   EXPECT_EQ((*material)->size_bytes(), std::filesystem::file_size(file()));
 }
 
@@ -116,12 +123,95 @@ TEST_F(Material, AnInterruptedOneIsDataLoss) {
   EXPECT_EQ(material.error().code, Code::data_loss) << material.error().message;
 }
 
+TEST_F(Material, AnInterruptedOneGoesOnWithWhatIsOnTheDisk) {
+  {
+    const auto material = create();
+    ASSERT_TRUE(put(*material, 1, 0, 10));
+    ASSERT_TRUE(put(*material, 0, 0, 3));
+  }
+  {
+    const auto material = reopen();
+    ASSERT_TRUE(material) << material.error().message;
+    EXPECT_FALSE((*material)->is_complete());
+    EXPECT_EQ((*material)->attempt(), 5);
+    ASSERT_TRUE(put(**material, 2, 0, 1, kSession));
+    ASSERT_TRUE(run((*material)->complete(kContent)));
+  }
+  const auto material = open();
+  ASSERT_TRUE(material) << material.error().message;
+  for (std::size_t order = 0; order < plan_.size(); ++order) {
+    const auto got = run((*material)->get(order, 0, plan_[order].units()));
+    ASSERT_TRUE(got) << got.error().message;
+    EXPECT_EQ(got->reveal(), content_of(plan_, order, 0, plan_[order].units()));
+  }
+}
+
+// Whatever place it was interrupted in: what was whole before stays, what was not can be put again.
+TEST_F(Material, EveryLengthOfAnInterruptedOneGoesOn) {
+  std::vector<std::uint64_t> ends;
+  {
+    const auto material = create();
+    for (const std::uint64_t first : {0u, 4u}) {
+      ASSERT_TRUE(put(*material, 1, first, first == 0 ? 4 : 6));
+      ends.push_back(material->size_bytes());
+    }
+  }
+  std::ifstream in(file(), std::ios::binary);
+  const std::string whole(std::istreambuf_iterator<char>(in), {});
+  ASSERT_EQ(whole.size(), ends[1]);
+  for (std::uint64_t size = ends[0]; size < whole.size(); ++size) {
+    std::ofstream(file(), std::ios::binary | std::ios::trunc) << whole.substr(0, size);
+    const auto material = reopen();
+    ASSERT_TRUE(material) << size << ": " << material.error().message;
+    EXPECT_EQ((*material)->size_bytes(), ends[0]);
+    EXPECT_TRUE(run((*material)->get(1, 0, 4)));
+    EXPECT_FALSE(run((*material)->get(1, 4, 1)));
+    EXPECT_TRUE(put(**material, 1, 4, 6));
+    EXPECT_EQ(run((*material)->get(1, 0, 10))->reveal(), content_of(plan_, 1, 0, 10));
+  }
+}
+
+TEST_F(Material, DroppedUnitsAreForgottenAlsoAfterARestart) {
+  {
+    const auto material = create();
+    ASSERT_TRUE(put(*material, 1, 0, 4));
+    ASSERT_TRUE(put(*material, 1, 4, 6));
+    ASSERT_TRUE(put(*material, 2, 0, 1));
+    ASSERT_TRUE(run(material->drop(1, {4, 6})));
+    ASSERT_TRUE(run(material->drop(2, {0, 1})));
+    ASSERT_TRUE(run(material->drop(0, {0, 3})));  // nothing is there
+    EXPECT_FALSE(run(material->get(1, 4, 1)));
+    ASSERT_TRUE(put(*material, 2, 0, 1, kSession));
+  }
+  {
+    const auto material = reopen();
+    ASSERT_TRUE(material) << material.error().message;
+    EXPECT_TRUE(run((*material)->get(1, 0, 4)));
+    EXPECT_FALSE(run((*material)->get(1, 4, 1)));
+    EXPECT_EQ((*material)->session(2), kSession);
+    ASSERT_TRUE(put(**material, 1, 4, 6));
+    ASSERT_TRUE(put(**material, 0, 0, 3));
+    ASSERT_TRUE(run((*material)->complete(kContent)));
+  }
+  const auto material = open();
+  ASSERT_TRUE(material) << material.error().message;
+  EXPECT_EQ(run((*material)->get(1, 0, 10))->reveal(), content_of(plan_, 1, 0, 10));
+}
+
+TEST_F(Material, PartOfARecordIsNotDropped) {
+  const auto material = create();
+  ASSERT_TRUE(put(*material, 1, 0, 4));
+  const Status dropped = run(material->drop(1, {2, 8}));
+  ASSERT_FALSE(dropped);
+  EXPECT_EQ(dropped.error().code, Code::data_loss);
+}
+
 TEST_F(Material, IsNotCompleteWhileUnitsAreMissing) {
   const auto material = create();
   ASSERT_TRUE(put(*material, 0, 0, 3));
   ASSERT_TRUE(put(*material, 1, 0, 9));
   ASSERT_TRUE(put(*material, 2, 0, 1));
-  const Status complete = run(material->complete());
+  const Status complete = run(material->complete(kContent));
   ASSERT_FALSE(complete);
   EXPECT_EQ(complete.error().code, Code::internal);
   const auto got = run(material->get(1, 8, 2));

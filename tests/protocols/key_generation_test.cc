@@ -32,20 +32,23 @@ Id id(std::uint8_t first) {
 class MemoryMaterial final : public MaterialStore, public MaterialSource {
  public:
   explicit MemoryMaterial(const MaterialPlan& plan) : plan_(plan) {}
-  runtime::Task<Status> put(std::size_t order, std::uint64_t first, std::uint16_t session_number,
-                            Secret<Bytes> content) override {
+  runtime::Task<Status> put(std::size_t order, std::uint64_t first, SessionId session, Secret<Bytes> content) override {
     const std::size_t unit = plan_[order].unit_bytes();
     for (std::size_t at = 0; at < content.reveal().size(); at += unit, ++first) {
       const auto piece = ByteView(content.reveal()).subspan(at, std::min(unit, content.reveal().size() - at));
       units_[{order, first}] = Bytes(piece.begin(), piece.end());
     }
-    numbers_[order] = session_number;
+    sessions_.insert_or_assign(order, session);
+    co_return Status{};
+  }
+  runtime::Task<Status> drop(std::size_t order, UnitRange units) override {
+    for (std::uint64_t unit = units.first; unit < units.first + units.count; ++unit) units_.erase({order, unit});
     co_return Status{};
   }
   runtime::Task<Result<Secret<Bytes>>> get(std::size_t order, std::uint64_t first, std::uint64_t count) override {
     co_return read(order, first, count);
   }
-  Result<std::uint16_t> session_number(std::size_t order) const override { return numbers_.at(order); }
+  Result<SessionId> session(std::size_t order) const override { return sessions_.at(order); }
   Result<Secret<Bytes>> read(std::size_t order, std::uint64_t first, std::uint64_t count) const {
     Bytes out;
     for (std::uint64_t unit = first; unit < first + count; ++unit) {
@@ -59,7 +62,7 @@ class MemoryMaterial final : public MaterialStore, public MaterialSource {
  private:
   const MaterialPlan& plan_;
   std::map<std::pair<std::size_t, std::uint64_t>, Bytes> units_;
-  std::map<std::size_t, std::uint16_t> numbers_;
+  std::map<std::size_t, SessionId> sessions_;
 };
 
 /// One key generation of a committee. The preprocessing runs once, without faults.
@@ -73,11 +76,13 @@ struct Scene {
     int done = 0;
     World world({.seed = 1, .committee = committee, .router = {}}, [&](Node& node) -> runtime::Task<void> {
       const auto signatories = epoch.signatories(node.role());
-      Preprocessing run({node.router(), node.compute(), epoch.keys(node.role()), signatories}, id<PreprocId>(1), 0,
-                        layout.orders, *material[node.role().index()],
+      Preprocessing run({node.router(), node.journal(), node.compute(), epoch.keys(node.role()), signatories},
+                        id<PreprocId>(1), 0, layout.orders, *material[node.role().index()],
                         {.variant = mpc::variant_for(committee), .batch_elements = 4096, .delay = 700ms});
       const Status status = co_await run.run();
       if (!status) throw std::runtime_error(status.error().message);
+      if (std::exchange(made, run.content()) != run.content() && done > 0)
+        throw std::runtime_error("parties have other material");
       ++done;
       co_await node.loop().sleep_for(300s);
     });
@@ -86,7 +91,8 @@ struct Scene {
   }
 
   KeyGenerationJob job() const {
-    KeyGenerationJob out{.key = id<KeyId>(2), .preprocessing = id<PreprocId>(1), .plan = plan, .options = {}};
+    KeyGenerationJob out{
+        .key = id<KeyId>(2), .preprocessing = id<PreprocId>(1), .material = made, .plan = plan, .options = {}};
     out.options.tag = Bytes(32, 2);
     return out;
   }
@@ -112,6 +118,7 @@ struct Scene {
   KeyPlan plan;
   KeyMaterial layout;
   mpc::test::DealtEpoch epoch;
+  crypto::Digest made{};
   std::vector<std::unique_ptr<MemoryMaterial>> material;
 };
 

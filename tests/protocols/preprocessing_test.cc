@@ -29,24 +29,29 @@ PreprocId id() {
   return PreprocId(bytes);
 }
 
-/// Keeps everything, by order and unit.
+/// Keeps everything, by order and unit; outlives crashes, as a disk does.
 class MemoryStore final : public MaterialStore {
  public:
   explicit MemoryStore(const MaterialPlan& plan) : plan_(plan) {}
-  runtime::Task<Status> put(std::size_t order, std::uint64_t first, std::uint16_t session_number,
-                            Secret<Bytes> content) override {
+  runtime::Task<Status> put(std::size_t order, std::uint64_t first, SessionId session, Secret<Bytes> content) override {
     const std::size_t unit = plan_[order].unit_bytes();
     for (std::size_t at = 0; at < content.reveal().size(); at += unit, ++first) {
       const auto piece = ByteView(content.reveal()).subspan(at, std::min(unit, content.reveal().size() - at));
       if (!units[{order, first}].empty())
         co_return fail(Code::already_exists, "unit {} of order {} twice", first, order);
       units[{order, first}] = Bytes(piece.begin(), piece.end());
-      numbers[order] = session_number;
+      sessions.insert_or_assign(order, session);
     }
     co_return Status{};
   }
+  runtime::Task<Status> drop(std::size_t order, UnitRange range) override {
+    for (std::uint64_t unit = range.first; unit < range.first + range.count; ++unit)
+      dropped += units.erase({order, unit});
+    co_return Status{};
+  }
   std::map<std::pair<std::size_t, std::uint64_t>, Bytes> units;
-  std::map<std::size_t, std::uint16_t> numbers;
+  std::map<std::size_t, SessionId> sessions;
+  std::size_t dropped = 0;
 
  private:
   const MaterialPlan& plan_;
@@ -55,10 +60,14 @@ class MemoryStore final : public MaterialStore {
 struct Outcome {
   Status status = fail(Code::unavailable, "did not end");
   std::unique_ptr<MemoryStore> store;
+  crypto::Digest content{};
+  std::uint16_t attempt = 0;
+  bool was_done = false;  // in a life before the last one
   mpc::DetectionReport report;
   PreprocessingProgress progress;
   std::optional<mpc::Disputes> disputes;
   std::size_t kept_bytes = 0;  // of what was sent
+  runtime::Duration took{};
 };
 using Outcomes = std::map<int, Outcome>;
 
@@ -75,10 +84,16 @@ runtime::sim::Program preprocessing(const Scene& scene, Outcomes& outcomes) {
   return [&](Node& node) -> runtime::Task<void> {
     const auto signatories = scene.epoch.signatories(node.role());
     Outcome& outcome = outcomes[node.role().number()];
-    outcome.store = std::make_unique<MemoryStore>(scene.plan);
-    Preprocessing run({node.router(), node.compute(), scene.epoch.keys(node.role()), signatories}, id(), 0, scene.plan,
-                      *outcome.store, scene.options);
+    outcome.was_done = outcome.status.has_value();
+    outcome.status = fail(Code::unavailable, "did not end");
+    if (!outcome.store) outcome.store = std::make_unique<MemoryStore>(scene.plan);
+    Preprocessing run({node.router(), node.journal(), node.compute(), scene.epoch.keys(node.role()), signatories}, id(),
+                      0, scene.plan, *outcome.store, scene.options);
+    const auto start = node.loop().now();
     outcome.status = co_await run.run();
+    outcome.content = run.content();
+    outcome.attempt = run.attempt();
+    outcome.took = node.loop().now() - start;
     outcome.report = run.report();
     outcome.progress = run.progress();
     outcome.disputes = run.disputes();
@@ -118,13 +133,9 @@ Status check_order(const Scene& scene, const Outcomes& outcomes, RoleSet honest,
       auto elements = elements_of<Z>(found->second);
       if (order.kind == Kind::slice) {
         const auto& keys = scene.epoch.keys(role);
-        const auto sid = crypto::session_id(
-            id().bytes(),
-            sizeof(Z) == 8 ? crypto::SessionKind::preprocessing_64 : crypto::SessionKind::preprocessing_128, 0,
-            store.numbers.at(index));
         const mpc::ProductSlice<Z> slice(
-            std::make_shared<const mpc::BitKernel<Z>>(keys.set_keys(), keys.zero_keys(), sid), order.inputs,
-            order.outputs);
+            std::make_shared<const mpc::BitKernel<Z>>(keys.set_keys(), keys.zero_keys(), store.sessions.at(index)),
+            order.inputs, order.outputs);
         std::vector<Share<Z>> products(elements.size());
         WITAN_TRY(slice.products(0, elements, products));
         for (const auto& x : slice.x()) mine.push_back(x.value);
@@ -162,6 +173,20 @@ Status check_order(const Scene& scene, const Outcomes& outcomes, RoleSet honest,
   return {};
 }
 
+/// These parties have everything, the same, and it is right.
+Status judge_material(const Scene& scene, const Outcomes& outcomes, RoleSet parties) {
+  for (const Role role : parties) {
+    const Outcome& outcome = outcomes.at(role.number());
+    if (!outcome.status) return fail(Code::internal, "party {}: {}", role.number(), outcome.status.error().message);
+    if (outcome.content != outcomes.at((*parties.begin()).number()).content)
+      return fail(Code::internal, "party {} has other material", role.number());
+  }
+  for (std::size_t order = 0; order < scene.plan.size(); ++order)
+    WITAN_TRY(scene.plan[order].word_bits == 64 ? check_order<Z64>(scene, outcomes, parties, order)
+                                                : check_order<Z128>(scene, outcomes, parties, order));
+  return {};
+}
+
 Status judge(World& world, const Scene& scene, const Outcomes& outcomes) {
   WITAN_TRY(world.audit().verdict());
   const RoleSet honest = RoleSet::all(scene.committee) - world.byzantine();
@@ -172,10 +197,7 @@ Status judge(World& world, const Scene& scene, const Outcomes& outcomes) {
       if (honest.contains(verdict.party) && honest.contains(verdict.other))
         return fail(Code::internal, "an honest party is convicted: {}", verdict.reason);
   }
-  for (std::size_t order = 0; order < scene.plan.size(); ++order)
-    WITAN_TRY(scene.plan[order].word_bits == 64 ? check_order<Z64>(scene, outcomes, honest, order)
-                                                : check_order<Z128>(scene, outcomes, honest, order));
-  return {};
+  return judge_material(scene, outcomes, honest);
 }
 
 MaterialPlan small_plan() {
@@ -229,6 +251,25 @@ TEST(Preprocessing, SharesAreForgottenWhenTheirBatchIsDecided) {
   }
 }
 
+// Whom nobody hears is waited for in the private rounds of one batch and in one round of its broadcast.
+TEST(Preprocessing, SilentPartiesCostThePrivateRoundsOfOneBatchAndOneRoundOfItsBroadcast) {
+  for (const auto [n, t] : kCommittees) {
+    const auto committee = CommitteeSize::make(n, t).value();
+    const Scene scene(committee, small_plan(), small(mpc::variant_for(committee)));
+    Outcomes outcomes;
+    World world({.seed = 1, .committee = committee, .router = {}}, preprocessing(scene, outcomes));
+    for (int i = 1; i <= t; ++i) world.faults(Role(i)).silent = true;
+    world.run(300'000s);
+    const Status good = judge(world, scene, outcomes);
+    EXPECT_TRUE(good) << good.error().message;
+    const mpc::Patience patience(scene.options.variant, scene.options.delay, 0);
+    const bool w1 = scene.options.variant == mpc::OpeningVariant::w1;
+    for (const Role role : RoleSet::all(committee) - world.byzantine())
+      EXPECT_LE(outcomes.at(role.number()).took,
+                patience.exchange + (w1 ? 0s : patience.phase_2) + patience.round + 3s);
+  }
+}
+
 // S19, S24, S25, S31: several batches under way, disputes in the middle of windows and slices; whatever t parties do, everybody has
 // the same material, all of it, and it is right.
 TEST(PreprocessingCampaign, HonestPartiesAlwaysHaveAllOfItAndItIsRight) {
@@ -274,6 +315,280 @@ TEST(PreprocessingCampaign, HonestPartiesAlwaysHaveAllOfItAndItIsRight) {
   for (const char* name :
        {"preprocessing.passes", "preprocessing.fetched", "preprocessing.more_batches", "sim.crashes"})
     EXPECT_GT(seen.count(name), 0u) << name << " never happened";
+}
+
+// ---- restarts (S7, S17, S19, S31; issue 6): protocols/attempts.h
+
+/// Whoever was down at some time: a convicted party, a wrong or second use of a message, or other material is a violation; too late
+/// is not. `may_fail`: parties that may have come too late.
+Status judge_restarts(World& world, const Scene& scene, const Outcomes& outcomes, RoleSet may_fail,
+                      Coverage& coverage) {
+  WITAN_TRY(world.audit().verdict());
+  RoleSet good;
+  for (const Role role : RoleSet::all(scene.committee) - world.byzantine()) {
+    const Outcome& outcome = outcomes.at(role.number());
+    coverage.add("restart.attempts", outcome.attempt);
+    coverage.add("restart.dropped", outcome.store->dropped);
+    if (outcome.status) {
+      good.insert(role);
+      coverage.add("restart.in_time", may_fail.contains(role) && outcome.attempt > 0);
+      continue;
+    }
+    coverage.add("restart.too_late");
+    if (!may_fail.contains(role))
+      return fail(Code::internal, "party {}: {}", role.number(), outcome.status.error().message);
+    if (outcome.status.error().code != Code::aborted && outcome.status.error().code != Code::deadline_exceeded)
+      return fail(Code::internal, "party {} ends with {}", role.number(), outcome.status.error().message);
+  }
+  for (const Role role : good)
+    for (const mpc::Verdict& verdict : outcomes.at(role.number()).disputes->verdicts())
+      if (verdict.kind == mpc::Verdict::Kind::excluded && !world.byzantine().contains(verdict.party))
+        return fail(Code::internal, "an honest party is convicted: {}", verdict.reason);
+  return judge_material(scene, outcomes, good);
+}
+
+PreprocessingOptions restarting(mpc::OpeningVariant variant) {
+  PreprocessingOptions out = small(variant);
+  out.delay = 100ms;
+  out.wait = 200s;
+  return out;
+}
+
+struct Restart {
+  explicit Restart(int n, int t)
+      : committee(CommitteeSize::make(n, t).value()),
+        scene(committee, small_plan(), restarting(mpc::variant_for(committee))) {}
+  std::unique_ptr<World> world(std::uint64_t seed) {
+    outcomes.clear();
+    return std::make_unique<World>(runtime::sim::WorldOptions{.seed = seed, .committee = committee, .router = {}},
+                                   preprocessing(scene, outcomes));
+  }
+  CommitteeSize committee;
+  Scene scene;
+  Outcomes outcomes;
+  Coverage coverage;
+};
+
+// A party is killed in the middle, is back at once, and has all of the material in the end.
+TEST(PreprocessingRestart, APartyThatRestartsTakesPartAgain) {
+  for (const auto [n, t] : kCommittees) {
+    Restart test(n, t);
+    const auto world = test.world(1);
+    world->faults(Role(2)).crashes = {{400, 1s}};
+    world->run(3000s);
+    const Status good = judge_restarts(*world, test.scene, test.outcomes, {}, test.coverage);
+    EXPECT_TRUE(good) << good.error().message;
+    for (const auto& [party, outcome] : test.outcomes) EXPECT_EQ(outcome.attempt, 1) << party;
+  }
+}
+
+// A party that is away for long comes back into an attempt that went on without it.
+TEST(PreprocessingRestart, APartyThatWasExcludedForSilenceTakesPartAgain) {
+  Restart test(7, 2);
+  test.scene.plan[0].count = 20'000;
+  const auto world = test.world(1);
+  world->faults(Role(2)).crashes = {{400, 10s}};
+  world->run(3000s);
+  const Status good = judge_restarts(*world, test.scene, test.outcomes, {}, test.coverage);
+  EXPECT_TRUE(good) << good.error().message;
+  EXPECT_GT(test.outcomes.at(1).store->dropped, 0u);
+}
+
+TEST(PreprocessingRestart, WhoComesAfterTheLastDecideIsToldSo) {
+  Restart test(4, 1);
+  const auto world = test.world(1);
+  world->faults(Role(2)).crashes = {{400, 100s}};
+  world->run(3000s);
+  const Status good = judge_restarts(*world, test.scene, test.outcomes, RoleSet{Role(2)}, test.coverage);
+  EXPECT_TRUE(good) << good.error().message;
+  ASSERT_FALSE(test.outcomes.at(2).status);
+  EXPECT_EQ(test.outcomes.at(2).status.error().code, Code::aborted) << test.outcomes.at(2).status.error().message;
+}
+
+TEST(PreprocessingRestart, AllPartiesMayRestartAtOnce) {
+  for (const auto [n, t] : kCommittees)
+    for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+      Restart test(n, t);
+      const auto world = test.world(seed);
+      for (const Role role : RoleSet::all(test.committee)) world->faults(role).crashes = {{300 + 10 * seed, seed * 1s}};
+      world->run(3000s);
+      const Status good = judge_restarts(*world, test.scene, test.outcomes, {}, test.coverage);
+      EXPECT_TRUE(good) << n << " " << seed << ": " << good.error().message;
+    }
+}
+
+// n - t are needed to go on: those who are left wait for those who restart.
+TEST(PreprocessingRestart, MoreThanTPartiesMayRestart) {
+  for (const auto [n, t] : kCommittees) {
+    Restart test(n, t);
+    const auto world = test.world(1);
+    for (int i = 1; i <= t + 1; ++i) world->faults(Role(i)).crashes = {{300, 2s}};
+    world->run(3000s);
+    const Status good = judge_restarts(*world, test.scene, test.outcomes, {}, test.coverage);
+    EXPECT_TRUE(good) << n << ": " << good.error().message;
+  }
+}
+
+TEST(PreprocessingRestart, TPartiesMayRestartAtOnceAndAgainInTheNextAttempt) {
+  for (const auto [n, t] : kCommittees) {
+    Restart test(n, t);
+    test.scene.plan[0].count = 2000;
+    const auto world = test.world(1);
+    for (int i = 1; i <= t; ++i)
+      world->faults(Role(i)).crashes = {{300 + static_cast<std::uint64_t>(i), 1s},
+                                        {700 + static_cast<std::uint64_t>(i), 1s}};
+    world->run(3000s);
+    RoleSet restarted;
+    for (int i = 1; i <= t; ++i) restarted.insert(Role(i));
+    const Status good = judge_restarts(*world, test.scene, test.outcomes, restarted, test.coverage);
+    EXPECT_TRUE(good) << n << ": " << good.error().message;
+  }
+}
+
+// Crash at every await of one party (at a sample of them for larger committees), and sometimes again soon after it.
+TEST(PreprocessingRestart, APartyMayCrashAnywhere) {
+  for (const auto [n, t, crashes] : {std::tuple{4, 1, 150u}, {7, 2, 15u}, {13, 4, 4u}}) {
+    Restart test(n, t);
+    const auto whole = test.world(1);
+    whole->run(3000s);
+    const std::uint64_t points = whole->crash_points(Role(1));
+    const auto report =
+        runtime::sim::campaign(fmt::format("preprocessing restart n={}", n), 1, crashes,
+                               [&](std::uint64_t seed, Coverage& coverage) -> Status {
+                                 SimRng rng(seed, 43);
+                                 const auto world = test.world(seed);
+                                 const Role party(1 + static_cast<int>(rng.below(static_cast<std::uint64_t>(n))));
+                                 const std::uint64_t at = 1 + seed * 7919 % points;
+                                 world->faults(party).crashes = {{at, rng.between(1ms, rng.chance(0.5) ? 300ms : 5s)}};
+                                 if (rng.chance(0.3))
+                                   world->faults(party).crashes.push_back({at + 1 + rng.below(500), 100ms});
+                                 world->run(3000s);
+                                 coverage.merge(world->coverage());
+                                 return judge_restarts(*world, test.scene, test.outcomes, RoleSet{party}, coverage);
+                               });
+    EXPECT_EQ(report.failures.size(), 0u);
+    if (report.runs < crashes) continue;
+    for (const char* name : {"sim.crashes", "restart.attempts", "restart.dropped", "restart.in_time"})
+      EXPECT_GT(report.coverage.count(name), 0u) << name << " never happened at n = " << n;
+  }
+}
+
+// Why the journal comes before the first message: a party that does not remember goes on in the same sessions, where a liar shows it other
+// things than before, so that it says other things than before.
+TEST(PreprocessingRemovedDefence, WithoutTheJournalARestartedPartySaysTwoThings) {
+  const auto violations = [](bool remembers) {
+    int count = 0;
+    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+      Restart test(7, 2);
+      const auto world = test.world(seed);
+      world->set_program(Role(2), [&](Node& node) -> runtime::Task<void> {
+        if (!remembers) {
+          node.world().disk(Role(2)).tables.erase(kAttemptsTable);
+          test.outcomes[2].store = std::make_unique<MemoryStore>(test.scene.plan);
+        }
+        co_await preprocessing(test.scene, test.outcomes)(node);
+      });
+      std::map<std::pair<Bytes, runtime::Step>, int> shown;
+      world->faults(Role(1)).byzantine = true;
+      world->faults(Role(1)).corrupt = [&shown, lie = runtime::sim::lie_equally(seed)](Role receiver,
+                                                                                       const runtime::Frame& frame) {
+        const auto session = frame.session.bytes();
+        const bool again = receiver == Role(2) && shown[{Bytes(session.begin(), session.end()), frame.step}]++ > 0 &&
+                           frame.kind == runtime::FrameKind::data &&
+                           mpc::test::part_of(frame.step) == mpc::test::Part::phase_1;
+        return again ? lie(receiver, frame) : std::vector{frame};
+      };
+      world->faults(Role(2)).crashes = {{400 + 100 * seed, 100ms}};
+      world->run(3000s);
+      count += !world->audit().verdict();
+    }
+    return count;
+  };
+  EXPECT_GT(violations(false), 0);
+  EXPECT_EQ(violations(true), 0);
+}
+
+/// Calls for the next attempt whenever it may, and claims that it has nothing; else follows the protocol.
+runtime::sim::Program calling(const Scene& scene, Outcomes& outcomes) {
+  return [&](Node& node) -> runtime::Task<void> {
+    for (std::uint16_t attempt = 1; attempt <= kMaxAttempts; ++attempt) {
+      Writer name;
+      name.id(id()).u16(0).u16(attempt);
+      const auto own = mpc::Calls(scene.epoch.signatories(node.role()), name.take(), {}).sign();
+      const SessionId session =
+          crypto::session_id(id().bytes(), crypto::SessionKind::preprocessing_64, 0, kCallSession);
+      for (const Role peer : RoleSet::others(scene.committee, node.role()))
+        (void)node.link().send(peer,
+                               {runtime::FrameKind::data, session, kCallStep + attempt,
+                                runtime::make_payload(Bytes(own.begin(), own.end()))},
+                               runtime::Lane::urgent);
+    }
+    co_await preprocessing(scene, outcomes)(node);
+  };
+}
+
+TEST(PreprocessingRestart, ALiarThatCallsAtEveryDecideEndsTwoAttempts) {
+  for (const auto [n, t] : kCommittees) {
+    Restart test(n, t);
+    const auto world = test.world(1);
+    for (int i = 1; i <= t; ++i) {
+      world->faults(Role(i)).byzantine = true;
+      world->set_program(Role(i), calling(test.scene, test.outcomes));
+    }
+    world->run(3000s);
+    const Status good = judge_restarts(*world, test.scene, test.outcomes, {}, test.coverage);
+    EXPECT_TRUE(good) << good.error().message;
+    EXPECT_EQ(test.outcomes.at(n).attempt, kCallsPerParty);
+  }
+}
+
+/// Lies about what a party has, whose calls ended the attempt and who is convicted, when parties agree on the next one; the same to all
+/// parties or not.
+runtime::sim::Corrupt lie_about_attempts(CommitteeSize committee, std::uint64_t seed) {
+  const SessionId session = crypto::session_id(id().bytes(), crypto::SessionKind::preprocessing_64, 0, kCallSession);
+  return [=](Role receiver, const runtime::Frame& frame) {
+    runtime::Frame out = frame;
+    if (frame.session == session && frame.step >= kAgreeSteps && frame.step % mpc::kBroadcastSteps == 0 &&
+        frame.kind == runtime::FrameKind::data) {
+      SimRng rng(seed, frame.step + (seed % 2 ? 0 : 100u * static_cast<unsigned>(receiver.number())));
+      Writer claim;
+      claim.u32(static_cast<std::uint32_t>(rng.below(20)));
+      claim.u16(mpc::test::random_set(committee, rng).bits()).u16(mpc::test::random_set(committee, rng).bits());
+      for (int i = 0; i < committee.parties(); ++i) claim.u8(static_cast<std::uint8_t>(rng.below(4)));
+      out.payload = runtime::make_payload(claim.take());
+    }
+    return std::vector{out};
+  };
+}
+
+// Lies in every message of protocol and calls, and a party that restarts beside them.
+TEST(PreprocessingRestart, LiarsDoNotKeepARestartedPartyOut) {
+  for (const auto [n, t, runs] : {std::tuple{7, 2, 20u}, {13, 4, 3u}}) {
+    Restart test(n, t);
+    const auto variant = mpc::variant_for(test.committee);
+    const auto report = runtime::sim::campaign(
+        fmt::format("preprocessing restart and liars n={}", n), 1, runs,
+        [&](std::uint64_t seed, Coverage& coverage) -> Status {
+          SimRng rng(seed, 47);
+          const auto world = test.world(seed);
+          for (int i = 1; i < t; ++i) {
+            auto& faults = world->faults(Role(i));
+            faults.byzantine = true;
+            faults.rushing = rng.chance(0.5);
+            faults.corrupt =
+                runtime::sim::sometimes(0.3, rng.next64(), mpc::test::draw_lie(test.committee, 7, variant, rng));
+            if (rng.chance(0.2))
+              faults.corrupt = runtime::sim::sometimes(0.3, rng.next64(), runtime::sim::mangle(seed));
+            if (rng.chance(0.5)) faults.corrupt = lie_about_attempts(test.committee, rng.next64());
+            if (rng.chance(0.3)) world->set_program(Role(i), calling(test.scene, test.outcomes));
+          }
+          world->faults(Role(n)).crashes = {{1 + rng.below(1000), rng.between(1ms, 5s)}};
+          world->run(30'000s);
+          coverage.merge(world->coverage());
+          return judge_restarts(*world, test.scene, test.outcomes, RoleSet{Role(n)}, coverage);
+        });
+    EXPECT_EQ(report.failures.size(), 0u);
+  }
 }
 
 }  // namespace
