@@ -1,4 +1,4 @@
-// witan demo: the whole journey on one machine. Four nodes with mutual TLS, a dealt key, a restart of all nodes, real npm clients
+// witan demo: the whole journey on one machine. Four nodes with mutual TLS, a key, a restart of all nodes, real npm clients
 // that encrypt, every type in every format decrypted by the committee, every signature verified, the values compared by
 // the client that drew them.
 #include <stdlib.h>
@@ -113,12 +113,14 @@ class DemoRun {
     return {};
   }
 
+  bool dealt() const { return options_.dealt.value_or(options_.params == "default"); }
+
   Status start(const path& folder) {
     say("== four nodes, each a process of its own, mutual TLS on loopback");
     const auto begun = Clock::now();
     SetUpOptions options;
     options.folder = folder;
-    options.test_nodes = options_.dealt || options_.liar > 0;
+    options.test_nodes = dealt() || options_.liar > 0;
     WITAN_ASSIGN(committee_, set_up_committee(options, [this](const std::string& line) { say("  {}", line); }));
     WITAN_TRY(start_parties(committee_));
     WITAN_TRY(wait_until_healthy(committee_, std::chrono::seconds(60)));
@@ -128,9 +130,10 @@ class DemoRun {
   }
 
   Status make_key() {
-    say("== a key ({})", options_.dealt ? "dealt by party 1, which has seen it" : "made by all four, seen by nobody");
+    say("== a key ({})", dealt() ? "dealt by party 1, which has seen it; --generated: made by all four, seen by nobody"
+                                 : "made by all four, seen by nobody");
     ProgressBar bar("making a key");
-    KeyOrder order{.params = options_.params, .dealt = options_.dealt, .timeout = std::chrono::seconds(1800)};
+    KeyOrder order{.params = options_.params, .dealt = dealt(), .timeout = std::chrono::seconds(1800)};
     order.progress = [&bar](const KeyProgress& progress) { bar.show(progress); };
     WITAN_ASSIGN(key_, cli::make_key(committee_, order));
     bar.finish();
