@@ -107,9 +107,10 @@ target_link_libraries(witan_evaluate PRIVATE witan_insecure)
 set_property(GLOBAL APPEND PROPERTY WITAN_BENCHMARKS witan_evaluate)
 
 # Fuzz targets, one per tests/fuzz/fuzz_<name>.cc: ninja fuzzers, in the preset of that name (scripts/fuzz.py).
+# They are compiled with the tests as well, so that they go on to build.
+file(GLOB fuzz_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_*.cc)
 if(WITAN_SANITIZE STREQUAL "fuzzer")
   add_custom_target(fuzzers)
-  file(GLOB fuzz_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/fuzz/fuzz_*.cc)
   foreach(source ${fuzz_sources})
     get_filename_component(name ${source} NAME_WE)
     add_executable(witan_${name} ${source} tests/fuzz/main.cc)
@@ -123,6 +124,11 @@ if(WITAN_SANITIZE STREQUAL "fuzzer")
   target_link_libraries(witan_seeds PRIVATE witan_node witan_test_support)
   target_link_options(witan_seeds PRIVATE -fsanitize=address,undefined)
   add_dependencies(fuzzers witan_seeds)
+elseif(NOT WITAN_SANITIZE)
+  add_library(witan_fuzz_sources OBJECT ${fuzz_sources} tests/fuzz/seeds.cc)
+  target_include_directories(witan_fuzz_sources PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  target_link_libraries(witan_fuzz_sources PRIVATE witan_node witan_test_support PkgConfig::GRPCPP OpenSSL::Crypto)
+  set_property(GLOBAL APPEND PROPERTY WITAN_TEST_PROGRAMS witan_fuzz_sources)
 endif()
 
 # Nodes allocate with jemalloc: what one thread allocates another one frees all the time. Sanitizers bring their own allocator.

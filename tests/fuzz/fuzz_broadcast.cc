@@ -19,7 +19,8 @@ void fuzz_one(ByteView input) {
   const Role sender(input[0] % Role::kMax + 1);
   if (const auto evidence = mpc::broadcast::Evidence::decode(message, active, sender)) {
     WITAN_CHECK(evidence->encode() == copy);
-    for (const auto& [signer, vector] : evidence->vectors) WITAN_CHECK(*vector.at(sender) == evidence->hash(sender));
+    for (const auto& [signer, vector] : evidence->vectors)
+      WITAN_CHECK(mpc::broadcast::same(vector.at(sender), evidence->hash(sender)));
   }
 }
 
