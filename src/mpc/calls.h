@@ -21,7 +21,7 @@ class Calls {
   runtime::RoleSet callers() const { return callers_; }
   runtime::RoleSet known() const;
   Signature sign() const;
-  /// False if it is not valid. Of a party whose call is known: true, and no effect.
+  /// False if it is not valid, whatever is known already. The first valid one of a party is kept.
   bool take(Role caller, ByteView signature);
   /// Those of `other`, for the same attempt, that are valid here.
   void take_all(const Calls& other);

@@ -594,11 +594,12 @@ struct DetectedOpening<Z, Rules>::Holder {
 template <Word Z, class Rules>
 runtime::Task<void> DetectedOpening<Z, Rules>::fetch_from(Holder& holder, runtime::Event& news) {
   holder.complete = true;
+  for (std::size_t chunk = 0; chunk < chunk_count(); ++chunk)
+    session_.request_resend(kFetch + static_cast<runtime::Step>(chunk), {holder.role});
   for (std::size_t chunk = 0; holder.complete && chunk < chunk_count(); ++chunk) {
     const auto step = kFetch + static_cast<runtime::Step>(chunk);
     const std::size_t first = chunk * options_.chunk_rows * group();
     const std::size_t count = std::min(rows_in(chunk) * group(), data_->values.size() - first);
-    session_.request_resend(step, {holder.role});
     auto message = co_await session_.receive(holder.role, step, session_.loop().after(patience().round));
     holder.complete = message && message->bytes().size() == count * sizeof(Gr<Z>);
     if (holder.complete) holder.chunks.push_back(message->payload);

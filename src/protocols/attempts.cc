@@ -62,7 +62,35 @@ Bytes Attempts::State::encode() const {
   Writer out;
   out.u8(static_cast<std::uint8_t>(phase)).u16(attempt);
   out.u16(members.bits()).u16(convicted.bits()).u16(callers.bits()).bytes(counts).raw(name);
+  write(out, history);
   return out.take();
+}
+
+void Attempts::write(Writer& out, const History& history) {
+  out.u8(static_cast<std::uint8_t>(history.size()));
+  for (const Begun& begun : history) out.raw(begun.name).u32(begun.kept);
+}
+
+Attempts::History Attempts::read_history(Reader& in) {
+  History out;
+  const std::uint8_t count = in.u8();
+  if (count > kMaxAttempts) in.mark_failed();
+  for (int i = 0; i < count && !in.failed(); ++i) {
+    Begun begun;
+    begun.name = in.array<32>();
+    begun.kept = in.u32();
+    out.push_back(begun);
+  }
+  return out;
+}
+
+/// How many batches two parties have in common, of which one has so many: those before their histories part, without what either has
+/// dropped since.
+std::uint32_t Attempts::shared_batches(std::uint32_t batches, const History& own, const History& other) {
+  const auto [a, b] = std::ranges::mismatch(own, other);
+  for (auto begun = a; begun != own.end(); ++begun) batches = std::min(batches, begun->kept);
+  for (auto begun = b; begun != other.end(); ++begun) batches = std::min(batches, begun->kept);
+  return batches;
 }
 
 Result<Attempts::State> Attempts::State::decode(ByteView record, CommitteeSize committee) {
@@ -76,6 +104,7 @@ Result<Attempts::State> Attempts::State::decode(ByteView record, CommitteeSize c
   out.callers = read_roles(in, committee);
   out.counts = in.take_bytes(Role::kMax);
   out.name = in.array<32>();
+  out.history = read_history(in);
   WITAN_TRY(in.finish("the state of a preprocessing"));
   if (phase > static_cast<std::uint8_t>(Phase::done) ||
       out.counts.size() != static_cast<std::size_t>(committee.parties()))
@@ -89,10 +118,13 @@ struct Attempts::Claim {
   std::uint32_t batches = 0;
   RoleSet callers, convicted;
   std::vector<std::uint8_t> counts;
+  History history;
 
+  static constexpr std::size_t kMaxBytes = 4 + 2 + 2 + Role::kMax + 1 + std::size_t{kMaxAttempts} * (32 + 4);
   Bytes encode() const {
     Writer out;
     out.u32(batches).u16(callers.bits()).u16(convicted.bits()).raw(counts);
+    write(out, history);
     return out.take();
   }
   static std::optional<Claim> decode(ByteView bytes, CommitteeSize committee) {
@@ -103,10 +135,28 @@ struct Attempts::Claim {
     out.convicted = read_roles(in, committee);
     const ByteView counts = in.raw(static_cast<std::uint64_t>(committee.parties()));
     out.counts.assign(counts.begin(), counts.end());
+    out.history = read_history(in);
     if (!in.finish("a claim")) return std::nullopt;
     return out;
   }
 };
+
+/// The longest beginning of histories that so many parties claim; the smallest of several. Parties that agree on the claims agree on it,
+/// and an honest one has gone through it.
+Attempts::History Attempts::supported_history(const std::map<Role, Claim>& claims, int support) {
+  History best;
+  for (const auto& [role, claim] : claims)
+    for (std::size_t length = best.size(); length <= claim.history.size(); ++length) {
+      const History candidate(claim.history.begin(), claim.history.begin() + static_cast<std::ptrdiff_t>(length));
+      const auto begins_so = [&](const auto& other) {
+        return other.second.history.size() >= length &&
+               std::ranges::equal(candidate, std::span(other.second.history).first(length));
+      };
+      if (std::ranges::count_if(claims, begins_so) < support) break;
+      if (length > best.size() || candidate < best) best = candidate;
+    }
+  return best;
+}
 
 Attempts::Attempts(PreprocessingParty party, PreprocId id, std::uint16_t first, AttemptOptions options)
     : party_(party),
@@ -246,10 +296,11 @@ Task<void> Attempts::hear_done() {
   }
 }
 
-void Attempts::leave(RoleSet convicted, RoleSet callers) {
+Task<Status> Attempts::leave(RoleSet convicted, RoleSet callers) {
   state_.convicted = state_.convicted | convicted;
   state_.callers = callers;
   for (const Role caller : callers) ++state_.counts[caller.index()];
+  co_return co_await party_.journal.commit({put_state()});
 }
 
 Task<Status> Attempts::call(std::uint16_t attempt) {
@@ -271,9 +322,9 @@ Task<Result<std::uint16_t>> Attempts::gather(std::uint16_t attempt) {
       co_return fail(Code::aborted,
                      "aborted: preprocessing {}: {} parties have all of it, this one has {} batches and comes too late",
                      id_.hex(), done_.size(), batches_.size());
+    if (calls_for(attempt).known().size() >= enough()) co_return attempt;
     for (auto later = calls_.rbegin(); later != calls_.rend() && later->first > attempt; ++later)
       if (later->second.known().size() > committee_.threshold()) co_return later->first;
-    if (calls_for(attempt).known().size() >= enough()) co_return attempt;
     if (co_await news_.wait(deadline) == runtime::Wake::timed_out)
       co_return fail(Code::deadline_exceeded,
                      "preprocessing {}: attempt {}: {} parties call for it, {} are needed; check that they are running",
@@ -319,11 +370,12 @@ Task<Result<bool>> Attempts::agree() {
   const runtime::Instant others = session_->loop().after(patience.exchange);
   while (calls.known() != all() && co_await news_.wait(others) == runtime::Wake::notified) continue;
 
-  const Claim own{static_cast<std::uint32_t>(batches_.size()), state_.callers, state_.convicted, state_.counts};
+  const Claim own{static_cast<std::uint32_t>(batches_.size()), state_.callers, state_.convicted, state_.counts,
+                  state_.history};
   mpc::Broadcast broadcast(*session_, party_.compute, party_.signatories,
                            kAgreeSteps + state_.attempt * mpc::kBroadcastSteps, patience.round);
   const Bytes mine = own.encode();
-  const auto result = co_await broadcast.run(0, runtime::make_payload(mine), all(), mine.size());
+  const auto result = co_await broadcast.run(0, runtime::make_payload(mine), all(), Claim::kMaxBytes);
   if (!result && has_failed(result.error())) co_return false;
   const mpc::BroadcastOutcome outcome = co_await ok(result);
   std::map<Role, Claim> claims;
@@ -346,7 +398,8 @@ Task<Result<bool>> Attempts::agree() {
                .convicted = {},
                .callers = {},
                .counts = state_.counts,
-               .name = {}};
+               .name = {},
+               .history = supported_history(claims, honest_one)};
   for (const auto& [role, claim] : claims) agreed.members.insert(role);
   for (const Role role : all()) {
     agreed.counts[role.index()] = at_least_one([&](const Claim& claim) { return claim.counts[role.index()]; });
@@ -355,7 +408,9 @@ Task<Result<bool>> Attempts::agree() {
     if (at_least_one([&](const Claim& claim) { return int{claim.callers.contains(role)}; }))
       agreed.callers.insert(role);
   }
-  const auto batches_of = [](const Claim& claim) { return claim.batches; };
+  const auto batches_of = [&history = agreed.history](const Claim& claim) {
+    return shared_batches(claim.batches, claim.history, history);
+  };
   std::uint32_t kept = at_least_one(batches_of);
   for (const auto& [role, claim] : claims)
     if (agreed.callers.empty() || agreed.callers.contains(role)) kept = std::min(kept, batches_of(claim));
@@ -363,11 +418,13 @@ Task<Result<bool>> Attempts::agree() {
   Writer name;
   name.raw(name_of(agreed.attempt)).u32(kept);
   name.u16(agreed.members.bits()).u16(agreed.convicted.bits()).u16(agreed.callers.bits()).raw(agreed.counts);
+  write(name, agreed.history);
   agreed.name = crypto::tagged_hash(crypto::separators::kAttempt, name.view());
+  agreed.history.push_back({agreed.name, kept});
   agreed.callers = {};
   if (agreed.convicted.contains(session_->self()))
     co_return fail(Code::aborted, "aborted: preprocessing {}: the other parties have convicted this one", id_.hex());
-  if (batches_.size() < kept) co_return false;
+  if (batches_of(own) < kept) co_return false;
 
   std::vector<runtime::Change> changes;
   for (std::size_t number = kept; number < batches_.size(); ++number)

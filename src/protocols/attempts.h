@@ -6,14 +6,16 @@
 //   leave     who runs attempt a - 1 reports the calls for a that it knows in its next decide (mpc/detected_opening.h). All honest parties
 //             see the same calls there, and leave; they keep the batches that were decided before, and call for a
 //   gather    n-t calls for a: shown to all (so all have them D later), and a private round for the others
-//   agree     broadcast (batches that this party has, whose calls ended the last attempt, how many calls of each party have done so,
-//             who is convicted), everybody its own; from what comes out:
+//   agree     broadcast (batches that this party has, the attempts in which they were made, whose calls ended the last attempt, how
+//             many calls of each party have done so, who is convicted), everybody its own; from what comes out:
 //               members     who was heard; who was not is excluded from the attempt
 //               callers, counts, convicted    what at least t+1 of the members say, so at least an honest one; counts: the largest
 //                           number that t+1 reach
-//               batches     that are kept: the fewest that a caller has, and not more than t+1 others have. No callers: the
-//                           fewest that a member has
-//   begin     with those batches and fresh sessions; what was stored of later batches is dropped. Who has fewer batches, or is not
+//               history     attempts that t+1 members have gone through, the longest that there is. Who has missed one of them shares
+//                           the batches that all before were made in and none since has dropped, and counts with as many
+//               batches     that are kept: the fewest that a caller shares, and not more than t+1 others share. No callers: the
+//                           fewest that a member shares
+//   begin     with those batches and fresh sessions; what was stored of later batches is dropped. Who shares fewer batches, or is not
 //             a member, calls for a + 1
 //   done      who has everything says so; t+1 of them: it is too late to take part
 //
@@ -114,8 +116,8 @@ class Attempts {
   bool is_done() const { return state_.phase == Phase::done; }
   /// Attempt 0.
   runtime::Task<Status> begin();
-  /// All honest parties leave the attempt: what it has shown, and whose calls have ended it.
-  void leave(runtime::RoleSet convicted, runtime::RoleSet callers);
+  /// All honest parties leave the attempt: what it has shown, and whose calls have ended it. Errors: those of the journal.
+  runtime::Task<Status> leave(runtime::RoleSet convicted, runtime::RoleSet callers);
   /// Calls for the next attempt, and begins it with the others. Errors: aborted (t+1 parties are done; this one is convicted; too many
   /// attempts); deadline_exceeded (n-t parties did not call within options.wait); those of the journal.
   runtime::Task<Status> next();
@@ -139,17 +141,29 @@ class Attempts {
 
  private:
   enum class Phase : std::uint8_t { running, calling, gathered, done };
+  /// An attempt after the first one, and how many of the batches before it were kept in it.
+  struct Begun {
+    crypto::Digest name{};
+    std::uint32_t kept = 0;
+    friend auto operator<=>(const Begun&, const Begun&) = default;
+  };
+  using History = std::vector<Begun>;
   struct State {
     Phase phase = Phase::running;
     std::uint16_t attempt = 0;
     runtime::RoleSet members, convicted, callers;
     std::vector<std::uint8_t> counts;  // by role: attempts that its calls have ended
     crypto::Digest name{};             // of the attempt; of everything once it is done
+    History history;                   // of the batches
     Bytes encode() const;
     static Result<State> decode(ByteView record, CommitteeSize committee);
   };
   struct Claim;
 
+  static void write(Writer& out, const History& history);
+  static History read_history(Reader& in);
+  static std::uint32_t shared_batches(std::uint32_t batches, const History& own, const History& other);
+  static History supported_history(const std::map<Role, Claim>& claims, int support);
   int level_of(std::uint16_t attempt) const;
   Bytes key(char kind) const;
   Bytes batch_key(std::size_t number) const;

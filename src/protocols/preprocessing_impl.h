@@ -297,7 +297,7 @@ runtime::Task<Status> BasicPreprocessing<Rules>::run() {
     const Status ended = co_await run_attempt();
     if (!ended && (!has_failed(ended.error()) || disputes_.convicted().contains(party_.router.self()))) co_return ended;
     if (ended && callers_.empty()) co_return co_await attempts_.finish();
-    attempts_.leave(disputes_.convicted(), callers_);
+    co_await runtime::ok(co_await attempts_.leave(disputes_.convicted(), callers_));
     // An attempt that has failed may go on after another one; if none begins, that it has failed is what there is to say.
     const Status next = co_await next_attempt();
     if (!next) co_return !ended && next.error().code == Code::deadline_exceeded ? ended : next;

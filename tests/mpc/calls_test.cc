@@ -37,6 +37,22 @@ TEST_F(CallsTest, NamesItsCallerAndAttempt) {
   EXPECT_EQ(mine.known(), RoleSet{Role(2)});
 }
 
+// A liar may show its call to some parties only, and junk to all: they must judge the junk alike.
+TEST_F(CallsTest, WhetherOneIsValidDoesNotDependOnWhatIsKnown) {
+  const auto signature = calls(2, "a", all_).sign();
+  Calls knows = calls(1, "a", all_), does_not = calls(3, "a", all_);
+  ASSERT_TRUE(knows.take(Role(2), signature));
+  auto junk = signature;
+  junk[5] ^= 1;
+  EXPECT_FALSE(does_not.take(Role(2), junk));
+  EXPECT_FALSE(knows.take(Role(2), junk));
+  Bytes report = knows.encode();
+  report.back() ^= 1;
+  EXPECT_FALSE(does_not.take_all(report));
+  EXPECT_FALSE(knows.take_all(report));
+  EXPECT_TRUE(knows.take(Role(2), signature));
+}
+
 TEST_F(CallsTest, OfOthersThanItsCallersAreNotValid) {
   const auto signature = calls(2, "a", all_).sign();
   Calls everybody = calls(1, "a", all_), few = calls(1, "a", RoleSet{Role(3), Role(4)});
