@@ -397,19 +397,18 @@ TEST(PreprocessingRestart, APartyThatWasExcludedForSilenceTakesPartAgain) {
 // A party is away while an attempt drops batches that it has: those that the others have made instead are not the ones that it has.
 TEST(PreprocessingRestart, APartyThatHasMissedAnAttemptDropsWhatTheOthersHaveDropped) {
   Coverage seen;
-  for (const auto [n, t] : {std::pair{7, 2}, {13, 4}})
-    for (std::uint64_t seed = 1; seed <= (n == 7 ? 6u : 2u); ++seed) {
-      Restart test(n, t);
-      test.scene.plan[0].count = 20'000;
-      const auto world = test.world(seed);
-      world->faults(Role(3)).crashes = {{250 + 20 * seed, 8s}};  // few batches, back when the other one is gone
-      world->faults(Role(2)).crashes = {{n == 7 ? 900 : 1800, 25s}};
-      world->run(3000s);
-      const Status good = judge_restarts(*world, test.scene, test.outcomes, RoleSet{Role(2), Role(3)}, test.coverage);
-      EXPECT_TRUE(good) << n << " " << seed << ": " << good.error().message;
-      const Outcome& away = test.outcomes.at(2);
-      seen.add("dropped behind the others", away.status && away.attempt > 1 && away.store->dropped > 0);
-    }
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    Restart test(7, 2);
+    test.scene.plan[0].count = 20'000;
+    const auto world = test.world(seed);
+    world->faults(Role(3)).crashes = {{250 + 20 * seed, 8s}};  // few batches, back when the other one is gone
+    world->faults(Role(2)).crashes = {{900, 25s}};
+    world->run(3000s);
+    const Status good = judge_restarts(*world, test.scene, test.outcomes, RoleSet{Role(2), Role(3)}, test.coverage);
+    EXPECT_TRUE(good) << seed << ": " << good.error().message;
+    const Outcome& away = test.outcomes.at(2);
+    seen.add("dropped behind the others", away.status && away.attempt > 1 && away.store->dropped > 0);
+  }
   EXPECT_GT(seen.count("dropped behind the others"), 0u);
 }
 
