@@ -20,8 +20,9 @@
 //   done      who has everything says so; t+1 of them: it is too late to take part
 //
 // *Nothing is used twice.* Sessions of attempt a >= 1 are named by a hash over everything agreed, so one session id stands for one content
-// whatever parties believe of the attempts. It does not name the plan: the caller gives all parties the same one. The journal holds the attempt before its first message; a party that has shown n-t calls for a, or run a,
-// never gathers for a again. What it repeats (calls, done) has one content.
+// whatever parties believe of the attempts. It does not name the plan: the caller gives all parties the same one. The journal holds the
+// attempt before its first message; a party that has shown n-t calls for a, or run a, never gathers for a again. What it repeats
+// (calls, done) has one content.
 //
 // *Liars.* An attempt is ended by a call that is reported, of a party that is not convicted and has ended fewer than kCallsPerParty
 // attempts; or by n-t calls, of which n-2t > t come from honest parties that do not run it. So there are at most
