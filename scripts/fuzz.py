@@ -112,6 +112,10 @@ READERS = {
     "certificates": {"src/crypto/x509.cc": "parse|identity|dns_names|common_name|verify_chain|check_party_ca|certificate_der|"
                                            "not_after|check_key_pair"},
     "config": {"src/node/config.cc": ""},
+    "material": {"src/node/material.cc": "read_index|read_piece|open_now|MaterialFile::get|add|remove|check_whole"},
+    "peer": {"src/mpc/broadcast_messages.cc": "decode|read", "src/mpc/common_start.cc": "decode|take_go|CommonStart::start",
+             "src/mpc/vss_rounds.cc": "", "src/mpc/resolution.cc": "", "src/mpc/disputes.cc": "", "src/mpc/calls.cc": "take",
+             "src/mpc/detected_opening_impl.h": "read|exclude|fetch|judge|settle", "src/protocols/attempts.cc": "decode|agree|gather"},
     "records": {"src/node/key_store.cc": "decode|load|check_public|KeyStore::shares", "src/node/epochs.cc": "load",
                 "src/node/request_store.cc": "RequestStore::(decode|load|result|list)", "src/protocols/key_shares.cc": "decode",
                 "src/protocols/decrypt.cc": "SessionRecord::decode", "src/mpc/prss.cc": "SetKeys::decode",

@@ -22,7 +22,7 @@ CASES = [("bool", "true", "big-compressed"), ("bool", "false", "big-expanded"), 
 SMALL = ("bool", "true", "small-expanded")
 WARM_UP = 0.3         # of the time; memory is compared after it
 GROWTH = 1.10         # largest of the last part against the largest of the part before it
-COLLAPSE = 0.7        # answered under load, against the sustainable rate
+COLLAPSE = 0.5        # answered under load, against the sustainable rate: refusing, and the client that asks again, take their part of the machine
 DRAIN = 10            # seconds
 RECOVERY = 3          # latency of single decryptions after the load, against before
 

@@ -36,4 +36,8 @@ ExtraMethods methods_of(KmsHandler& handler) {
   };
 }
 
+bool brings_ciphertexts(const std::string& method) {
+  return method == method::kPublicDecrypt || method == method::kPublicDecryptSync;
+}
+
 }  // namespace witan::api

@@ -38,7 +38,8 @@ class Admission;
 /// than the call: so long it counts against the limits.
 class CallLink {
  public:
-  CallLink(Call& call, std::shared_ptr<Admission> admission) : call_(&call), admission_(std::move(admission)) {}
+  CallLink(Call& call, std::shared_ptr<Admission> admission, bool brings_ciphertexts)
+      : call_(&call), admission_(std::move(admission)), brings_ciphertexts_(brings_ciphertexts) {}
   ~CallLink();
   CallLink(const CallLink&) = delete;
   CallLink& operator=(const CallLink&) = delete;
@@ -58,6 +59,7 @@ class CallLink {
   Call* call_;
   std::stop_source gone_;
   const std::shared_ptr<Admission> admission_;
+  const bool brings_ciphertexts_;
   std::size_t bytes_ = 0;
   bool admitted_ = false;
   friend class Admission;
@@ -73,9 +75,14 @@ class Admission {
     if (closing_) return fail(Code::unavailable, "this node is shutting down");
     if (working_ >= options_.max_concurrent_calls)
       return fail(Code::resource_exhausted, "{} calls are being worked on, the limit of this node", working_);
+    if (link->brings_ciphertexts_ && decrypting_ >= options_.max_decryption_calls)
+      return fail(Code::resource_exhausted,
+                  "the node is busy: {} calls for decryptions are being worked on, its limit; try again later",
+                  decrypting_);
     running_.insert(link);
     link->admitted_ = true;
     ++working_;
+    decrypting_ += link->brings_ciphertexts_;
     return {};
   }
   void leave(const std::shared_ptr<CallLink>& link) {
@@ -83,9 +90,10 @@ class Admission {
     running_.erase(link);
     if (running_.empty()) idle_.notify_all();
   }
-  void work_ended() {
+  void work_ended(bool brought_ciphertexts) {
     const std::lock_guard lock(mutex_);
     --working_;
+    decrypting_ -= brought_ciphertexts;
   }
   Status admit_bytes(std::size_t size) {
     const std::lock_guard lock(mutex_);
@@ -120,13 +128,13 @@ class Admission {
   std::mutex mutex_;
   std::condition_variable idle_;
   std::set<std::shared_ptr<CallLink>> running_;  // not ended yet
-  std::size_t working_ = 0, bytes_ = 0;
+  std::size_t working_ = 0, decrypting_ = 0, bytes_ = 0;
   bool closing_ = false;
 };
 
 CallLink::~CallLink() {
   if (bytes_ > 0) admission_->release_bytes(bytes_);
-  if (admitted_) admission_->work_ended();
+  if (admitted_) admission_->work_ended(brings_ciphertexts_);
 }
 
 Status CallLink::admit_bytes(std::size_t size) {
@@ -150,13 +158,13 @@ class Refusal final : public grpc::ServerGenericBidiReactor {
 /// Its reference to the method table and the Admission is valid until OnDone: the server waits for that.
 class Call final : public grpc::ServerGenericBidiReactor {
  public:
-  Call(const std::shared_ptr<Admission>& admission, const RawMethod& method, grpc::CallbackServerContext& context,
-       Clock::time_point deadline)
+  Call(const std::shared_ptr<Admission>& admission, const std::string& name, const RawMethod& method,
+       grpc::CallbackServerContext& context, Clock::time_point deadline)
       : admission_(*admission),
         method_(method),
         context_(context),
         deadline_(deadline),
-        link_(std::make_shared<CallLink>(*this, admission)) {}
+        link_(std::make_shared<CallLink>(*this, admission, brings_ciphertexts(name))) {}
 
   const std::shared_ptr<CallLink>& link() const { return link_; }
 
@@ -228,7 +236,7 @@ class Service final : public grpc::CallbackGenericService {
     const auto timeout = options_.rpc_timeout;
     const auto remaining = context->deadline() - std::chrono::system_clock::now();
     const auto deadline = Clock::now() + std::min<std::chrono::nanoseconds>(remaining, timeout);
-    auto call = std::make_unique<Call>(admission_, method->second, *context, deadline);
+    auto call = std::make_unique<Call>(admission_, method->first, method->second, *context, deadline);
     if (Status admitted = admission_->admit(call->link()); !admitted) return new Refusal(admitted.error());
     call->start(timeout);
     return call.release();  // deletes itself in OnDone
@@ -246,7 +254,8 @@ Status check_options(const ServerOptions& options) {
   if (options.max_message_bytes == 0 || options.max_message_bytes > INT32_MAX)
     return fail(Code::invalid_argument, "the message limit is {} bytes, allowed are 1 to 2^31-1",
                 options.max_message_bytes);
-  if (options.max_concurrent_calls == 0 || options.rpc_timeout <= std::chrono::milliseconds(0))
+  if (options.max_concurrent_calls == 0 || options.max_decryption_calls == 0 ||
+      options.rpc_timeout <= std::chrono::milliseconds(0))
     return fail(Code::invalid_argument, "the call limit and the timeout of the API must be positive");
   if (options.max_request_bytes_in_flight < options.max_message_bytes)
     return fail(Code::invalid_argument, "max_request_bytes_in_flight ({}) is below the message limit ({})",

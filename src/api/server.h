@@ -20,9 +20,11 @@ namespace witan::api {
 
 struct ServerOptions {
   std::string address = "127.0.0.1";
-  std::uint16_t port = 50100;                                      // 0: any free one, told by ApiServer::port()
-  std::size_t max_message_bytes = 104857600;                       // of a request or response, at most 2^31-1
-  std::size_t max_concurrent_calls = 10000;                        // more: RESOURCE_EXHAUSTED, nothing of them is read
+  std::uint16_t port = 50100;                 // 0: any free one, told by ApiServer::port()
+  std::size_t max_message_bytes = 104857600;  // of a request or response, at most 2^31-1
+  std::size_t max_concurrent_calls = 10000;   // more: RESOURCE_EXHAUSTED, nothing of them is read
+  /// Of these, calls that bring ciphertexts. More than can be worked on would share the connection, and all of them come late.
+  std::size_t max_decryption_calls = 2500;
   std::size_t max_request_bytes_in_flight = std::size_t{1} << 30;  // requests being decoded; more: RESOURCE_EXHAUSTED
   std::chrono::milliseconds rpc_timeout =
       std::chrono::seconds(660);  // DEADLINE_EXCEEDED (service.md 4.2: timeout_secs + 300 s)

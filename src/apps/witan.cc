@@ -157,10 +157,12 @@ class Commands {
     current_->add_option("--params", o.params, "parameter set")
         ->check(CLI::IsMember({"test", "default"}))
         ->capture_default_str();
-    current_->add_flag(
-        "--dealt,!--generated", o.dealt,
-        "a key that party 1 makes and deals, by test nodes, or one that all make together; default: dealt with the "
-        "default parameters, which take a committee on one machine ten minutes, else generated");
+    auto* dealt = current_->add_flag(
+        "--dealt", o.dealt,
+        "a key that party 1 makes and deals, by test nodes: the choice for the default parameters, which take a "
+        "committee on one machine ten minutes");
+    current_->add_flag("--generated", o.generated, "a key that all parties make together, whatever the parameters")
+        ->excludes(dealt);
     current_->add_option("--silent", o.silent, "stop so many nodes before decrypting")->check(CLI::Range(0, 4));
     current_->add_option("--liar", o.liar, "let so many nodes send wrong shares")->check(CLI::Range(0, 4));
     current_->add_option("--clients", o.clients, "folder of the npm clients (tests/clients)")

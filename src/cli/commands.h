@@ -92,7 +92,7 @@ int run(const Inspect& options);
 
 struct Demo {
   std::string params = "test";
-  std::optional<bool> dealt;                 // with test nodes; none: for parameters that take a committee minutes
+  bool dealt = false, generated = false;     // neither: dealt for parameters that take a committee minutes
   int silent = 0, liar = 0;                  // so many parties are stopped, or lie
   std::filesystem::path clients;             // folder with encrypt.mjs, compare.mjs and their node_modules
   std::optional<std::filesystem::path> dir;  // kept; default: a temporary folder, removed at the end

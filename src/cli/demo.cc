@@ -1,11 +1,11 @@
 // witan demo: the whole journey on one machine. Four nodes with mutual TLS, a key, a restart of all nodes, real npm clients
 // that encrypt, every type in every format decrypted by the committee, every signature verified, the values compared by
 // the client that drew them.
+#include <fmt/core.h>
 #include <stdlib.h>
 
 #include <algorithm>
-
-#include <fmt/core.h>
+#include <atomic>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -48,21 +48,40 @@ std::string list_of(const std::vector<int>& parties) {
   return out;
 }
 
-/// Stops the committee and removes the folder when the demo ends, however it ends.
+/// Stops the committee and removes the folder when the demo ends, however it ends: also by SIGINT, SIGTERM or SIGHUP.
 class CleanUp {
  public:
-  CleanUp(path folder, bool keep) : folder_(std::move(folder)), keep_(keep) {}
+  CleanUp(path folder, bool keep) : folder_(std::move(folder)), keep_(keep), waiting_([this] { wait_for_signal(); }) {}
   CleanUp(const CleanUp&) = delete;
   CleanUp& operator=(const CleanUp&) = delete;
   ~CleanUp() {
+    ended_ = true;
+    waiting_.join();
+    clean();
+  }
+
+ private:
+  void clean() {
     if (const auto committee = load_committee(folder_)) stop_parties(*committee);
     std::error_code ignored;
     if (!keep_) std::filesystem::remove_all(folder_, ignored);
   }
+  void wait_for_signal() {
+    constexpr timespec kStep{0, 100'000'000};
+    while (!ended_) {
+      const int signal = sigtimedwait(&signals_.set(), nullptr, &kStep);
+      if (signal < 0) continue;
+      fmt::print(stderr, "\ninterrupted: the committee stops\n");
+      clean();
+      std::_Exit(128 + signal);
+    }
+  }
 
- private:
   path folder_;
   bool keep_;
+  const BlockedSignals signals_;
+  std::atomic<bool> ended_{false};
+  std::thread waiting_;  // the last one: it uses the others
 };
 
 class DemoRun {
@@ -113,7 +132,7 @@ class DemoRun {
     return {};
   }
 
-  bool dealt() const { return options_.dealt.value_or(options_.params == "default"); }
+  bool dealt() const { return options_.dealt || (!options_.generated && options_.params == "default"); }
 
   Status start(const path& folder) {
     say("== four nodes, each a process of its own, mutual TLS on loopback");

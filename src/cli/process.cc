@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -35,6 +34,13 @@ class SpawnSetup {
   SpawnSetup() {
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
+    sigset_t none;
+    sigemptyset(&none);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    set_flags(0);
+  }
+  void set_flags(int flags) {
+    posix_spawnattr_setflags(&attributes, static_cast<short>(flags | POSIX_SPAWN_SETSIGMASK));
   }
   ~SpawnSetup() {
     posix_spawn_file_actions_destroy(&actions);
@@ -56,9 +62,18 @@ Result<int> spawn(const std::vector<std::string>& command, SpawnSetup& setup) {
 
 }  // namespace
 
+BlockedSignals::BlockedSignals() {
+  sigemptyset(&set_);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set_, signal);
+  pthread_sigmask(SIG_BLOCK, &set_, &before_);
+}
+BlockedSignals::~BlockedSignals() {
+  pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+}
+
 Result<int> start_detached(const std::vector<std::string>& command, const std::filesystem::path& log) {
   SpawnSetup setup;
-  posix_spawnattr_setflags(&setup.attributes, POSIX_SPAWN_SETSID);
+  setup.set_flags(POSIX_SPAWN_SETSID);
   posix_spawn_file_actions_addopen(&setup.actions, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&setup.actions, 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   posix_spawn_file_actions_adddup2(&setup.actions, 1, 2);

@@ -1,6 +1,8 @@
 // Child processes that outlive the command that started them, and free ports.
 #pragma once
 
+#include <signal.h>
+
 #include <chrono>
 #include <filesystem>
 #include <optional>
@@ -10,6 +12,21 @@
 #include "base/error.h"
 
 namespace witan::cli {
+
+/// SIGINT, SIGTERM and SIGHUP wait, in this thread and those that it starts, until somebody takes them. Programs that are started meanwhile
+/// get them as ever.
+class BlockedSignals {
+ public:
+  BlockedSignals();
+  ~BlockedSignals();
+  BlockedSignals(const BlockedSignals&) = delete;
+  BlockedSignals& operator=(const BlockedSignals&) = delete;
+  /// For sigtimedwait() and its like.
+  const sigset_t& set() const { return set_; }
+
+ private:
+  sigset_t set_{}, before_{};
+};
 
 /// Starts a program in a session of its own, standard output and error appended to `log`, no standard input. Returns its
 /// process id. Errors: unavailable (cannot be started, with the system's reason).

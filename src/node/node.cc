@@ -203,6 +203,7 @@ Status Node::Impl::serve() {
   options.address = config.service.listen_address;
   options.port = config.service.listen_port;
   options.max_message_bytes = config.service.grpc_max_message_size_bytes;
+  options.max_decryption_calls = config.decryptions_at_once + config.decryptions_at_once / 4;
   options.rpc_timeout = config.service.timeout + std::chrono::seconds(300);
   WITAN_ASSIGN(server,
                api::ApiServer::start(options, *service, extension ? extension->methods(*core) : api::ExtraMethods{}));

@@ -488,6 +488,27 @@ TEST(ServerTest, CallsAboveTheLimitAreRefusedAndPlacesBecomeFreeAgain) {
   }
 }
 
+TEST(ServerTest, DecryptionsLeaveRoomForOtherCalls) {
+  HoldingHandler handler;
+  ServerOptions options = on_any_port();
+  options.max_decryption_calls = 2;
+  const auto server = start(handler, options);
+  const KmsClient client = client_of(*server);
+  std::vector<std::future<Result<PublicDecryptionResponse>>> answers;
+  for (int i = 0; i < 2; ++i) answers.push_back(decrypt_async(client, "held"));
+  auto held = handler.take(2);
+  for (const auto& code : {client.public_decrypt_sync(request_of("one too many")).error().code,
+                           client.public_decrypt(request_of("one too many")).error().code})
+    EXPECT_EQ(code, Code::resource_exhausted);
+  EXPECT_NE(client.get_health_status().error().code, Code::resource_exhausted) << "an operator is not locked out";
+  for (auto& call : held) call.respond(PublicDecryptionResponse{});
+  for (auto& answer : answers) EXPECT_TRUE(answer.get());
+  held.clear();
+  auto answer = decrypt_async(client, "again");
+  handler.take(1)[0].respond(PublicDecryptionResponse{});
+  EXPECT_TRUE(answer.get());
+}
+
 /// Tries until a call gets a place, and answers it.
 bool gets_a_place(const KmsClient& client, HoldingHandler& handler) {
   for (int i = 0; i < 1000; ++i) {
@@ -713,6 +734,7 @@ TEST(ServerTest, OptionsOutOfRangeAreInvalidArgument) {
   EXPECT_TRUE(refused([](ServerOptions& o) { o.max_message_bytes = 0; }));
   EXPECT_TRUE(refused([](ServerOptions& o) { o.max_message_bytes = std::size_t{1} << 31; }));
   EXPECT_TRUE(refused([](ServerOptions& o) { o.max_concurrent_calls = 0; }));
+  EXPECT_TRUE(refused([](ServerOptions& o) { o.max_decryption_calls = 0; }));
   EXPECT_TRUE(refused([](ServerOptions& o) { o.rpc_timeout = 0ms; }));
   EXPECT_TRUE(refused([](ServerOptions& o) { o.max_request_bytes_in_flight = o.max_message_bytes - 1; }));
 }

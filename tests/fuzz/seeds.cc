@@ -9,6 +9,7 @@
 #include "crypto/ecdsa.h"
 #include "crypto/extra_data.h"
 #include "fuzz/fuzz_certificates.h"
+#include "fuzz/fuzz_material.h"
 #include "fuzz/fuzz_records.h"
 #include "fuzz/memory_vault.h"
 #include "mpc/epoch_keys.h"
@@ -30,12 +31,17 @@ namespace fs = std::filesystem;
 
 fs::path out_folder;
 
-void write(const char* target, const std::string& name, std::uint8_t first, ByteView content) {
+void write(const char* target, const std::string& name, ByteView content) {
   fs::create_directories(out_folder / target);
   std::ofstream out(out_folder / target / name, std::ios::binary);
-  out.put(static_cast<char>(first))
-      .write(reinterpret_cast<const char*>(content.data()), static_cast<std::streamsize>(content.size()));
+  out.write(reinterpret_cast<const char*>(content.data()), static_cast<std::streamsize>(content.size()));
   WITAN_CHECK(out.good());
+}
+
+void write(const char* target, const std::string& name, std::uint8_t first, ByteView content) {
+  Bytes whole{first};
+  append(whole, content);
+  write(target, name, whole);
 }
 
 void record(RecordKind kind, const char* name, ByteView content) {
@@ -209,6 +215,56 @@ void journals() {
   fs::remove_all(name);
 }
 
+/// A material file as it grows: each state that it was in is a seed.
+void material_files() {
+  std::string name = (fs::temp_directory_path() / "witan-seeds-XXXXXX").string();
+  WITAN_CHECK(mkdtemp(name.data()) != nullptr);
+  const fs::path folder(name);
+  runtime::VirtualLoop loop;
+  runtime::InlineCompute compute(loop);
+  const auto plan = material_plan();
+  const auto material = loop.run(node::MaterialFile::create(compute, folder, material_id(), 2, plan)).value();
+  int number = 0;
+  const auto take = [&] {
+    write("material", fmt::format("state_{}", ++number), test::read_file(folder / material_id().hex()));
+  };
+  const auto put = [&](std::size_t order, std::uint64_t first, std::uint64_t units) {
+    Bytes content(static_cast<std::size_t>(node::material_bytes(plan[order], first, units)), 9);
+    WITAN_CHECK(loop.run(material->put(order, first, SessionId{u128{1} << 100}, Secret<Bytes>(std::move(content)))));
+    take();
+  };
+  take();
+  put(1, 1, 3);
+  put(0, 0, 3);
+  WITAN_CHECK(loop.run(material->drop(1, {2, 2})));
+  take();
+  put(1, 2, 3);
+  put(2, 0, 1);
+  put(1, 0, 1);
+  WITAN_CHECK(loop.run(material->complete(crypto::Digest{4})));
+  take();
+  fs::remove_all(folder);
+}
+
+/// Lies of a peer in each of its first steps, one by one.
+void peers() {
+  for (const std::uint8_t protocol : {0, 1})
+    for (int step = 0; step < 48; ++step) {
+      const auto lie = [&](const char* kind, std::uint8_t receivers, std::uint8_t how, Bytes bytes,
+                           std::uint8_t life = 0) {
+        Writer out;
+        out.u8(protocol).u8(life).u8(static_cast<std::uint8_t>(step)).u8(receivers).u8(how);
+        out.u8(static_cast<std::uint8_t>(bytes.size())).raw(bytes);
+        write("peer", fmt::format("{}_{}_{}", protocol, kind, step), out.view());
+      };
+      lie("flip", 7, 2, {static_cast<std::uint8_t>(step % 5), 1});
+      lie("flip_one", 1, 2, {0, 255, 255});
+      lie("nothing", 3, 5, {});
+      lie("short", 2, 3, {0}, protocol == 1 ? static_cast<std::uint8_t>(3 * step) : std::uint8_t{0});
+      lie("long", 5, 4, Bytes(64, 1));
+    }
+}
+
 }  // namespace
 }  // namespace witan::fuzz
 
@@ -228,4 +284,6 @@ int main(int count, char** words) {
   certificates();
   requests();
   journals();
+  material_files();
+  peers();
 }
