@@ -236,11 +236,11 @@ void material_files() {
   take();
   put(1, 1, 3);
   put(0, 0, 3);
-  WITAN_CHECK(loop.run(material->drop(1, {2, 2})));
+  WITAN_CHECK(loop.run(material->drop(1, {1, 3})));
   take();
   put(1, 2, 3);
   put(2, 0, 1);
-  put(1, 0, 1);
+  put(1, 0, 2);
   WITAN_CHECK(loop.run(material->complete(crypto::Digest{4})));
   take();
   fs::remove_all(folder);
@@ -248,7 +248,7 @@ void material_files() {
 
 /// Lies of a peer in each of its first steps, one by one.
 void peers() {
-  for (const std::uint8_t protocol : {0, 1})
+  for (const std::uint8_t protocol : {std::uint8_t{0}, std::uint8_t{1}})
     for (int step = 0; step < 48; ++step) {
       const auto lie = [&](const char* kind, std::uint8_t receivers, std::uint8_t how, Bytes bytes,
                            std::uint8_t life = 0) {
