@@ -20,12 +20,13 @@ add_dependencies(witan_version witan_version_info)
 target_include_directories(witan_version PRIVATE ${CMAKE_BINARY_DIR}/generated)
 
 # What only tests may use: seeded randomness, the vectors under tests/data, JSON.
-add_library(witan_test_support STATIC tests/support/support.cc)
+add_library(witan_test_support STATIC tests/support/support.cc tests/support/http_client.cc tests/support/prometheus_text.cc)
 target_include_directories(witan_test_support PUBLIC ${CMAKE_SOURCE_DIR}/tests)
 target_compile_definitions(witan_test_support PRIVATE WITAN_TEST_DATA_DIR="${CMAKE_SOURCE_DIR}/tests/data")
 target_link_libraries(witan_test_support PUBLIC witan_base nlohmann_json::nlohmann_json PRIVATE OpenSSL::Crypto)
 
 witan_layer(runtime DEPS base LIBS Threads::Threads)
+witan_layer(metrics DEPS base LIBS Threads::Threads)
 witan_layer(crypto DEPS base PRIVATE_LIBS OpenSSL::Crypto PkgConfig::SECP256K1 PkgConfig::CRYPTOPP)
 witan_layer(algebra DEPS base)
 # Beyond the baseline, chosen at run time (base/cpu.h).
@@ -47,7 +48,8 @@ witan_layer(protocols DEPS base runtime crypto algebra tfhe mpc)
 witan_layer(coprocessor DEPS base crypto tfhe tfhe_rs)
 witan_layer(api DEPS base PRIVATE_LIBS PkgConfig::GRPCPP protobuf::libprotobuf)
 witan_layer(client DEPS base crypto tfhe tfhe_rs api)
-witan_layer(node DEPS base runtime crypto algebra tfhe tfhe_rs mpc protocols transport store/journal store/vault_file api)
+witan_layer(node DEPS base runtime metrics crypto algebra tfhe tfhe_rs mpc protocols transport store/journal store/vault_file api
+            PRIVATE_LIBS nlohmann_json::nlohmann_json)
 witan_layer(insecure DEPS base runtime crypto algebra tfhe tfhe_rs mpc protocols transport store/journal store/vault_file api node)
 witan_layer(cli DEPS base crypto tfhe tfhe_rs protocols coprocessor api client PRIVATE_LIBS nlohmann_json::nlohmann_json)
 

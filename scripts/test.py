@@ -19,7 +19,7 @@ NOISE_TIMEOUT_S = 1800
 INTEROP_TIMEOUT_S = 3600  # builds tfhe-rs the first time
 # ThreadSanitizer runs what has several threads. api and transport have them too, but it does not see the atomics inside of
 # Debian's gRPC, which hand data from thread to thread: every test of these would be reported.
-THREADED = ("crypto", "mpc", "protocols", "runtime", "store_journal", "store_vault_file")
+THREADED = ("crypto", "metrics", "mpc", "protocols", "runtime", "store_journal", "store_vault_file")
 
 
 class Outcome:

@@ -8,6 +8,7 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <set>
@@ -155,16 +156,18 @@ class Refusal final : public grpc::ServerGenericBidiReactor {
 ///   start() -> reading --OnReadDone--> running --answer--> ended --OnDone--> deleted
 ///                 \________timeout, cancellation, shutdown____/
 ///
-/// Its reference to the method table and the Admission is valid until OnDone: the server waits for that.
+/// Its references to the method table, the options and the Admission are valid until OnDone: the server waits for that.
 class Call final : public grpc::ServerGenericBidiReactor {
  public:
-  Call(const std::shared_ptr<Admission>& admission, const std::string& name, const RawMethod& method,
-       grpc::CallbackServerContext& context, Clock::time_point deadline)
+  Call(const std::shared_ptr<Admission>& admission, const ExtraMethods::value_type& method,
+       const std::function<void(const CallReport&)>& on_end, grpc::CallbackServerContext& context,
+       Clock::time_point deadline)
       : admission_(*admission),
         method_(method),
+        on_end_(on_end),
         context_(context),
         deadline_(deadline),
-        link_(std::make_shared<CallLink>(*this, admission, brings_ciphertexts(name))) {}
+        link_(std::make_shared<CallLink>(*this, admission, brings_ciphertexts(method.first))) {}
 
   const std::shared_ptr<CallLink>& link() const { return link_; }
 
@@ -178,8 +181,8 @@ class Call final : public grpc::ServerGenericBidiReactor {
 
   void OnReadDone(bool ok) override {
     if (!ok) return link_->abandon(Error{Code::invalid_argument, "the call ended without a request message"});
-    if (Status admitted = link_->admit_bytes(request_.Length()); !admitted)
-      return link_->answer(fail(admitted.error()));
+    request_bytes_ = request_.Length();
+    if (Status admitted = link_->admit_bytes(request_bytes_); !admitted) return link_->answer(fail(admitted.error()));
     run_method();
   }
   void OnCancel() override { link_->abandon(Error{Code::cancelled, "the client is gone"}); }
@@ -190,6 +193,12 @@ class Call final : public grpc::ServerGenericBidiReactor {
 
   /// Once, by whoever took the call from its link.
   void end(Result<Bytes> result) {
+    if (on_end_)
+      on_end_({.method = method_.first,
+               .error = result ? std::nullopt : std::optional(result.error().code),
+               .took = Clock::now() - begun_,
+               .request_bytes = request_bytes_,
+               .response_bytes = result ? result->size() : 0});
     if (!result) return Finish(to_status(result.error()));
     response_ = to_buffer(*result);
     StartWriteAndFinish(&response_, grpc::WriteOptions(), grpc::Status::OK);
@@ -200,17 +209,21 @@ class Call final : public grpc::ServerGenericBidiReactor {
     const auto wire = to_slice(request_);
     request_.Clear();
     if (!wire) return link_->answer(fail(wire.error()));
-    method_(view_of(*wire), CallContext{context_.peer(), deadline_, link_->gone()},
-            Responder<Bytes>([link = link_](Result<Bytes> result) { link->answer(std::move(result)); }));
+    method_.second(view_of(*wire), CallContext{context_.peer(), deadline_, link_->gone()},
+                   Responder<Bytes>([link = link_](Result<Bytes> result) { link->answer(std::move(result)); }));
   }
 
   Admission& admission_;
-  const RawMethod& method_;
+  const ExtraMethods::value_type& method_;
+  const std::function<void(const CallReport&)>& on_end_;
   grpc::CallbackServerContext& context_;
+  const Clock::time_point begun_ = Clock::now();
   const Clock::time_point deadline_;
   const std::shared_ptr<CallLink> link_;
   grpc::Alarm alarm_;  // its destructor cancels it
   grpc::ByteBuffer request_, response_;
+  // Written before the handler is called. Who ends the call earlier, by cancellation or deadline, may come at the same time.
+  std::atomic<std::size_t> request_bytes_ = 0;
 };
 
 void CallLink::answer(Result<Bytes> result) {
@@ -236,8 +249,11 @@ class Service final : public grpc::CallbackGenericService {
     const auto timeout = options_.rpc_timeout;
     const auto remaining = context->deadline() - std::chrono::system_clock::now();
     const auto deadline = Clock::now() + std::min<std::chrono::nanoseconds>(remaining, timeout);
-    auto call = std::make_unique<Call>(admission_, method->first, method->second, *context, deadline);
-    if (Status admitted = admission_->admit(call->link()); !admitted) return new Refusal(admitted.error());
+    auto call = std::make_unique<Call>(admission_, *method, options_.on_call_end, *context, deadline);
+    if (Status admitted = admission_->admit(call->link()); !admitted) {
+      if (options_.on_call_end) options_.on_call_end({.method = method->first, .error = admitted.error().code});
+      return new Refusal(admitted.error());
+    }
     call->start(timeout);
     return call.release();  // deletes itself in OnDone
   }

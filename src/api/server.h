@@ -11,12 +11,22 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "api/codec.h"
 #include "api/handler.h"
 
 namespace witan::api {
+
+/// A call that has ended.
+struct CallReport {
+  std::string_view method;    // full name, one of those that are served
+  std::optional<Code> error;  // nothing: it was answered
+  std::chrono::nanoseconds took{};
+  std::size_t request_bytes = 0, response_bytes = 0;  // 0 without a message
+};
 
 struct ServerOptions {
   std::string address = "127.0.0.1";
@@ -28,6 +38,8 @@ struct ServerOptions {
   std::size_t max_request_bytes_in_flight = std::size_t{1} << 30;  // requests being decoded; more: RESOURCE_EXHAUSTED
   std::chrono::milliseconds rpc_timeout =
       std::chrono::seconds(660);  // DEADLINE_EXCEEDED (service.md 4.2: timeout_secs + 300 s)
+  /// Told of each call of a method that is served, refused ones included, by the thread that ends it; it must not block. Empty: nobody.
+  std::function<void(const CallReport&)> on_call_end = {};
 };
 
 /// A method outside KmsHandler: the bytes of the request (valid during the call only) to the bytes of the response.

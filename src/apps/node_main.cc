@@ -89,11 +89,12 @@ int run_node(const node::LoadedConfig& loaded, const NodeProgram& program) {
   runtime::ThreadLoop loop;
   runtime::Event stop(loop);
   bool faulted = false;
-  auto started = node::Node::start(loaded.config, loop, rng, extension.get(), [&](const Error& fault) {
-    log::error("this node ends: {}", fault.message);
-    faulted = true;
-    stop.set();
-  });
+  auto started = node::Node::start(loaded.config, {program.name, version_text()}, loop, rng, extension.get(),
+                                   [&](const Error& fault) {
+                                     log::error("this node ends: {}", fault.message);
+                                     faulted = true;
+                                     stop.set();
+                                   });
   if (!started) {
     log::error("cannot start: {}", started.error().message);
     return 1;

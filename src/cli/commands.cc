@@ -56,6 +56,7 @@ json status_json(const Committee& committee) {
                        {"service_address", status.party.address()},
                        {"service_port", status.party.service_port},
                        {"mpc_port", status.party.mpc_port},
+                       {"metrics_port", status.party.metrics_port},
                        {"pid", status.pid},
                        {"running", status.pid != 0},
                        {"log", status.party.log().string()},
@@ -79,6 +80,7 @@ void print_status(const json& status) {
                party["running"].get<bool>() ? (party["healthy"].get<bool>() ? "healthy" : "running") : "stopped",
                party["service_address"].get<std::string>(), party["pid"].get<int>(),
                party["identity"].get<std::string>(), party["signer"].get<std::string>());
+    if (party["metrics_port"] != 0) fmt::print("    http://127.0.0.1:{}/metrics\n", party["metrics_port"].get<int>());
     for (const auto& key : party["keys"])
       fmt::print("    key {} origin = {}\n", key["id"].get<std::string>(), key["origin"].get<std::string>());
   }

@@ -48,10 +48,14 @@ my_id = {0}
 cert.path = "tls/cert.pem"
 key.path = "tls/key.pem"
 
+[telemetry]
+metrics_bind_address = "{5}"
+
 [internal_config]
 message_delay_ms = {4}
 )",
-                                self.id, self.service_port, self.mpc_port, committee.threshold, message_delay.count());
+                                self.id, self.service_port, self.mpc_port, committee.threshold, message_delay.count(),
+                                self.metrics_address());
   for (const PartyInfo& peer : committee.parties) {
     const path ca =
         path("..") / peer.folder.filename() / "vault" / peer.prefix() / "CACert" / crypto::signing_key_id().hex();
@@ -103,6 +107,7 @@ Status save(const Committee& committee) {
                        {"identity", p.identity},
                        {"service_port", p.service_port},
                        {"mpc_port", p.mpc_port},
+                       {"metrics_port", p.metrics_port},
                        {"signer", p.signer}});
   const nlohmann::json file = {{"version", 1},
                                {"threshold", committee.threshold},
@@ -168,6 +173,7 @@ Result<Committee> load_committee(const path& folder) {
       party.identity = entry.at("identity").get<std::string>();
       party.service_port = entry.at("service_port").get<std::uint16_t>();
       party.mpc_port = entry.at("mpc_port").get<std::uint16_t>();
+      party.metrics_port = entry.value("metrics_port", std::uint16_t{0});
       party.signer = entry.at("signer").get<std::string>();
       party.folder = committee.folder / fmt::format("party-{}", party.id);
       if (party.id != committee.size() + 1) throw std::runtime_error("parties out of order");
@@ -200,13 +206,14 @@ Result<Committee> set_up_committee(const SetUpOptions& options, const Progress& 
     return fail(Code::not_found, "{} is not there; build it with ./dev build", committee.node_program.string());
 
   const std::uint16_t first = options.base_port != 0 ? options.base_port : std::uint16_t{20000};
-  WITAN_ASSIGN(const auto ports, free_ports(2 * static_cast<std::size_t>(size.parties()), first));
+  WITAN_ASSIGN(const auto ports, free_ports(3 * static_cast<std::size_t>(size.parties()), first));
   for (int i = 1; i <= size.parties(); ++i) {
     PartyInfo party;
     party.id = i;
     party.identity = identity_of(i);
     party.service_port = ports[2 * static_cast<std::size_t>(i - 1)];
     party.mpc_port = ports[2 * static_cast<std::size_t>(i - 1) + 1];
+    party.metrics_port = ports[2 * static_cast<std::size_t>(size.parties()) + static_cast<std::size_t>(i - 1)];
     party.folder = committee.folder / fmt::format("party-{}", i);
     std::filesystem::create_directories(party.folder, code);
     if (code) return fail(Code::unavailable, "cannot create {}: {}", party.folder.string(), code.message());

@@ -24,6 +24,7 @@ struct PartyInfo {
   int id = 0;
   std::string identity;  // common name of its certificates
   std::uint16_t service_port = 0, mpc_port = 0;
+  std::uint16_t metrics_port = 0;  // 0: none, in committees of earlier versions
   std::filesystem::path folder;
   std::string signer;  // EIP-55 address
 
@@ -32,6 +33,7 @@ struct PartyInfo {
   std::filesystem::path public_vault() const { return folder / "vault" / prefix(); }
   std::string prefix() const { return "PUB-p" + std::to_string(id); }
   std::string address() const { return "127.0.0.1:" + std::to_string(service_port); }
+  std::string metrics_address() const { return "127.0.0.1:" + std::to_string(metrics_port); }
 };
 
 struct Committee {

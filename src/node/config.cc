@@ -183,6 +183,23 @@ void read_peers(Section& section, const std::filesystem::path& folder, Config& c
   std::ranges::sort(config.threshold.peers, {}, &PeerConfig::party_id);
 }
 
+void read_telemetry(Section section, Config& config) {
+  std::string text;
+  if (section.get("metrics_bind_address", text)) {
+    auto address = metrics::BindAddress::parse(text);
+    if (!address)
+      section.set_error(fmt::format("telemetry.metrics_bind_address: {}", address.error().message));
+    else if (address->port != 0 &&
+             (address->port == config.service.listen_port || address->port == config.threshold.listen_port))
+      section.set_error(fmt::format("telemetry.metrics_bind_address: {} listens on port {}",
+                                    address->port == config.service.listen_port ? "service" : "threshold",
+                                    address->port));
+    else
+      config.metrics_address = *std::move(address);
+  }
+  section.finish();
+}
+
 void check_committee(Section& section, Config& config) {
   auto& committee = config.threshold;
   const int n = static_cast<int>(committee.peers.size());
@@ -270,6 +287,8 @@ Result<LoadedConfig> read(const toml::table& table, const std::filesystem::path&
   read_peers(committee, folder, config, error, missing);
   committee.finish();
   if (!error && !missing) check_committee(committee, config);
+
+  read_telemetry(root.sub("telemetry"), config);
 
   Section rate = root.sub("rate_limiter_conf");
   rate.get_integer("bucket_size", config.rate_limits.bucket_size, 1, 1'000'000'000);

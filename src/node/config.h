@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/ids.h"
+#include "metrics/http_server.h"
 
 namespace witan::node {
 
@@ -46,6 +47,9 @@ struct Config {
     std::chrono::seconds timeout{360};
     std::size_t grpc_max_message_size_bytes = 104857600;
   } service;
+
+  /// Where metrics and health are served over HTTP, to whoever asks (docs/metrics.md). Nothing: nowhere.
+  std::optional<metrics::BindAddress> metrics_address;
 
   VaultConfig public_vault{"./keys", "PUB"};
   VaultConfig private_vault{"./keys", "PRIV"};
@@ -101,5 +105,8 @@ struct LoadedConfig {
 Result<LoadedConfig> load_config(const std::filesystem::path& file, const ExtraSections& extra_sections = {});
 Result<LoadedConfig> parse_config(std::string_view text, const std::filesystem::path& folder,
                                   const ExtraSections& extra_sections = {});
+
+/// For operators, as JSON in the order of the file's sections. A configuration holds no secrets; of files with secrets it has the paths.
+std::string to_json(const Config& config);
 
 }  // namespace witan::node

@@ -86,7 +86,8 @@ struct KeyGenerator::Run {
   runtime::Event ended;     // the outcome is there
   runtime::Event recorded;  // and in the journal
   std::uint64_t done = 0, total = 0;
-  unsigned parts_reported = 0;  // tenths, in the log
+  std::optional<std::pair<runtime::Instant, std::uint64_t>> first_look;  // after a restart some are done already
+  unsigned parts_reported = 0;                                           // tenths, in the log
   std::size_t verdicts_reported = 0;
 
   void end(Status with) {
@@ -95,6 +96,7 @@ struct KeyGenerator::Run {
     ended.set();
   }
   void report(std::string_view what, runtime::Instant now) {
+    if (!first_look) first_look = {now, done};
     if (total == 0 || done * kReportedParts / total <= parts_reported) return;
     parts_reported = static_cast<unsigned>(done * kReportedParts / total);
     const double took = seconds(now - begun);
@@ -162,6 +164,42 @@ std::optional<std::string> KeyGenerator::progress(RequestKind kind, const RawId&
   if (run == nullptr) return std::nullopt;
   return fmt::format("stage={} done={} total={} seconds={:.1f}", run->stage, run->done, run->total,
                      seconds(core_.loop.now() - run->begun));
+}
+
+template <class Running>
+KeygenProgress KeyGenerator::progress_of(RequestKind kind, const Running& run) const {
+  const runtime::Instant now = core_.loop.now();
+  KeygenProgress out{.kind = kind,
+                     .stage = run.stage,
+                     .done = run.done,
+                     .total = run.total,
+                     .seconds = seconds(now - run.begun),
+                     .per_second = 0,
+                     .excluded = {},
+                     .convicted = {}};
+  if (run.protocol) {
+    out.done = run.protocol->progress().elements_done;
+    out.total = run.protocol->progress().elements;
+  }
+  if (run.first_look && now > run.first_look->first && out.done > run.first_look->second)
+    out.per_second = static_cast<double>(out.done - run.first_look->second) / seconds(now - run.first_look->first);
+  return out;
+}
+
+std::vector<KeygenProgress> KeyGenerator::progress() const {
+  std::vector<KeygenProgress> out;
+  if (preprocessing_) {
+    out.push_back(progress_of(RequestKind::preprocessing, *preprocessing_));
+    if (preprocessing_->protocol) {
+      out.back().excluded = preprocessing_->protocol->disputes().excluded();
+      out.back().convicted = preprocessing_->protocol->disputes().convicted();
+    }
+  }
+  if (keygen_) {
+    out.push_back(progress_of(RequestKind::keygen, *keygen_));
+    if (keygen_->protocol) out.back().convicted = keygen_->protocol->liars();
+  }
+  return out;
 }
 
 protocols::PreprocessingOptions KeyGenerator::preprocessing_options() const {

@@ -21,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "node/core.h"
 #include "node/key_requests.h"
@@ -31,6 +32,22 @@ namespace witan::node {
 
 /// Journal table: preprocessing id -> key id that its material was given to, for ever.
 inline constexpr const char* kMaterialUseTable = "key_material";
+
+/// What a run is doing, counted in opened elements.
+struct KeygenProgress {
+  RequestKind kind = RequestKind::preprocessing;
+  const char* stage = "";
+  std::uint64_t done = 0, total = 0;  // total 0: not known yet
+  double seconds = 0;                 // since it was asked for, or since the restart
+  double per_second = 0;              // elements, on average since the first one was looked at; 0: not known yet
+  runtime::RoleSet excluded;          // from a preprocessing, for whatever reason
+  runtime::RoleSet convicted;         // of having deviated: they are excluded, or their shares of a key are ignored
+
+  std::optional<double> seconds_left() const {
+    if (total == 0 || per_second <= 0) return std::nullopt;
+    return static_cast<double>(total - done) / per_second;
+  }
+};
 
 class KeyGenerator {
  public:
@@ -51,11 +68,15 @@ class KeyGenerator {
 
   /// For people and the command line, while it runs: "stage=... done=... total=... seconds=...", counted in opened elements.
   std::optional<std::string> progress(RequestKind kind, const RawId& id) const;
+  /// Of what runs: at most one of each kind.
+  std::vector<KeygenProgress> progress() const;
 
  private:
   struct Run;
   struct PreprocessingRun;
   struct KeygenRun;
+  template <class Running>
+  KeygenProgress progress_of(RequestKind kind, const Running& run) const;
 
   runtime::Task<void> work(std::shared_ptr<PreprocessingRun> run, PreprocessingFields fields,
                            RateLimiter::Permit permit);

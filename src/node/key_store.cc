@@ -1,5 +1,7 @@
 #include "node/key_store.h"
 
+#include <algorithm>
+
 #include "base/codec.h"
 #include "base/log.h"
 #include "crypto/separators.h"
@@ -248,6 +250,11 @@ std::vector<const KeyRecord*> KeyStore::all() const {
   std::vector<const KeyRecord*> out;
   for (const auto& [name, entry] : entries_) out.push_back(&entry.record);
   return out;
+}
+
+std::size_t KeyStore::loaded() const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(entries_, [](const auto& item) { return item.second.shares != nullptr; }));
 }
 
 Result<std::shared_ptr<const protocols::KeyShares>> KeyStore::shares(const KeyRecord& record) {

@@ -87,6 +87,8 @@ class KeyStore {
   const KeyRecord* find(const KeyId& key, const EpochId& epoch) const;
   const KeyRecord* find_in_any_epoch(const KeyId& key) const;
   std::vector<const KeyRecord*> all() const;
+  /// Keys whose shares are in memory.
+  std::size_t loaded() const;
 
   Result<std::shared_ptr<const protocols::KeyShares>> shares(const KeyRecord& record);
   /// Expanded once, on the pool; concurrent callers share the work. Errors: also those of require_public_objects().

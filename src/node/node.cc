@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <thread>
 
 #include "api/server.h"
@@ -11,9 +12,11 @@
 #include "node/core.h"
 #include "node/epoch_set_up.h"
 #include "node/extension.h"
+#include "node/gauges.h"
 #include "node/identity.h"
 #include "node/public_decryptor.h"
 #include "node/service.h"
+#include "node/telemetry.h"
 #include "runtime/scheduling.h"
 #include "store/journal/sqlite_journal.h"
 #include "store/vault_file/file_vault.h"
@@ -101,6 +104,7 @@ struct Node::Impl {
   OnFault on_fault;
 
   // In order of construction; destroyed from below.
+  std::unique_ptr<Telemetry> telemetry;  // null: not configured
   std::unique_ptr<store::FileVault> private_vault, public_vault;
   std::unique_ptr<store::SqliteJournal> journal;
   std::optional<crypto::SigningKey> signing_key;
@@ -124,10 +128,20 @@ struct Node::Impl {
   std::unique_ptr<Service> service;
   std::unique_ptr<api::ApiServer> server;
 
+  Status open_telemetry(const About& about);
   Status open_storage();
   Status open_channels();
   Status serve();
 };
+
+/// First, so that health can be asked for while the rest is opened.
+Status Node::Impl::open_telemetry(const About& about) {
+  if (!config.metrics_address) return {};
+  const char* labels = std::getenv(Telemetry::kLabelsVariable);  // NOLINT(concurrency-mt-unsafe): nobody sets it
+  WITAN_ASSIGN(telemetry, Telemetry::start(config, about, labels != nullptr ? labels : "", loop));
+  log::info("metrics on {}", metrics::BindAddress{config.metrics_address->host, telemetry->port()}.text());
+  return {};
+}
 
 Status Node::Impl::open_storage() {
   using Visibility = store::FileVaultOptions::Visibility;
@@ -192,7 +206,7 @@ Status Node::Impl::serve() {
                                      *public_vault, rng,        *signing_key, signatories, *router,
                                      *transport,    *requests,  *keys,        *epochs,     *limiter,
                                      *memory,       *admission, *squashings,  *scope,      extension});
-  decryptor = std::make_unique<PublicDecryptor>(*core);
+  decryptor = std::make_unique<PublicDecryptor>(*core, telemetry.get());
   generator = std::make_unique<KeyGenerator>(*core, config.material_folder());
   service = std::make_unique<Service>(*core, *decryptor, *generator);
   transport->set_sink(router.get());
@@ -205,16 +219,19 @@ Status Node::Impl::serve() {
   options.max_message_bytes = config.service.grpc_max_message_size_bytes;
   options.max_decryption_calls = config.decryptions_at_once + config.decryptions_at_once / 4;
   options.rpc_timeout = config.service.timeout + std::chrono::seconds(300);
+  if (telemetry) options.on_call_end = [&to = *telemetry](const api::CallReport& report) { to.call_ended(report); };
   WITAN_ASSIGN(server,
                api::ApiServer::start(options, *service, extension ? extension->methods(*core) : api::ExtraMethods{}));
   server->set_serving(kApiService, true);
   server->set_serving(kPeerService, true);
+  if (telemetry) telemetry->serving([this] { return gauges_of(*core, *journal, *decryptor, *generator); });
   return {};
 }
 
-Result<std::unique_ptr<Node>> Node::start(const Config& config, runtime::Loop& loop, Rng& rng, Extension* extension,
-                                          OnFault on_fault) {
+Result<std::unique_ptr<Node>> Node::start(const Config& config, const About& about, runtime::Loop& loop, Rng& rng,
+                                          Extension* extension, OnFault on_fault) {
   auto impl = std::make_unique<Impl>(config, loop, rng, extension, std::move(on_fault));
+  WITAN_TRY(impl->open_telemetry(about));
   WITAN_TRY(impl->open_storage());
   WITAN_TRY(impl->open_channels());
   WITAN_TRY(impl->serve());
@@ -227,6 +244,7 @@ Result<std::unique_ptr<Node>> Node::start(const Config& config, runtime::Loop& l
 runtime::Task<void> Node::stop(std::chrono::milliseconds grace) {
   impl_->server->set_serving(kApiService, false);
   impl_->server->set_serving(kPeerService, false);
+  if (impl_->telemetry) impl_->telemetry->stopping();
   runtime::Event closed(impl_->loop);
   std::jthread closing([this, grace, &closed, &loop = impl_->loop] {
     impl_->server->shutdown(grace);
@@ -238,6 +256,7 @@ runtime::Task<void> Node::stop(std::chrono::milliseconds grace) {
 Node::Node(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Node::~Node() {
   impl_->server.reset();
+  if (impl_->telemetry) impl_->telemetry->close();
   impl_->transport->set_sink(nullptr);
   impl_->scope.reset();  // what still runs is dropped where it stands; the journal knows it
 }

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/rng.h"
+#include "node/about.h"
 #include "node/config.h"
 #include "runtime/loop.h"
 
@@ -21,8 +22,8 @@ class Node {
   /// Opens everything, verifies public against private storage, takes up interrupted work and serves. The public objects of keys,
   /// which are large, are verified while it serves; `on_fault` hears of one that is damaged. Called before the loop runs. `extension`
   /// is null in production. Errors say what to do.
-  static Result<std::unique_ptr<Node>> start(const Config& config, runtime::Loop& loop, Rng& rng, Extension* extension,
-                                             OnFault on_fault);
+  static Result<std::unique_ptr<Node>> start(const Config& config, const About& about, runtime::Loop& loop, Rng& rng,
+                                             Extension* extension, OnFault on_fault);
   ~Node();
 
   /// Refuses new calls, lets running ones end for `grace`, then closes everything else. On the loop thread, while it runs.

@@ -28,8 +28,9 @@ std::string roles(runtime::RoleSet set) {
 }  // namespace
 
 /// A result that is evicted takes the shares that were sent for it along: no peer finds them any more.
-PublicDecryptor::PublicDecryptor(Core& core)
+PublicDecryptor::PublicDecryptor(Core& core, DecryptionObserver* observer)
     : core_(core),
+      observer_(observer),
       notes_(0, IdHash(core.rng)),
       blocks_(core.journal),
       patience_(core.config.threshold.resend_after, core.loop.now()) {
@@ -297,6 +298,7 @@ Task<void> PublicDecryptor::work(Checked checked, RateLimiter::Permit permit, bo
       const Error& error = response.error();
       log::warn("public decryption {} failed: {}: {}", id.hex(), to_string(error.code), error.message);
       core_.requests.withdraw(*checked.insertion, error);
+      count(checked.fields, error.code, begun);
       if (running) keep_notes(id, running->report());
       co_return;
     }
@@ -319,6 +321,7 @@ Task<void> PublicDecryptor::work(Checked checked, RateLimiter::Permit permit, bo
   if (!stored)
     log::error("public decryption {}: the outcome could not be recorded: {}", id.hex(), stored.error().message);
   permit = {};
+  count(checked.fields, decrypted ? std::nullopt : std::optional(response.error().code), begun);
   if (running) keep_notes(id, running->report());
   if (!decrypted) co_return;
 
@@ -328,13 +331,22 @@ Task<void> PublicDecryptor::work(Checked checked, RateLimiter::Permit permit, bo
       id.hex(), checked.fields.ciphertexts.size(),
       std::chrono::duration_cast<std::chrono::milliseconds>(core_.loop.now() - begun).count(), roles(report.agreed),
       roles(report.lied), roles(report.other), roles(report.silent));
-  for (const Role liar : report.lied)
+  const auto fault = [observer = observer_](Role role, DecryptionFault kind) {
+    if (observer != nullptr) observer->fault_seen(role, kind);
+  };
+  for (const Role liar : report.lied) {
     log::warn("public decryption {}: party {} sent wrong shares", id.hex(), liar.number());
-  for (const Role role : report.other)
+    fault(liar, DecryptionFault::wrong_shares);
+  }
+  for (const Role role : report.other) {
     log::warn("public decryption {}: party {} sent shares that it says are of other content", id.hex(), role.number());
-  co_await running->watch_late(core_.loop.after(kWatchLate), [id, party = running.get()](Role role) {
+    fault(role, DecryptionFault::other_content);
+  }
+  co_await running->watch_late(core_.loop.after(kWatchLate), [id, fault, party = running.get()](Role role) {
+    const bool other = party->report().other.contains(role);
     log::warn("public decryption {}: party {} {}, after the result was accepted", id.hex(), role.number(),
-              party->report().other.contains(role) ? "sent shares of other content" : "sent wrong shares");
+              other ? "sent shares of other content" : "sent wrong shares");
+    fault(role, other ? DecryptionFault::other_content : DecryptionFault::wrong_shares);
   });
   keep_notes(id, running->report());
 }
@@ -346,6 +358,11 @@ Task<Result<api::PublicDecryptionResponse>> PublicDecryptor::result(RequestId id
   auto response = api::decode<api::PublicDecryptionResponse>(stored);
   if (!response) co_return fail(Code::internal, "the stored result of {} cannot be read", id.hex());
   co_return *std::move(response);
+}
+
+void PublicDecryptor::count(const DecryptionFields& fields, std::optional<Code> error, runtime::Instant begun) const {
+  if (observer_ != nullptr)
+    observer_->decryption_ended({fields.ciphertexts.front().type, error, core_.loop.now() - begun});
 }
 
 void PublicDecryptor::keep_notes(const RequestId& id, const mpc::OpeningReport& report) {

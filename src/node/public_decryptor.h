@@ -16,9 +16,28 @@ struct DecryptionNotes {
   mpc::OpeningReport report;
 };
 
+/// A decryption that this process has worked on, told when its outcome is recorded.
+struct DecryptionOutcome {
+  tfhe::FheType type;         // of the first ciphertext
+  std::optional<Code> error;  // nothing: success
+  runtime::Duration took{};   // from its acceptance, or the restart
+};
+
+/// What a party was seen to do in decryptions, once for each.
+enum class DecryptionFault : std::uint8_t { wrong_shares, other_content };
+
+/// Who counts what a decryptor does. Loop thread.
+class DecryptionObserver {
+ public:
+  virtual ~DecryptionObserver() = default;
+  virtual void decryption_ended(const DecryptionOutcome& outcome) = 0;
+  virtual void fault_seen(Role party, DecryptionFault fault) = 0;
+};
+
 class PublicDecryptor {
  public:
-  explicit PublicDecryptor(Core& core);
+  /// `observer` may be null.
+  PublicDecryptor(Core& core, DecryptionObserver* observer);
 
   /// PublicDecrypt: returns once the request is durably recorded, then works on in the background.
   runtime::Task<Status> accept(api::PublicDecryptionRequest request);
@@ -35,6 +54,8 @@ class PublicDecryptor {
   const DecryptionNotes* notes(const RequestId& id) const;
   /// By this process.
   std::uint64_t blocks_decrypted() const { return blocks_decrypted_; }
+  /// With a key, in all processes of this node (security.md 5, S40). Error: data_loss.
+  Result<std::uint64_t> blocks_decrypted(const KeyRecord& key) const { return blocks_.total(key.key, key.epoch); }
 
  private:
   using Request = std::shared_ptr<const api::PublicDecryptionRequest>;
@@ -60,9 +81,11 @@ class PublicDecryptor {
   runtime::Task<Result<Bytes>> sign(const DecryptionFields& fields, protocols::Decrypted decrypted);
   runtime::Task<Result<Bytes>> decrypt(Checked& checked, std::unique_ptr<protocols::PublicDecryption>& running,
                                        bool resumed, bool& counted);
+  void count(const DecryptionFields& fields, std::optional<Code> error, runtime::Instant begun) const;
   void keep_notes(const RequestId& id, const mpc::OpeningReport& report);
 
   Core& core_;
+  DecryptionObserver* const observer_;
   std::unordered_map<RawId, DecryptionNotes, IdHash> notes_;
   std::vector<RawId> notes_order_;
   BlockCounter blocks_;

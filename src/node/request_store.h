@@ -166,6 +166,13 @@ class RequestStore {
   /// Those in memory, in the order of their ids.
   std::vector<RequestSummary> list(RequestKind kind) const;
   std::size_t count(RequestKind kind) const;
+  /// Of decryptions in memory; count() looks at all requests, this at none.
+  struct Decryptions {
+    std::size_t pending = 0, finished = 0;
+  };
+  Decryptions decryptions() const {
+    return {decryptions_ - finished_decryptions_.size(), finished_decryptions_.size()};
+  }
   std::size_t capacity(RequestKind kind) const;  // 0: unlimited
 
  private:

@@ -288,6 +288,7 @@ Loop& Router::loop() const {
 RouterUsage Router::usage() const {
   RouterUsage usage{.open_sessions = impl_->open_count,
                     .remembered_sessions = impl_->remembered.size(),
+                    .parked_sessions = impl_->parked.size(),
                     .closed_sent_bytes = impl_->closed_bytes};
   for (const auto& sender : impl_->senders) {
     usage.parked_bytes += sender.parked_bytes;

@@ -76,7 +76,8 @@ struct RouterCounters {
 struct RouterUsage {
   std::size_t open_sessions = 0;
   std::size_t remembered_sessions = 0;
-  std::size_t parked_bytes = 0;  // of all senders, as the next two; with overheads
+  std::size_t parked_sessions = 0;  // not open, with frames that wait for them
+  std::size_t parked_bytes = 0;     // of all senders, as the next two; with overheads
   std::size_t waiting_bytes = 0;
   std::size_t delivered_bytes = 0;
   std::size_t closed_sent_bytes = 0;

@@ -254,6 +254,7 @@ Transport::Impl::StreamEnd Transport::Impl::carry(PeerEntry& peer, Lane lane, St
   grpc::ByteBuffer buffer;
   while (stream.read(buffer)) {
     running.heard();
+    received_bytes_.fetch_add(buffer.Length(), std::memory_order_relaxed);
     auto packet = Incoming::parse(buffer);
     Status good = packet ? handle(peer, lane, frames, *packet, incarnation) : Status(fail(std::move(packet).error()));
     if (!good) {
@@ -270,6 +271,10 @@ Transport::Impl::StreamEnd Transport::Impl::carry(PeerEntry& peer, Lane lane, St
 }
 
 void Transport::Impl::write_all(LaneState& state, Stream& stream) {
+  const auto write = [&](const grpc::ByteBuffer& packet) {
+    sent_bytes_.fetch_add(packet.Length(), std::memory_order_relaxed);
+    return stream.write(packet);
+  };
   for (;;) {
     const NextWrite next = state.next_write(config_.timings.heartbeat);
     bool written = false;
@@ -278,13 +283,13 @@ void Transport::Impl::write_all(LaneState& state, Stream& stream) {
         stream.cancel();  // the reader goes
         return;
       case NextWrite::Kind::pieces:
-        written = stream.write(encode(next.pieces));
+        written = write(encode(next.pieces));
         break;
       case NextWrite::Kind::grant:
-        written = stream.write(encode(next.grant));
+        written = write(encode(next.grant));
         break;
       case NextWrite::Kind::heartbeat:
-        written = stream.write(encode(next.heartbeat));
+        written = write(encode(next.heartbeat));
         break;
     }
     if (!written) return;  // the reader notices by itself, and reads first what has come

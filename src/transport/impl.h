@@ -29,6 +29,7 @@ class Transport::Impl : public std::enable_shared_from_this<Impl> {
   const Config& config() const { return config_; }
   std::uint16_t port() const { return port_; }
   std::vector<PeerStatus> status() const;
+  Traffic traffic() const { return {sent_bytes_, received_bytes_}; }
 
   void set_sink(runtime::FrameSink* sink);  // loop thread
   runtime::Task<std::vector<PingResult>> ping_all(std::chrono::milliseconds timeout);
@@ -92,6 +93,7 @@ class Transport::Impl : public std::enable_shared_from_this<Impl> {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::atomic<bool> stopping_ = false;
+  std::atomic<std::uint64_t> sent_bytes_ = 0, received_bytes_ = 0;
   bool sink_known_ = false;
   std::set<Running*> running_;
   std::set<std::shared_ptr<PingCall>> pings_;

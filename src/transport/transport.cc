@@ -189,6 +189,9 @@ CommitteeSize Transport::committee() const {
 Role Transport::self() const {
   return impl_->config().self;
 }
+Traffic Transport::traffic() const {
+  return impl_->traffic();
+}
 std::uint16_t Transport::port() const {
   return impl_->port();
 }

@@ -75,6 +75,11 @@ struct PeerStatus {
   std::optional<std::chrono::microseconds> round_trip;  // of the last heartbeat on the urgent lane
 };
 
+/// Packets of the streams between nodes, in bytes: what gRPC and TLS add is not counted.
+struct Traffic {
+  std::uint64_t sent_bytes = 0, received_bytes = 0;
+};
+
 struct PingResult {
   Role role;
   std::string endpoint;
@@ -101,6 +106,8 @@ class Transport final : public runtime::Link {
   Status send(Role to, const runtime::Frame& frame, runtime::Lane lane) override;
 
   std::vector<PeerStatus> peer_status() const;
+  /// Of all peers since the start. Any thread.
+  Traffic traffic() const;
   /// Asks all peers at once; a peer that does not answer within the timeout is not reachable. In role order.
   runtime::Task<std::vector<PingResult>> ping_all(std::chrono::milliseconds timeout);
   std::uint16_t port() const;

@@ -564,6 +564,89 @@ TEST(ServerTest, RequestBytesCountUntilTheWorkHasEnded) {
 }
 
 // gRPC would inflate a message in memory before it compares its size with any limit.
+/// Reports of calls, as they come.
+class Reports {
+ public:
+  struct Seen {
+    std::string method;
+    std::optional<Code> error;
+    std::size_t request_bytes, response_bytes;
+  };
+  std::function<void(const CallReport&)> sink() {
+    return [this](const CallReport& report) {
+      EXPECT_GE(report.took.count(), 0);
+      const std::lock_guard lock(mutex_);
+      seen_.push_back({std::string(report.method), report.error, report.request_bytes, report.response_bytes});
+      arrived_.notify_all();
+    };
+  }
+  /// Waits until there are so many, and gives them all: who has its answer may be faster than another call's report.
+  std::vector<Seen> take(std::size_t count) {
+    std::unique_lock lock(mutex_);
+    EXPECT_TRUE(arrived_.wait_for(lock, 20s, [&] { return seen_.size() >= count; })) << seen_.size();
+    EXPECT_EQ(seen_.size(), count);
+    seen_.resize(count);
+    return std::exchange(seen_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::vector<Seen> seen_;
+};
+
+TEST(ServerTest, EachCallOfAServedMethodIsReportedOnceWithItsOutcome) {
+  Reports reports;
+  HoldingHandler handler;
+  ServerOptions options = on_any_port();
+  options.on_call_end = reports.sink();
+  const auto server = start(handler, options);
+  const KmsClient client = client_of(*server);
+  auto answer = decrypt_async(client, "abc");
+  const PublicDecryptionResponse response = sample<PublicDecryptionResponse>("kms.v1.PublicDecryptionResponse");
+  handler.take(1)[0].respond(response);
+  EXPECT_TRUE(answer.get());
+  auto calls = reports.take(1);
+  EXPECT_EQ(calls[0].method, "/kms_service.v1.CoreServiceEndpoint/PublicDecryptSync");
+  EXPECT_EQ(calls[0].error, std::nullopt);
+  EXPECT_EQ(calls[0].request_bytes, encode(request_of("abc")).size());
+  EXPECT_EQ(calls[0].response_bytes, encode(response).size());
+
+  EXPECT_EQ(client.get_health_status().error().code, Code::unimplemented);
+  EXPECT_FALSE(client.call_raw("/kms_service.v1.CoreServiceEndpoint/NoSuchMethod", {}));
+  EXPECT_EQ(client.call_raw("/kms_service.v1.CoreServiceEndpoint/KeyGen", Bytes(100, 0xff)).error().code,
+            Code::invalid_argument);
+  calls = reports.take(2);  // what is not served has no report: anybody can make up names
+  EXPECT_EQ(calls[0].method, "/kms_service.v1.CoreServiceEndpoint/GetHealthStatus");
+  EXPECT_EQ(calls[0].error, Code::unimplemented);
+  EXPECT_EQ(calls[1].error, Code::invalid_argument);
+  EXPECT_EQ(calls[1].request_bytes, 100u);
+  EXPECT_EQ(calls[1].response_bytes, 0u);
+
+  EXPECT_EQ(client.public_decrypt_sync(request_of("ghi"), within(100ms)).error().code, Code::deadline_exceeded);
+  calls = reports.take(1);
+  EXPECT_TRUE(calls[0].error == Code::cancelled || calls[0].error == Code::deadline_exceeded);
+}
+
+TEST(ServerTest, ARefusedCallIsReportedToo) {
+  Reports reports;
+  HoldingHandler handler;
+  ServerOptions options = on_any_port();
+  options.max_concurrent_calls = 1;
+  options.on_call_end = reports.sink();
+  const auto server = start(handler, options);
+  const KmsClient client = client_of(*server);
+  auto answer = decrypt_async(client, "abc");
+  auto held = handler.take(1);
+  EXPECT_EQ(client.public_decrypt_sync(request_of("def")).error().code, Code::resource_exhausted);
+  const auto calls = reports.take(1);
+  EXPECT_EQ(calls[0].error, Code::resource_exhausted);
+  EXPECT_EQ(calls[0].request_bytes, 0u) << "nothing of it was read";
+  held[0].respond(sample<PublicDecryptionResponse>("kms.v1.PublicDecryptionResponse"));
+  EXPECT_TRUE(answer.get());
+  EXPECT_EQ(reports.take(1)[0].error, std::nullopt);
+}
+
 TEST(ServerTest, CompressedMessagesAreRefusedUnread) {
   HoldingHandler handler;
   const auto server = start(handler);

@@ -29,6 +29,7 @@ class CommitteeFile : public testing::Test {
                                 {"identity", fmt::format("party{}", i)},
                                 {"service_port", 100 + i},
                                 {"mpc_port", 200 + i},
+                                {"metrics_port", 300 + i},
                                 {"signer", "0x00"}});
     return out;
   }
@@ -48,9 +49,17 @@ TEST_F(CommitteeFile, IsReadBack) {
   EXPECT_EQ(committee->size(), 4);
   EXPECT_EQ(committee->threshold, 1);
   EXPECT_EQ(committee->party(3).address(), "127.0.0.1:103");
+  EXPECT_EQ(committee->party(3).metrics_address(), "127.0.0.1:303");
   EXPECT_EQ(committee->party(3).config(), committee->folder / "party-3" / "node.toml");
   EXPECT_EQ(party_pid(committee->party(3)), 0);
   EXPECT_FALSE(party_runs(committee->party(3)));
+}
+
+TEST_F(CommitteeFile, OfEarlierVersionsHasNoMetrics) {
+  json old = good();
+  for (json& party : old["parties"]) party.erase("metrics_port");
+  write(old.dump());
+  EXPECT_EQ(load_committee(folder).value().party(3).metrics_port, 0);
 }
 
 TEST_F(CommitteeFile, ThatIsMissingIsAnsweredWithTheCommand) {

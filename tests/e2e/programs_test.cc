@@ -116,6 +116,7 @@ TEST_F(OneCommittee, ConfigurationErrorsNameTheKey) {
   expect(replaced(good, "[journal]", "[jornal]"), "did you mean journal?");
   expect(replaced(good, "[journal]", "[journal"), "line");
   expect(replaced(good, "path = \"journal.db\"", "path = \"\""), "journal.path");
+  expect(replaced(good, party(4).metrics_address(), "nowhere"), "telemetry.metrics_bind_address");
   expect(good + "lies = true\n", "insecure.lies");
   EXPECT_EQ(run({program("witan-node"), "--config-file", "/nonexistent.toml"}).exit_code, 1);
   EXPECT_EQ(run({program("witan-node")}).exit_code, 2);
@@ -147,10 +148,16 @@ TEST_F(OneCommittee, AStartThatCannotWorkSaysWhy) {
       << "a node with keys must not begin a new journal";
   EXPECT_NE(fails_to_start(replaced(good, "path = \"vault\"", "path = \"/proc/vault\"")).find("/proc/vault"),
             std::string::npos);
+  const std::string taken = fails_to_start(replaced(good, party(4).metrics_address(), party(3).metrics_address()));
+  EXPECT_NE(taken.find("cannot start: telemetry.metrics_bind_address: cannot listen on " + party(3).metrics_address()),
+            std::string::npos)
+      << taken;
+  EXPECT_NE(taken.find("in use"), std::string::npos) << taken;
   // The same disk twice at once.
   must(cli::start_parties(live->committee, {4}));
   must(cli::wait_until_healthy(live->committee, std::chrono::seconds(30)));
-  const std::string twice = fails_to_start(good);
+  const std::string metrics = "metrics_bind_address = \"" + party(4).metrics_address() + "\"";
+  const std::string twice = fails_to_start(replaced(good, metrics, "metrics_bind_address = \"127.0.0.1:0\""));
   EXPECT_NE(twice.find("process"), std::string::npos) << twice;
 }
 

@@ -70,6 +70,7 @@ TEST(Config, TheSmallestFileGivesTheDocumentedDefaults) {
   EXPECT_EQ(config.public_vault.prefix, "PUB");
   EXPECT_EQ(config.private_vault.prefix, "PRIV");
   EXPECT_TRUE(config.log_file.empty());
+  EXPECT_FALSE(config.metrics_address) << "nothing is served that nobody asked for";
   EXPECT_EQ(config.threshold.listen_address, "127.0.0.1");
   EXPECT_EQ(config.threshold.listen_port, 50001);
   EXPECT_EQ(config.threshold.dec_capacity, 10000u);  // service.md 4.1
@@ -107,6 +108,8 @@ prefix = "PRIV_3"
 path = "/journal"
 [log]
 file = "/log"
+[telemetry]
+metrics_bind_address = "[::1]:9646"
 [threshold]
 listen_address = "10.0.0.2"
 listen_port = 65535
@@ -146,6 +149,7 @@ message_delay_ms = 60
   EXPECT_EQ(config.private_vault.prefix, "PRIV_3");
   EXPECT_EQ(config.journal_path, "/journal");
   EXPECT_EQ(config.log_file, "/log");
+  EXPECT_EQ(config.metrics_address, (metrics::BindAddress{"::1", 9646}));
   EXPECT_EQ(config.threshold.listen_address, "10.0.0.2");
   EXPECT_EQ(config.threshold.listen_port, 65535);
   EXPECT_EQ(config.committee_size(), CommitteeSize::make(7, 2).value());
@@ -238,8 +242,9 @@ TEST(Config, AnUnknownKeyIsNamedWithTheNearestKnownOne) {
 }
 
 TEST(Config, AnUnknownKeyFarFromAllGetsNoSuggestion) {
-  EXPECT_THAT(refused(kSmallest + "\n[telemetry]\nx = 1\n"),
-              AllOf(StartsWith("INVALID_ARGUMENT: unknown key telemetry (line "), Not(HasSubstr("did you mean"))));
+  EXPECT_THAT(
+      refused(kSmallest + "\n[bandwidth_benchmark]\nx = 1\n"),
+      AllOf(StartsWith("INVALID_ARGUMENT: unknown key bandwidth_benchmark (line "), Not(HasSubstr("did you mean"))));
   EXPECT_THAT(refused(kSmallest + "\n[service]\nenclave_token = 1\n"), HasSubstr("unknown key service.enclave_token"));
 }
 
@@ -381,6 +386,46 @@ TEST(Config, ANodeIsOneOfItsPeers) {
 TEST(Config, TheTwoEndpointsHavePortsOfTheirOwn) {
   EXPECT_EQ(refused(kSmallest + "\n[service]\nlisten_port = 50001\n"),
             "INVALID_ARGUMENT: service and threshold both listen on port 50001");
+}
+
+TEST(Config, MetricsHaveAnAddressOfTheirOwn) {
+  const auto with = [](const std::string& address) {
+    return refused(kSmallest + "\n[telemetry]\nmetrics_bind_address = \"" + address + "\"\n");
+  };
+  EXPECT_EQ(with("0.0.0.0:0"), "OK");
+  EXPECT_EQ(with("0.0.0.0:50100"), "INVALID_ARGUMENT: telemetry.metrics_bind_address: service listens on port 50100");
+  EXPECT_EQ(with("0.0.0.0:50001"), "INVALID_ARGUMENT: telemetry.metrics_bind_address: threshold listens on port 50001");
+  EXPECT_EQ(
+      with("9646"),
+      "INVALID_ARGUMENT: telemetry.metrics_bind_address: '9646' is no address to listen on; expected is host:port "
+      "or [IPv6]:port");
+  EXPECT_THAT(refused(kSmallest + "\n[telemetry]\nmetrics_bind_adress = \"a:1\"\n"),
+              HasSubstr("did you mean metrics_bind_address?"));
+}
+
+// Everything that the file says can be read back; of what is secret, where it lies.
+TEST(Config, IsToldAsJson) {
+  const std::string text =
+      kSmallest + "\n[telemetry]\nmetrics_bind_address = \"127.0.0.1:9646\"\n[log]\nfile = \"a.log\"\n";
+  const auto json = nlohmann::json::parse(to_json(config_of(text)));
+  EXPECT_EQ(json["service"]["listen_port"], 50100);
+  EXPECT_EQ(json["telemetry"]["metrics_bind_address"], "127.0.0.1:9646");
+  EXPECT_EQ(json["private_vault"]["storage"]["file"]["path"], "/etc/witan/private");
+  EXPECT_EQ(json["private_vault"]["storage"]["file"]["prefix"], "PRIV");
+  EXPECT_EQ(json["journal"]["path"], "/etc/witan/journal.db");
+  EXPECT_EQ(json["log"]["file"], "/etc/witan/a.log");
+  EXPECT_EQ(json["threshold"]["my_id"], 2);
+  EXPECT_EQ(json["threshold"]["tls"]["manual"]["key"]["path"], "/etc/witan/key.pem");
+  EXPECT_EQ(json["threshold"]["core_to_core_net"]["network_timeout"], 120);
+  ASSERT_EQ(json["threshold"]["peers"].size(), 4u);
+  EXPECT_EQ(json["threshold"]["peers"][2]["mpc_identity"], "party3");
+  EXPECT_EQ(json["threshold"]["peers"][2]["tls_cert"]["path"], "/etc/witan/ca-3.pem");
+  EXPECT_EQ(json["rate_limiter_conf"]["preproc"], 25000);
+  EXPECT_EQ(json["internal_config"]["material_path"], "/etc/witan/material");
+  EXPECT_TRUE(nlohmann::json::parse(to_json(config_of(kSmallest)))["telemetry"].empty());
+  Config odd = config_of(kSmallest);
+  odd.journal_path = "/\xff";  // no UTF-8
+  EXPECT_TRUE(nlohmann::json::parse(to_json(odd)).is_object());
 }
 
 TEST(Config, SectionsOfTestProgramsAreUnknownToOthers) {

@@ -56,6 +56,8 @@ class RequestStoreTest : public testing::Test {
 TEST_F(RequestStoreTest, StatesAndCodesOfAPollingClient) {
   EXPECT_EQ(result(kDecryption, 1).error().code, Code::not_found);
   ASSERT_TRUE(insert(kDecryption, 1));
+  EXPECT_EQ(store->decryptions().pending, 1u);
+  EXPECT_EQ(store->decryptions().finished, 0u);
   EXPECT_EQ(result(kDecryption, 1, 50ms).error().code, Code::unavailable);
   ASSERT_TRUE(finish(kDecryption, 1));
   EXPECT_EQ(result(kDecryption, 1).value(), Bytes{42});
@@ -68,6 +70,8 @@ TEST_F(RequestStoreTest, StatesAndCodesOfAPollingClient) {
   ASSERT_TRUE(fail_it(RequestKind::keygen, 3, {Code::aborted, "stopped"}));
   EXPECT_EQ(result(RequestKind::keygen, 3).error().code, Code::aborted);
   EXPECT_EQ(finish(RequestKind::keygen, 3).error().code, Code::internal) << "settled twice";
+  EXPECT_EQ(store->decryptions().pending, 0u);
+  EXPECT_EQ(store->decryptions().finished, 2u) << "a failed one too; key generations do not count";
 }
 
 TEST_F(RequestStoreTest, LongTextsOfErrorsAreCutBetweenCharacters) {

@@ -310,6 +310,11 @@ class SqliteJournal::Impl {
     writer_.close();
   }
 
+  JournalQueue queue() const {
+    const std::lock_guard lock(queue_mutex_);
+    return {queue_.size(), queued_bytes_};
+  }
+
   Result<TicketPtr> enqueue(std::vector<Change> changes) {
     WITAN_TRY(check_limits(changes, options_.numbered));
     auto ticket = std::make_shared<Ticket>();
@@ -449,7 +454,7 @@ class SqliteJournal::Impl {
   Statement others_;                 // value and check by table and key
   std::vector<Statement> numbered_;  // by number, as options_.numbered
 
-  std::mutex queue_mutex_;
+  mutable std::mutex queue_mutex_;
   std::condition_variable queue_filled_;
   std::deque<TicketPtr> queue_;
   std::size_t queued_bytes_ = 0;
@@ -480,6 +485,10 @@ runtime::Task<Status> SqliteJournal::commit(std::vector<Change> changes) {
   auto ticket = impl_->enqueue(std::move(changes));
   if (!ticket) co_return fail(std::move(ticket).error());
   co_return co_await Waiter(*std::move(ticket));
+}
+
+JournalQueue SqliteJournal::queue() const {
+  return impl_->queue();
 }
 
 Result<std::optional<Bytes>> SqliteJournal::get(const std::string& table, ByteView key) const {

@@ -54,6 +54,11 @@ struct JournalOptions {
   std::function<void(const Error&)> on_fault = [](const Error&) {};
 };
 
+/// Commits that wait for the writer.
+struct JournalQueue {
+  std::size_t commits = 0, bytes = 0;
+};
+
 class SqliteJournal final : public runtime::Journal {
  public:
   static constexpr std::int32_t kApplicationId = 0x57544e4a;
@@ -83,6 +88,9 @@ class SqliteJournal final : public runtime::Journal {
   /// Sees one state: commits that happen meanwhile, also by the visitor's own tasks, are not visited.
   Status for_each(const std::string& table,
                   const std::function<bool(ByteView key, ByteView value)>& visitor) const override;
+
+  /// Any thread.
+  JournalQueue queue() const;
 
  private:
   class Impl;
