@@ -779,6 +779,7 @@ TEST_F(ResendTest, AccountsBalanceUnderRandomOperations) {
       ASSERT_LE(usage.open_sessions, limits.open_sessions);
       ASSERT_LE(usage.remembered_sessions, limits.remembered_sessions);
       ASSERT_LE(usage.parked_bytes, 3 * limits.parked_bytes);
+      ASSERT_EQ(usage.parked_sessions == 0, usage.parked_bytes == 0);
       ASSERT_LE(usage.waiting_bytes, 3 * limits.waiting_bytes);
       ASSERT_LE(usage.delivered_bytes, 3 * limits.delivered_bytes);
       ASSERT_LE(usage.closed_sent_bytes, limits.closed_sent_bytes);

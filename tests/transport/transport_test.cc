@@ -29,6 +29,12 @@ TEST_F(Net, FourNodesExchangeFramesInOrderOnBothLanes) {
       }
   EXPECT_TRUE(all_connected());
   for (const auto& each : recorders) EXPECT_TRUE(each.resets.empty());
+  constexpr std::uint64_t kPayloads = 3 * (50 * 49 / 2 * 100 + 50 * 10);
+  for (int i = 1; i <= kParties; ++i) {
+    EXPECT_GE(node(i).traffic().sent_bytes, kPayloads);
+    EXPECT_GE(node(i).traffic().received_bytes, kPayloads);
+    EXPECT_LT(node(i).traffic().received_bytes, 2 * kPayloads) << "what is around the payloads is less";
+  }
 }
 
 TEST_F(Net, AllFieldsOfFramesArrive) {

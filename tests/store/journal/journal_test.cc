@@ -186,7 +186,18 @@ TEST_F(JournalTest, AFullQueueIsRefusedAtOnceAndEverythingQueuedIsWritten) {
   runtime::TaskScope scope(loop_);
   for (std::size_t i = 0; i < kCommits; ++i)
     scope.spawn(commit_into(*journal_, changes(put("t", std::to_string(i), "v")), results, i));
+  std::size_t most = 0;
+  while (loop_.has_ready()) {
+    loop_.step();
+    const JournalQueue queue = journal_->queue();
+    most = std::max(most, queue.commits);
+    EXPECT_EQ(queue.commits == 0, queue.bytes == 0);
+  }
+  EXPECT_GE(most, 1u);
+  EXPECT_LE(most, 4u);
   loop_.run(scope.join());
+  EXPECT_EQ(journal_->queue().commits, 0u);
+  EXPECT_EQ(journal_->queue().bytes, 0u);
   std::size_t refused = 0;
   for (std::size_t i = 0; i < kCommits; ++i) {
     if (!results[i]) {
