@@ -95,6 +95,17 @@ add_executable(witan_bits_bench bench/bits/bits_bench.cc)
 target_link_libraries(witan_bits_bench PRIVATE witan_mpc benchmark::benchmark benchmark::benchmark_main)
 set_property(GLOBAL APPEND PROPERTY WITAN_BENCHMARKS witan_bits_bench)
 
+# Nodes allocate with jemalloc: what one thread allocates another one frees all the time. Sanitizers bring their own allocator.
+if(NOT WITAN_SANITIZE)
+  set(allocator PkgConfig::JEMALLOC)
+endif()
+
+# Random bits in a committee of processes over the real transport (scripts/bench_keygen.py).
+add_executable(witan_preprocessing_committee bench/preprocessing/committee.cc)
+target_include_directories(witan_preprocessing_committee PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+target_link_libraries(witan_preprocessing_committee PRIVATE witan_protocols witan_transport ${allocator})
+set_property(GLOBAL APPEND PROPERTY WITAN_BENCHMARKS witan_preprocessing_committee)
+
 # Load on a running committee (scripts/bench_service.py).
 add_executable(witan_load bench/load/load.cc)
 target_link_libraries(witan_load PRIVATE witan_cli PkgConfig::GRPCPP PkgConfig::ABSL_SYNCHRONIZATION)
@@ -133,10 +144,6 @@ elseif(NOT WITAN_SANITIZE)
   set_property(GLOBAL APPEND PROPERTY WITAN_TEST_PROGRAMS witan_fuzz_sources)
 endif()
 
-# Nodes allocate with jemalloc: what one thread allocates another one frees all the time. Sanitizers bring their own allocator.
-if(NOT WITAN_SANITIZE)
-  set(allocator PkgConfig::JEMALLOC)
-endif()
 witan_program(witan-node DEPS node version LIBS ${allocator} SOURCES src/apps/node_main.cc)
 witan_program(witan-node-test DEPS insecure node version LIBS ${allocator} SOURCES src/apps/node_main.cc)
 witan_program(witan DEPS cli version)

@@ -2,11 +2,13 @@
 """Benchmarks: medians over several repetitions, their spread, the machine, and the baseline of the same run.
 
   NAME   pbs128, pbs64, keyset, expand: whole operations against tfhe-rs (scripts/bench_tfhe.py)
-         decrypt, bits, service, service-default, service13, service13-default, memory: partial decryptions; local part of random
-         bits; committees of 4 and of 13 nodes under load, with the parameters test and default; peak memory of nodes with the
-         parameters default
+         decrypt, bits, service, service-default, service13, service13-default, memory: partial decryptions; random bits, their local
+         part and all of them in committees of processes; committees of 4 and of 13 nodes under load, with the parameters test and
+         default; peak memory of nodes with the parameters default
+         keygen, keygen-latency: key generations of real nodes, with --default with production parameters too (10 minutes);
+         decryptions while one with production parameters runs
          a layer (algebra, mpc, tfhe, ...): its kernels; layers: those of all
-         all: every name of the first two rows
+         all: every name but those of layers
 """
 import argparse
 import json
@@ -26,7 +28,8 @@ TREE = ROOT / "build/release"
 DEFAULT = ["--params", "default"]
 THIRTEEN = ["--parties", "13", "--in-flight", "1,16,64"]
 SERVICES = {"service": [], "service-default": DEFAULT, "service13": THIRTEEN, "service13-default": [*THIRTEEN, *DEFAULT]}
-NAMES = (*bench_tfhe.FIGURES, "decrypt", "bits", *SERVICES, "memory")
+KEYGEN = ("keygen", "keygen-latency")
+NAMES = (*bench_tfhe.FIGURES, "decrypt", "bits", *SERVICES, "memory", *KEYGEN)
 
 
 def machine():
@@ -200,6 +203,44 @@ def stages_table(measured):
     return lines + [("the client, for each request", f"{row['client_us']:.0f}")]
 
 
+def measure_keygen(name, arguments):
+    words = ["--default"] if arguments.default else []
+    return in_a_script(name, [sys.executable, str(ROOT / "scripts/bench_keygen.py"), name, *words])
+
+
+def with_target(row, figure, digits=4):
+    """The figure, and in brackets what it should be at most."""
+    target = row["targets"].get(figure)
+    spread_of = row.get(figure + "_spread")
+    text = f"{row[figure]:.{digits}g}" + (f" ({100 * spread_of:.0f} %)" if spread_of else "")
+    return text if target is None else f"{text}; {'ok' if row[figure] <= target else 'over'}, target {target:g}"
+
+
+def committee_bits_table(measured):
+    lines = [("n, k, what becomes of them", "CPU us per party and bit", "wall us per bit", "bytes sent per party and bit")]
+    return lines + [(f"{row['parties']}, {row['word_bits']}, {row['kind']}{', AVX2 forced' if row['avx2_forced'] else ''}",
+                     *(with_target(row, figure, 3) for figure in ("cpu_us", "wall_us", "bytes"))) for row in measured["rows"]]
+
+
+def keygen_table(measured):
+    lines = [("", "wall, s", "CPU per node, s", "sent per node, MB", "peak memory, MiB")]
+    for row in measured["rows"]:
+        name = f"`{row['params']}`, n = {row['parties']}"
+        lines.append((name, *(with_target(row, figure) for figure in ("wall_s", "cpu_s", "sent_mb", "peak_mib"))))
+        if row["incumbent"]:
+            of = lambda figure: f"{row['incumbent'][figure]:,g}" if figure in row["incumbent"] else "-"
+            lines.append((f"the incumbent, {name}", of("wall_s"), of("cpu_s"), of("sent_mb"), "-"))
+    return lines
+
+
+def latency_table(measured):
+    lines = [("U64, one after the other", "p50 ms", "p99 ms", "decryptions", "failed")]
+    for name, what in (("idle", "nothing else happens"), ("busy", "a `default` preprocessing runs")):
+        row = measured[name]
+        lines.append((what, f"{row['p50_ms']:.2f}", f"{row['p99_ms']:.2f}", str(row["count"]), str(row["failed"])))
+    return lines + [("ratio", f"{measured['ratio_p50']:.2f}", f"{measured['ratio_p99']:.2f}", "", "")]
+
+
 # ---- the page
 
 def replace_between(text, name, new):
@@ -226,6 +267,12 @@ def write_page(page, out):
         text = replace_between(text, "figures", markdown_table([HEAD, *table(out["figures"])]))
     for name, measured in out["services"].items():
         text = replace_between(text, name, markdown_table(service_table(measured)) + "\n\n" + markdown_table(stages_table(measured)))
+    if "committee_bits" in out:
+        text = replace_between(text, "committee-bits", markdown_table(committee_bits_table(out["committee_bits"])))
+    if "keygen" in out:
+        text = replace_between(text, "keygen", markdown_table(keygen_table(out["keygen"])))
+    if "keygen-latency" in out:
+        text = replace_between(text, "keygen-latency", markdown_table(latency_table(out["keygen-latency"])))
     if "memory" in out:
         text = replace_between(text, "memory", markdown_table(memory_table(out["memory"])))
     if "decrypt" in out["layers"]:
@@ -252,8 +299,13 @@ def measure_one(name, world, programs, arguments, out):
     elif name == "memory":
         print("memory:", flush=True)
         out["memory"] = in_a_script(name, [sys.executable, str(ROOT / "scripts/bench_memory.py")])
+    elif name in KEYGEN:
+        print(f"{name}:", flush=True)
+        out[name] = measure_keygen(name, arguments)
     elif name in programs:
         out["layers"][name] = measure_layer(name, programs[name], arguments)
+        if name == "bits" and not arguments.filter:
+            out["committee_bits"] = measure_keygen(name, arguments)
     else:
         print(f"{name}: there is no program for it in this tree", flush=True)
 
@@ -301,6 +353,7 @@ def main():
     parser.add_argument("--filter", help="regular expression over the names of kernels")
     parser.add_argument("--repetitions", type=int, default=5, help="of kernels")
     parser.add_argument("--seconds", type=float, default=8, help="for each number of requests in flight of a service")
+    parser.add_argument("--default", action="store_true", help="keygen: with production parameters too")
     parser.add_argument("--json", metavar="FILE", type=pathlib.Path, help="writes everything to this file")
     parser.add_argument("--markdown", metavar="FILE", type=pathlib.Path, help="refreshes the tables of this page")
     parser.add_argument("--from-json", metavar="FILE", type=pathlib.Path, help="measures nothing: takes a file of --json")

@@ -14,7 +14,12 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 UNIT_TIMEOUT_S = 600
 STEP_TIMEOUT_S = 600
-CAMPAIGN_TIMEOUT_S = 3600
+CAMPAIGN_TIMEOUT_S = 4 * 3600
+CAMPAIGN_SHARDS = 12  # of each program, so that all cores are busy until the end
+CAMPAIGN_SEEDS, CAMPAIGN_SET_UPS = 10000, 500  # at least, in all; of set-ups of epochs at (13,4)
+CAMPAIGN_PROTOCOLS = ("broadcast", "vss", "coin", "set-up", "common start", "detected opening k=64", "detected opening k=128",
+                      "preprocessing", "key generation", "confirmation")
+CAMPAIGN_PARTIES = (4, 7, 10, 13)
 NOISE_TIMEOUT_S = 1800
 INTEROP_TIMEOUT_S = 3600  # builds tfhe-rs the first time
 # ThreadSanitizer runs what has several threads. api and transport have them too, but it does not see the atomics inside of
@@ -120,6 +125,70 @@ def sanitized(preset, names, note):
             note(outcome)
 
 
+def campaign(tree, note):
+    """The simulator's campaigns at ten times their seeds, and what they have seen."""
+    texts = []
+
+    def shard(job):
+        program, index = job
+        environment = dict(os.environ, WITAN_SIM_PERCENT="1000", WITAN_SIM_REPORT="1", GTEST_SHARD_INDEX=str(index),
+                           GTEST_TOTAL_SHARDS=str(CAMPAIGN_SHARDS))
+        outcome = gtest(tree / program, CAMPAIGN_TIMEOUT_S, environment)
+        outcome.name += f" {index + 1}/{CAMPAIGN_SHARDS}"
+        return outcome
+
+    jobs = [(program, index) for index in range(CAMPAIGN_SHARDS) for program in ("witan_mpc_tests", "witan_protocols_tests")]
+    with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
+        for outcome in pool.map(shard, jobs):
+            note(outcome)
+            texts.append(outcome.text)
+    problems, lines = campaign_table("\n".join(texts))
+    print(*lines, sep="\n", flush=True)
+    note(Outcome("campaign_table", int(not problems), int(bool(problems)), 0, 0, "\n".join(problems)))
+
+
+def campaign_table(text):
+    """(problems, lines): per campaign its seeds, its adversaries, how often each defence that it expects has fired."""
+    runs, seen, expected, name = {}, {}, {}, None
+    for line in text.splitlines():
+        if match := re.fullmatch(r"campaign (.+): (\d+) runs, (\d+) failed", line):
+            name = match[1]
+            before = runs.get(name, (0, 0))
+            runs[name] = (before[0] + int(match[2]), before[1] + int(match[3]))
+        elif match := re.fullmatch(r"campaign (.+): expects (.+) (\d+)", line):
+            expected.setdefault(match[1], {})[match[2]] = int(match[3])
+            name = None
+        elif name and (match := re.fullmatch(r"(\S.*) (\d+)", line)):
+            counts = seen.setdefault(name, {})
+            counts[match[1]] = counts.get(match[1], 0) + int(match[2])
+    problems = [f"{name}: {what} was never seen" for name, ones in expected.items() for what, count in ones.items() if not count]
+    problems += [f"{name}: {failed} of {count} seeds failed" for name, (count, failed) in runs.items() if failed]
+    seeds = sum(count for count, _ in runs.values())
+    if seeds < CAMPAIGN_SEEDS:
+        problems.append(f"{seeds} seeds, at least {CAMPAIGN_SEEDS} were to be run")
+    set_ups = runs.get("set-up n=13", (0, 0))[0]
+    if set_ups < CAMPAIGN_SET_UPS:
+        problems.append(f"{set_ups} set-ups at (13,4), at least {CAMPAIGN_SET_UPS} were to be run")
+    for protocol in CAMPAIGN_PROTOCOLS:
+        problems += [f"no campaign of {protocol} with {parties} parties" for parties in CAMPAIGN_PARTIES
+                     if not any(re.fullmatch(rf"{protocol} n={parties}\b.*", name) for name in runs)]
+    lines = ["", f"{'campaign':44} {'seeds':>6} {'failed':>6}  adversaries, and how often each defence has fired"]
+    for name, (count, failed) in sorted(runs.items()):
+        counts = seen.get(name, {})
+        adversaries = {what.removeprefix("adversary "): times for what, times in counts.items() if what.startswith("adversary ")}
+        lines.append(f"{name:44} {count:6} {failed:6}  {len(adversaries)} ways to be faulty, "
+                     f"{sum(adversaries.values())} faulty parties")
+        for what, times in sorted(adversaries.items()):
+            lines.append(f"{'':60}{times:8} {what}")
+        for what, times in sorted(expected.get(name, {}).items()):
+            if not what.startswith("adversary "):
+                lines.append(f"{'':60}{times:8} defence: {what}")
+    for name in sorted(set(expected) - set(runs)):  # several campaigns together
+        lines.append(f"{name:44} {'':6} {'':6}  all together")
+        lines += [f"{'':60}{times:8} defence: {what}" for what, times in sorted(expected[name].items())]
+    return problems, [*lines, f"{seeds} seeds in all, {set_ups} set-ups of epochs at (13,4)"]
+
+
 def build(preset, targets):
     if not (ROOT / "build" / preset / "build.ninja").exists():
         subprocess.run(["cmake", "--preset", preset], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
@@ -150,11 +219,7 @@ def main():
         outcomes.append(outcome)
 
     if arguments.campaign:
-        for name in ("witan_mpc_tests", "witan_protocols_tests"):
-            environment = dict(os.environ, WITAN_SIM_PERCENT="1000", WITAN_SIM_REPORT="1")
-            outcome = gtest(tree / name, CAMPAIGN_TIMEOUT_S, environment)
-            print(outcome.text)
-            note(outcome)
+        campaign(tree, note)
         return finish(outcomes, start)
 
     if wanted("rules_table"):

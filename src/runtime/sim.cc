@@ -123,6 +123,7 @@ struct World::Impl {
   bool started = false;
   Coverage coverage;
   Audit audit;
+  std::function<void(Role, Role, const Frame&)> tap;
   std::uint64_t event_count = 0, hash = 0x243f6a8885a308d3;
 };
 
@@ -186,6 +187,7 @@ Status World::Impl::send(Node& node, Role to, const Frame& frame, Lane lane) {
   WITAN_CHECK(to != from && options.committee.contains(to));
   if (crash_point(node)) return {};
   trace_frame('s', from, to, frame);
+  if (tap) tap(from, to, frame);
   const Faults& faults = party(from).faults;
   if (frame.kind == FrameKind::data && frame.payload && !faults.byzantine) {
     Bytes input;
@@ -210,7 +212,9 @@ Status World::Impl::send(Node& node, Role to, const Frame& frame, Lane lane) {
 
 void World::Impl::put_under_way(Role from, Role to, const Frame& frame, Lane lane) {
   const Faults& faults = party(from).faults;
-  const int copies = faults.duplicate > 0 && delay_rng.chance(faults.duplicate) ? 2 : 1;
+  const double duplicate = std::max(faults.duplicate, options.duplicate);
+  const int copies = duplicate > 0 && delay_rng.chance(duplicate) ? 2 : 1;
+  if (copies > 1) coverage.add("sim.duplicated");
   for (int i = 0; i < copies; ++i) {
     if (separated(from, to)) {
       coverage.add("sim.lost_in_partition");
@@ -462,6 +466,10 @@ void World::add_partition(Partition partition) {
 void World::set_required(RoleSet roles) {
   impl_->required = roles;
 }
+void World::set_tap(std::function<void(Role from, Role to, const Frame& frame)> tap) {
+  impl_->tap = std::move(tap);
+}
+
 RoleSet World::byzantine() const {
   return impl_->byzantine();
 }

@@ -73,6 +73,7 @@ struct WorldOptions {
   CommitteeSize committee;
   Duration min_delay = std::chrono::microseconds(100), max_delay = std::chrono::milliseconds(20);
   double reorder = 0.1;              // probability that a frame may overtake earlier ones of its lane
+  double duplicate = 0;              // probability that the network delivers a frame twice
   double resets_per_second = 0;      // of each pair of parties: frames under way are lost, both are told
   std::size_t queue_frames = 4'096;  // under way from one party to another on one lane
   RouterLimits router;
@@ -143,6 +144,8 @@ class World {
   /// Parties whose programs must end; default: all that are not Byzantine.
   void set_required(RoleSet roles);
   RoleSet byzantine() const;
+  /// Before the first run(): sees every frame that a program hands to its network, before faults change it.
+  void set_tap(std::function<void(Role from, Role to, const Frame& frame)> tap);
 
   /// Runs until an End. `limit` counts from the start of the world; run() may be called again with a later one. `stop` is
   /// asked before each event.

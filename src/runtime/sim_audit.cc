@@ -76,13 +76,28 @@ std::optional<std::uint64_t> number_from_environment(const char* name) {
 
 }  // namespace
 
+std::vector<std::string> CampaignReport::never(std::span<const std::string_view> expected) const {
+  std::vector<std::string> out;
+  const bool print = number_from_environment("WITAN_SIM_REPORT").has_value();
+  for (const std::string_view what : expected) {
+    const std::uint64_t count = coverage.count(what);
+    if (print) fmt::print("campaign {}: expects {} {}\n", name, what, count);
+    if (whole && count == 0) out.emplace_back(what);
+  }
+  return out;
+}
+
 CampaignReport campaign(std::string_view name, std::uint64_t first, std::uint64_t count,
-                        const std::function<Status(std::uint64_t seed, Coverage& coverage)>& run) {
+                        const std::function<Status(std::uint64_t seed, Coverage& coverage)>& run,
+                        std::uint64_t long_count) {
   constexpr std::size_t kMaxFailures = 10;
-  if (const auto percent = number_from_environment("WITAN_SIM_PERCENT"))
+  CampaignReport report{.name = std::string(name), .failures = {}, .coverage = {}};
+  if (const auto percent = number_from_environment("WITAN_SIM_PERCENT")) {
     count = std::max<std::uint64_t>(1, count * *percent / 100);
-  if (const auto seed = number_from_environment("WITAN_SIM_SEED")) first = *seed, count = 1;
-  CampaignReport report;
+    if (*percent > 100) count = std::max(count, long_count);
+    report.whole = *percent >= 100;
+  }
+  if (const auto seed = number_from_environment("WITAN_SIM_SEED")) first = *seed, count = 1, report.whole = false;
   for (std::uint64_t seed = first; seed < first + count && report.failures.size() < kMaxFailures; ++seed) {
     ++report.runs;
     const Status status = run(seed, report.coverage);

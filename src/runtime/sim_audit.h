@@ -2,7 +2,9 @@
 #pragma once
 
 #include <functional>
+#include <initializer_list>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,15 +50,25 @@ class Audit {
 };
 
 struct CampaignReport {
+  std::string name;
   std::uint64_t runs = 0;
+  bool whole = true;                                            // not a part of it
   std::vector<std::pair<std::uint64_t, std::string>> failures;  // seed, reason
   Coverage coverage;
+
+  /// What a whole campaign should have seen at work and has not: adversaries (by Coverage, "adversary <name>") and defences. Nothing of
+  /// a part of one. With WITAN_SIM_REPORT=1 prints how often it has seen each.
+  std::vector<std::string> never(std::span<const std::string_view> expected) const;
+  std::vector<std::string> never(std::initializer_list<std::string_view> expected) const {
+    return never(std::span(expected.begin(), expected.size()));
+  }
 };
 
 /// Runs `run` for the seeds first, first+1, ..., prints each failing seed on standard error with the command to repeat it,
-/// and stops after ten failures. WITAN_SIM_SEED=<seed> runs that seed only; WITAN_SIM_PERCENT=<p> runs p percent of the count;
-/// WITAN_SIM_REPORT=1 prints what was covered.
+/// and stops after ten failures. WITAN_SIM_SEED=<seed> runs that seed only; WITAN_SIM_PERCENT=<p> runs p percent of the count, and at
+/// least `long_count` if p is above 100; WITAN_SIM_REPORT=1 prints what was covered.
 CampaignReport campaign(std::string_view name, std::uint64_t first, std::uint64_t count,
-                        const std::function<Status(std::uint64_t seed, Coverage& coverage)>& run);
+                        const std::function<Status(std::uint64_t seed, Coverage& coverage)>& run,
+                        std::uint64_t long_count = 0);
 
 }  // namespace witan::runtime::sim

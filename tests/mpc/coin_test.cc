@@ -118,26 +118,37 @@ TEST(Coin, WhoLiesInTheOpeningIsNamedAndChangesNothing) {
 }
 
 TEST(CoinCampaign, IsTheSameForAllAndFairWhateverTPartiesDo) {
-  for (const auto [n, t] : {std::pair{4, 1}, {7, 2}}) {
+  for (const auto [n, t, runs] : {std::tuple{4, 1, 138u}, {7, 2, 46u}, {10, 3, 46u}, {13, 4, 23u}}) {
     const auto committee = CommitteeSize::make(n, t).value();
     std::uint64_t ones = 0, bits = 0;
     const auto report = runtime::sim::campaign(
-        fmt::format("coin n={}", n), 1, n == 4 ? 126 : 42, [&](std::uint64_t seed, Coverage& coverage) -> Status {
+        fmt::format("coin n={}", n), 1, runs, [&](std::uint64_t seed, Coverage& coverage) -> Status {
           SimRng rng(seed, 23);
           Outcomes outcomes;
-          World world(test::sync_options(seed, committee), flipping(outcomes, test::kSpread));
+          World world(test::campaign_options(seed, committee), flipping(outcomes, test::kSpread));
+          test::Tap tap(world);
           test::draw_sync_faults(world, rng, seed, 1);
           world.run(400s);
           coverage.merge(world.coverage());
+          const RoleSet honest = RoleSet::all(committee) - world.byzantine();
+          WITAN_TRY(tap.keeps(test::secrets_of_sharing(tap, committee, honest, 1)));
           WITAN_ASSIGN(const Gr<Z64> value, judge(world, outcomes));
-          for (const auto& [party, ended] : outcomes)
-            if (ended.coin) coverage.add("coin.lies", static_cast<std::uint64_t>(ended.coin->opening.lied.size()));
+          for (const Role party : honest) {
+            const Ended& ended = outcomes.at(party.number());
+            coverage.add("coin.lies", static_cast<std::uint64_t>(ended.coin->opening.lied.size()));
+            coverage.add("coin.silent", static_cast<std::uint64_t>(ended.coin->opening.silent.size()));
+            coverage.add("coin.excluded", ended.exclusions.size());
+          }
           ones += ones_of(value);
           bits += 256;
           return {};
         });
     EXPECT_EQ(report.failures.size(), 0u);
-    if (test::shows_everything(report)) EXPECT_GT(report.coverage.count("coin.lies"), 0u);
+    EXPECT_EQ(report.never(test::kSyncStrategies), std::vector<std::string>{}) << "n = " << n;
+    EXPECT_EQ(
+        report.never({"coin.lies", "coin.silent", "coin.excluded", "sim.crashes", "sim.duplicated", "sim.reordered"}),
+        std::vector<std::string>{})
+        << "n = " << n;
     expect_fair(ones, bits);
   }
 }

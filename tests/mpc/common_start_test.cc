@@ -256,7 +256,17 @@ TEST(CommonStart, OnePartyRestartsAnywhere) {
 }
 
 /// Ways to lie in a start.
-inline constexpr std::uint64_t kStrategies = 9;
+constexpr std::string_view kStrategies[] = {
+    "adversary silent",
+    "adversary silent towards some",
+    "adversary READY to some only",
+    "adversary GO to some only",
+    "adversary READY and GO to some only",
+    "adversary GO to some only, names everybody",
+    "adversary all messages of all attempts at once",
+    "adversary equivocates",
+    "adversary misplaces, lies",
+};
 
 void draw_faults(World& world, SimRng& rng, std::uint64_t run_seed) {
   const CommitteeSize committee = world.committee();
@@ -279,7 +289,9 @@ void draw_faults(World& world, SimRng& rng, std::uint64_t run_seed) {
     const auto ready = withhold([](runtime::Step s) { return s % 2 == 0; }, some());
     const auto go = withhold([](runtime::Step s) { return s % 2 == 1; }, some());
     using namespace runtime::sim;
-    switch (k == 0 ? run_seed % kStrategies : rng.below(kStrategies)) {
+    const std::size_t strategy = (k == 0 ? run_seed : rng.next64()) % std::size(kStrategies);
+    world.count(kStrategies[strategy]);
+    switch (strategy) {
       case 0:
         faults.silent = true;
         break;
@@ -321,20 +333,16 @@ void draw_faults(World& world, SimRng& rng, std::uint64_t run_seed) {
 }
 
 TEST(CommonStartCampaign, HonestPartiesStartTheFirstAttemptTogether) {
-  for (const auto [n, t] : {std::pair{4, 1}, {7, 2}, {13, 4}}) {
+  for (const auto [n, t, runs] : {std::tuple{4, 1, 400u}, {7, 2, 200u}, {10, 3, 60u}, {13, 4, 60u}}) {
     const auto committee = CommitteeSize::make(n, t).value();
     const auto report = runtime::sim::campaign(
-        fmt::format("common start n={}", n), 1,
-        n == 4   ? 400
-        : n == 7 ? 200
-                 : 60,
-        [&](std::uint64_t seed, Coverage& coverage) -> Status {
+        fmt::format("common start n={}", n), 1, runs, [&](std::uint64_t seed, Coverage& coverage) -> Status {
           SimRng rng(seed, 31);
           Story story;
           std::map<int, runtime::Duration> ready;
           const bool apart = rng.chance(0.5);
           for (int i = 1; i <= n; ++i) ready[i] = rng.between(0ms, apart ? 1900ms : 40ms);
-          World world(test::sync_options(seed, committee),
+          World world(test::campaign_options(seed, committee),
                       starting(story, {.ready = [&](Role role) { return ready.at(role.number()); }}));
           draw_faults(world, rng, seed);
           world.run(60s);
@@ -344,9 +352,10 @@ TEST(CommonStartCampaign, HonestPartiesStartTheFirstAttemptTogether) {
           return together(story, honest(world), 0);
         });
     EXPECT_EQ(report.failures.size(), 0u);
-    if (report.runs < 2 * kStrategies) continue;
-    for (const char* name : {"start.waited", "start.at_once", "router.equivocations"})
-      EXPECT_GT(report.coverage.count(name), 0u) << name << " never happened at n = " << n;
+    EXPECT_EQ(report.never(kStrategies), std::vector<std::string>{}) << "n = " << n;
+    EXPECT_EQ(report.never({"start.waited", "start.at_once", "router.equivocations", "sim.duplicated"}),
+              std::vector<std::string>{})
+        << "n = " << n;
   }
 }
 

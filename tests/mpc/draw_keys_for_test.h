@@ -34,6 +34,21 @@ struct DealtEpoch {
     }
   }
   const EpochKeys& keys(Role role) const { return keys_[role.index()]; }
+  /// Keys of that party of which one z_E, or one r_A, is another than those of the other holders.
+  EpochKeys with_bad_zero_key(Role role) const {
+    const EpochKeys& good = keys(role);
+    std::vector<SetKey> zeros;
+    for (std::size_t i = 0; i < good.zero_keys().size(); ++i) zeros.push_back(good.zero_keys().key(i));
+    zeros.front()[3] ^= 1;
+    return {good.set_keys().duplicate(), ZeroKeys(good.committee(), role, Secret(std::move(zeros))), zero_shares(good)};
+  }
+  EpochKeys with_bad_set_key(Role role) const {
+    const EpochKeys& good = keys(role);
+    std::vector<SetKey> sets;
+    for (std::size_t i = 0; i < good.set_keys().size(); ++i) sets.push_back(good.set_keys().key(i));
+    sets.front()[3] ^= 1;
+    return {SetKeys(good.committee(), role, Secret(std::move(sets))), good.zero_keys().duplicate(), zero_shares(good)};
+  }
   Signatories signatories(Role role) const {
     Signatories out{&signers_[role.index()], {}};
     for (const auto& signer : signers_) out.keys.push_back(signer.verifying_key());
@@ -41,6 +56,12 @@ struct DealtEpoch {
   }
 
  private:
+  static Secret<std::vector<Share<Z64>>> zero_shares(const EpochKeys& keys) {
+    std::vector<Share<Z64>> out;
+    for (std::size_t i = 0; i < zero_sets(keys.committee()).size(); ++i) out.push_back(keys.zero_share(i));
+    return Secret(std::move(out));
+  }
+
   std::vector<EpochKeys> keys_;
   std::vector<crypto::SigningKey> signers_;
 };

@@ -332,27 +332,55 @@ TEST(SetUp, MoreThanTFaultyPartiesGiveAnErrorAndNoKeys) {
   }
 }
 
+// A party is killed at one point after the other, and silent from there on: the others have their keys.
+TEST(SetUpCampaign, CrashAtEveryPointOfAParty) {
+  const auto committee = CommitteeSize::make(4, 1).value();
+  std::uint64_t points = 0;
+  {
+    Outcomes outcomes;
+    World world(test::sync_options(3, committee), setting_up(outcomes));
+    world.run(300s);
+    points = world.crash_points(Role(2));
+  }
+  ASSERT_GT(points, 20u);
+  const auto report = runtime::sim::campaign(
+      "set-up crash n=4", 1, std::min<std::uint64_t>(points, 25),
+      [&](std::uint64_t seed, Coverage& coverage) -> Status {
+        Outcomes outcomes;
+        World world(test::sync_options(3, committee), setting_up(outcomes));
+        world.faults(Role(2)).byzantine = true;
+        world.faults(Role(2)).crashes = {{1 + (seed - 1) * 7919 % points, 1s}};
+        world.run(300s);
+        coverage.merge(world.coverage());
+        const auto keys = judge(world, outcomes);
+        return keys ? Status{} : Status(std::unexpected(keys.error()));
+      },
+      points);
+  EXPECT_EQ(report.failures.size(), 0u);
+  EXPECT_EQ(report.never({"sim.crashes"}), std::vector<std::string>{});
+}
+
 // Whatever t parties do, the honest ones end with the same keys, shares that fit them, and the same opinion of who is faulty.
 TEST(SetUpCampaign, HonestPartiesAlwaysEndWithTheSameKeys) {
-  for (const auto [n, t] : {std::pair{4, 1}, {7, 2}, {10, 3}, {13, 4}}) {
+  for (const auto [n, t, runs] : {std::tuple{4, 1, 200u}, {7, 2, 60u}, {10, 3, 10u}, {13, 4, 3u}}) {
     const auto committee = CommitteeSize::make(n, t).value();
+    const auto families = zero_sets(committee);
     const std::size_t secrets = set_up_contributions(committee, set_up_sets(committee)->size());
     std::uint64_t ones = 0, bits = 0;
     const auto report = runtime::sim::campaign(
-        fmt::format("set-up n={}", n), 1,
-        n == 4    ? 200
-        : n == 7  ? 60
-        : n == 10 ? 10
-                  : 3,
+        fmt::format("set-up n={}", n), 1, runs,
         [&](std::uint64_t seed, Coverage& coverage) -> Status {
           SimRng rng(seed, 25);
           Outcomes outcomes;
-          World world(test::sync_options(seed, committee), setting_up(outcomes, test::kSpread));
+          World world(test::campaign_options(seed, committee), setting_up(outcomes, test::kSpread));
+          test::Tap tap(world);
           test::draw_sync_faults(world, rng, seed, secrets);
           world.run(400s);
           coverage.merge(world.coverage());
-          for (const auto& [party, ended] : outcomes) {
-            if (world.byzantine().contains(Role(party))) continue;
+          const RoleSet honest = RoleSet::all(committee) - world.byzantine();
+          for (const Role party : honest) {
+            if (!outcomes.contains(party.number())) continue;
+            const Ended& ended = outcomes.at(party.number());
             for (const Exclusion& exclusion : ended.report.excluded)
               coverage.add(fmt::format("set_up.fault {}", static_cast<int>(exclusion.fault)));
             coverage.add("set_up.lied", static_cast<std::uint64_t>(ended.report.opening.lied.size()));
@@ -360,15 +388,28 @@ TEST(SetUpCampaign, HonestPartiesAlwaysEndWithTheSameKeys) {
           WITAN_ASSIGN(const Keys keys, judge(world, outcomes));
           for (const auto& [set, key] : keys)
             for (const std::uint8_t byte : key) ones += static_cast<std::uint64_t>(std::popcount(byte)), bits += 8;
-          return {};
-        });
+          // S3: a share of a z_E goes to its holders alone.
+          test::Secrets hidden = test::secrets_of_sharing(tap, committee, honest, secrets);
+          for (std::size_t i = 0; i < families.size(); ++i) {
+            RoleSet members;
+            for (const Role member : holders(committee, families[i]).members()) members.insert(member);
+            for (const Role party : honest)
+              hidden.add(outcomes.at(party.number()).keys->zero_share(i).value, fmt::format("a share of z_E {}", i),
+                         members);
+          }
+          return tap.keeps(hidden);
+        },
+        n == 13 ? 500 : 0);
     EXPECT_EQ(report.failures.size(), 0u);
     const double half = static_cast<double>(bits) / 2;
     EXPECT_NEAR(static_cast<double>(ones), half, 3 * std::sqrt(static_cast<double>(bits)));  // six standard deviations
-    if (!test::shows_everything(report)) continue;
-    for (const char* name : {"set_up.fault 0", "set_up.fault 1", "set_up.fault 2", "set_up.fault 3", "set_up.lied",
-                             "sim.crashes", "router.equivocations"})
-      EXPECT_GT(report.coverage.count(name), 0u) << name << " never happened at n = " << n;
+    if (report.runs < 2 * std::size(test::kSyncStrategies)) continue;
+    EXPECT_EQ(report.never(test::kSyncStrategies), std::vector<std::string>{}) << "n = " << n;
+    EXPECT_EQ(report.never({"set_up.fault 0", "set_up.fault 1", "set_up.fault 2", "set_up.lied", "sim.crashes",
+                            "router.equivocations", "sim.duplicated", "sim.reordered"}),
+              std::vector<std::string>{})
+        << "n = " << n;
+    if (n < 10) EXPECT_EQ(report.never({"set_up.fault 3"}), std::vector<std::string>{}) << "n = " << n;
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include "mpc/bivariate.h"
 #include "mpc/sync_run.h"
+#include "mpc/tap_for_test.h"
 #include "runtime/sim.h"
 #include "runtime/sim_adversary.h"
 #include "support/support.h"
@@ -67,6 +68,12 @@ runtime::sim::Program synchronous(Protocol protocol, runtime::Duration spread = 
 
 inline runtime::sim::WorldOptions sync_options(std::uint64_t seed, CommitteeSize committee) {
   return {.seed = seed, .committee = committee, .router = {}};
+}
+/// In every third run frames come twice and in another order.
+inline runtime::sim::WorldOptions campaign_options(std::uint64_t seed, CommitteeSize committee) {
+  runtime::sim::WorldOptions out{.seed = seed, .committee = committee, .router = {}};
+  if (seed % 3 == 0) out.duplicate = 0.3, out.reorder = 0.7;
+  return out;
 }
 
 /// Is the frame what the sender says in the first round of broadcast `number`?
@@ -139,14 +146,42 @@ runtime::sim::Corrupt deal_otherwise(runtime::RoleSet victims, CommitteeSize com
   };
 }
 
-/// Ways to be faulty that draw_sync_faults() knows; a campaign of a few times as many seeds has seen everything.
-inline constexpr std::uint64_t kSyncStrategies = 21;
-inline bool shows_everything(const runtime::sim::CampaignReport& report) {
-  return report.runs >= 2 * kSyncStrategies;
+/// Nothing any more after so many frames.
+inline runtime::sim::Corrupt silent_after(std::uint64_t frames) {
+  return [frames, sent = std::uint64_t{0}](Role, const runtime::Frame& frame) mutable {
+    return sent++ >= frames ? std::vector<runtime::Frame>{} : std::vector{frame};
+  };
 }
 
+/// Ways to be faulty in a synchronous protocol; a campaign of a few times as many seeds has seen all of them.
+inline constexpr std::string_view kSyncStrategies[] = {
+    "adversary silent",
+    "adversary silent towards some",
+    "adversary slow",
+    "adversary crash",
+    "adversary silent in the broadcasts",
+    "adversary deals t parties something else, then silent",
+    "adversary deals t parties something else",
+    "adversary deals t + 1 parties something else",
+    "adversary lies in broadcast 0",
+    "adversary deals something else, lies in broadcast 1",
+    "adversary deals something else, lies in broadcast 2",
+    "adversary lies in broadcasts 0 and 1",
+    "adversary broadcasts another length",
+    "adversary random bytes",
+    "adversary the same random bytes to all",
+    "adversary equivocates",
+    "adversary contradicts itself",
+    "adversary mangles",
+    "adversary misplaces",
+    "adversary holds up some in a broadcast",
+    "adversary lies sometimes",
+    "adversary silent from any frame on",
+    "adversary later than the deadline by a little, or not",
+};
+
 /// Faults of t parties of a synchronous protocol in which `secrets` elements are dealt. The first one has a strategy after the other,
-/// seed by seed; the rest is drawn.
+/// seed by seed; the rest is drawn. The world counts them.
 inline void draw_sync_faults(runtime::sim::World& world, runtime::sim::SimRng& rng, std::uint64_t run_seed,
                              std::size_t secrets) {
   const CommitteeSize committee = world.committee();
@@ -168,7 +203,9 @@ inline void draw_sync_faults(runtime::sim::World& world, runtime::sim::SimRng& r
     const auto few = deal_otherwise<Z64>(some(committee.threshold()), committee, secrets, seed);
     const auto many = deal_otherwise<Z64>(some(committee.threshold() + 1), committee, secrets, seed);
     using namespace runtime::sim;
-    switch (k == 0 ? run_seed % kSyncStrategies : rng.below(kSyncStrategies)) {
+    const std::size_t strategy = (k == 0 ? run_seed : rng.next64()) % std::size(kSyncStrategies);
+    world.count(kSyncStrategies[strategy]);
+    switch (strategy) {
       case 0:
         faults.silent = true;
         break;
@@ -230,11 +267,49 @@ inline void draw_sync_faults(runtime::sim::World& world, runtime::sim::SimRng& r
       case 19:
         faults.corrupt = both(few, hold_up(some(committee.threshold()), static_cast<std::uint32_t>(rng.below(3))));
         break;
-      default:
+      case 20:
         faults.corrupt = sometimes(0.1, seed, lie_randomly(seed + 1));
+        break;
+      case 21:
+        faults.corrupt = silent_after(rng.below(static_cast<std::uint64_t>(6 * committee.parties())));
+        break;
+      default:  // the end of the private round, or of a round of a broadcast
+        faults.rushing = false;
+        faults.slow = (rng.chance(0.5) ? kRoundTimeout / 4 : kRoundTimeout) - std::chrono::milliseconds(rng.below(60));
         break;
     }
   }
+}
+
+/// What only one honest party may know of what another one dealt it: its slices, the values that the two others of three honest
+/// parties share, and the pads between two of them (mpc.md 7.3). `secrets` elements were dealt.
+inline Secrets secrets_of_sharing(const Tap& tap, CommitteeSize committee, runtime::RoleSet honest,
+                                  std::size_t secrets) {
+  Secrets out;
+  const std::size_t slices_bytes = Slices<Z64>::encoded_bytes(committee.threshold(), secrets);
+  tap.each([&](const Tap::Sent& sent) {
+    if (!deals(sent.frame)) return;
+    const ByteView bytes = *sent.frame.payload;
+    for (const Role to : sent.to) {
+      if (!honest.contains(to) || bytes.size() < slices_bytes) continue;
+      for (std::size_t at = 0; at < bytes.size(); at += Gr<Z64>::kSizeBytes) {
+        // A pad of a faulty dealer's values hides nothing: what the dealer gave may have been nothing.
+        const std::size_t pad = (at - slices_bytes) / Gr<Z64>::kSizeBytes / secrets;
+        if (at >= slices_bytes && !honest.contains(Role(static_cast<int>(pad) + 1))) continue;
+        out.add(bytes.subspan(at, Gr<Z64>::kSizeBytes),
+                fmt::format("what it dealt party {} as element {}", to.number(), at / Gr<Z64>::kSizeBytes),
+                runtime::RoleSet{to});
+      }
+      const auto slices = Slices<Z64>::decode(committee.threshold(), secrets, bytes.first(slices_bytes));
+      for (const Role third : honest)
+        if (third != to)
+          for (std::size_t k = 0; k < secrets; ++k) {
+            out.add(slices.f(k, third), fmt::format("F of secret {} of party {}", k, sent.from.number()));
+            out.add(slices.g(k, third), fmt::format("G of secret {} of party {}", k, sent.from.number()));
+          }
+    }
+  });
+  return out;
 }
 
 }  // namespace witan::mpc::test

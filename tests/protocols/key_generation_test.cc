@@ -6,9 +6,9 @@
 
 #include <map>
 
-#include "mpc/draw_keys_for_test.h"
 #include "mpc/faults_for_test.h"
-#include "protocols/preprocessing_impl.h"
+#include "mpc/tap_for_test.h"
+#include "protocols/key_generation_world.h"
 #include "runtime/sim_adversary.h"
 
 namespace witan::protocols {
@@ -20,107 +20,8 @@ using runtime::sim::Coverage;
 using runtime::sim::Node;
 using runtime::sim::SimRng;
 using runtime::sim::World;
-
-template <class Id>
-Id id(std::uint8_t first) {
-  ByteArray<32> bytes{};
-  bytes[0] = first;
-  return Id(bytes);
-}
-
-/// Keeps everything, by order and unit; outlives crashes, as a disk does.
-class MemoryMaterial final : public MaterialStore, public MaterialSource {
- public:
-  explicit MemoryMaterial(const MaterialPlan& plan) : plan_(plan) {}
-  runtime::Task<Status> put(std::size_t order, std::uint64_t first, SessionId session, Secret<Bytes> content) override {
-    const std::size_t unit = plan_[order].unit_bytes();
-    for (std::size_t at = 0; at < content.reveal().size(); at += unit, ++first) {
-      const auto piece = ByteView(content.reveal()).subspan(at, std::min(unit, content.reveal().size() - at));
-      units_[{order, first}] = Bytes(piece.begin(), piece.end());
-    }
-    sessions_.insert_or_assign(order, session);
-    co_return Status{};
-  }
-  runtime::Task<Status> drop(std::size_t order, UnitRange units) override {
-    for (std::uint64_t unit = units.first; unit < units.first + units.count; ++unit) units_.erase({order, unit});
-    co_return Status{};
-  }
-  runtime::Task<Result<Secret<Bytes>>> get(std::size_t order, std::uint64_t first, std::uint64_t count) override {
-    co_return read(order, first, count);
-  }
-  Result<SessionId> session(std::size_t order) const override { return sessions_.at(order); }
-  Result<Secret<Bytes>> read(std::size_t order, std::uint64_t first, std::uint64_t count) const {
-    Bytes out;
-    for (std::uint64_t unit = first; unit < first + count; ++unit) {
-      const auto found = units_.find({order, unit});
-      if (found == units_.end()) return fail(Code::not_found, "unit {} of order {}", unit, order);
-      append(out, found->second);
-    }
-    return Secret<Bytes>(std::move(out));
-  }
-
- private:
-  const MaterialPlan& plan_;
-  std::map<std::pair<std::size_t, std::uint64_t>, Bytes> units_;
-  std::map<std::size_t, SessionId> sessions_;
-};
-
-/// One key generation of a committee. The preprocessing runs once, without faults.
-struct Scene {
-  Scene(std::string_view params, CommitteeSize size)
-      : committee(size),
-        plan(plan_key_generation(tfhe::params_by_name(params).value(), KeySource::all_new).value()),
-        layout(plan),
-        epoch(size, 5) {
-    for (int i = 0; i < size.parties(); ++i) material.push_back(std::make_unique<MemoryMaterial>(layout.orders));
-    int done = 0;
-    World world({.seed = 1, .committee = committee, .router = {}}, [&](Node& node) -> runtime::Task<void> {
-      const auto signatories = epoch.signatories(node.role());
-      Preprocessing run({node.router(), node.journal(), node.compute(), epoch.keys(node.role()), signatories},
-                        id<PreprocId>(1), 0, layout.orders, *material[node.role().index()],
-                        {.variant = mpc::variant_for(committee), .batch_elements = 4096, .delay = 700ms});
-      const Status status = co_await run.run();
-      if (!status) throw std::runtime_error(status.error().message);
-      if (std::exchange(made, run.content()) != run.content() && done > 0)
-        throw std::runtime_error("parties have other material");
-      ++done;
-      co_await node.loop().sleep_for(300s);
-    });
-    world.run(10'000s);
-    if (done != size.parties()) throw std::runtime_error("the preprocessing did not end");
-  }
-
-  KeyGenerationJob job() const {
-    KeyGenerationJob out{
-        .key = id<KeyId>(2), .preprocessing = id<PreprocId>(1), .material = made, .plan = plan, .options = {}};
-    out.options.tag = Bytes(32, 2);
-    return out;
-  }
-
-  /// What all parties' shares of these elements open to.
-  template <Word Z>
-  std::vector<Gr<Z>> open_material(std::size_t order) const {
-    std::vector<Role> roles;
-    std::vector<std::vector<Gr<Z>>> words;
-    for (int i = 0; i < committee.parties(); ++i) {
-      const auto content = material[static_cast<std::size_t>(i)]->read(order, 0, layout.orders[order].units()).value();
-      roles.emplace_back(i + 1);
-      words.emplace_back(content.reveal().size() / sizeof(Gr<Z>));
-      std::memcpy(words.back().data(), content.reveal().data(), content.reveal().size());
-    }
-    const std::vector<std::span<const Gr<Z>>> views(words.begin(), words.end());
-    const auto opened = algebra::open_batch<Z>(committee, roles, views);
-    if (!opened || !opened->wrong.empty()) throw std::runtime_error("the material is not shared with degree t");
-    return opened->values;
-  }
-
-  CommitteeSize committee;
-  KeyPlan plan;
-  KeyMaterial layout;
-  mpc::test::DealtEpoch epoch;
-  crypto::Digest made{};
-  std::vector<std::unique_ptr<MemoryMaterial>> material;
-};
+using test::MemoryMaterial;
+using test::Scene;
 
 /// The noises of the generation, one after the other.
 class GivenNoise final : public tfhe::NoiseSource {
@@ -135,32 +36,6 @@ class GivenNoise final : public tfhe::NoiseSource {
   std::vector<tfhe::i64> noises_;
   std::size_t at_ = 0;
 };
-
-std::vector<tfhe::i64> noises_of(const Scene& scene) {
-  std::vector<tfhe::i64> out;
-  for (std::size_t c = 0; c < scene.plan.components.size(); ++c) {
-    std::uint64_t left = scene.plan.components[c].noises();
-    const auto take = [&](const auto& elements) {
-      for (const auto& element : elements)
-        for (const auto word : element.c)
-          if (left > 0) out.push_back(static_cast<tfhe::i64>(word)), --left;
-    };
-    if (scene.plan.components[c].ring() == Ring::gr64)
-      take(scene.open_material<Z64>(scene.layout.noises[c]));
-    else
-      take(scene.open_material<Z128>(scene.layout.noises[c]));
-  }
-  return out;
-}
-
-tfhe::SecretKeySet keys_of(const Scene& scene) {
-  std::vector<std::uint8_t> bits;
-  for (const auto& bit : scene.open_material<Z128>(*scene.layout.bits)) {
-    if (!bit.in_base_ring() || bit.c[0] > 1) throw std::runtime_error("a key bit is no bit");
-    bits.push_back(static_cast<std::uint8_t>(bit.c[0]));
-  }
-  return tfhe::secret_keys_from_bits(scene.plan.params, bits).value();
-}
 
 u128 seed_of(const tfhe::CompressedKeySet& set) {
   u128 seed = 0;
@@ -215,24 +90,87 @@ TEST_P(KeyGenerationRun, GivesWhatADealerWouldPublishForTheSameKeysAndNoises) {
   world.run(1000s);
   ASSERT_TRUE(outcomes.at(1).key) << outcomes.at(1).key.error().message;
   const auto& set = outcomes.at(1).key->set;
-  GivenNoise noise(noises_of(scene));
-  const auto dealt =
-      tfhe::generate_key_set(scene.plan.params, keys_of(scene), seed_of(set), noise, scene.job().options);
+  GivenNoise noise(scene.noises());
+  const auto dealt = tfhe::generate_key_set(scene.plan.params, scene.keys(), seed_of(set), noise, scene.job().options);
   EXPECT_TRUE(noise.used_up());
   EXPECT_EQ(set, dealt);
   const Status good = judge(world, dealt, outcomes);
   EXPECT_TRUE(good) << good.error().message;
+  for (const auto& own : scene.material)
+    for (std::size_t order = 0; order < scene.orders.size(); ++order)
+      for (std::uint64_t unit = 0; unit < scene.orders[order].units(); ++unit)
+        ASSERT_EQ((own->taken[{order, unit}]), 1) << "unit " << unit << " of order " << order;
+}
+
+/// Shares of all that was made beforehand: key bits, noises, inputs, outputs and products of slices. Nothing of it may be sent as it is.
+mpc::test::Secrets material_of(const Scene& scene) {
+  mpc::test::Secrets out;
+  for (std::size_t order = 0; order < scene.orders.size(); ++order) {
+    const MaterialOrder& what = scene.orders[order];
+    const auto of_ring = [&]<Word Z>(Z) {
+      for (const Role role : RoleSet::all(scene.committee)) {
+        const MemoryMaterial& own = *scene.material[role.index()];
+        const auto content = own.read(order, 0, what.units()).value();
+        std::vector<Gr<Z>> elements(content.reveal().size() / sizeof(Gr<Z>));
+        std::memcpy(elements.data(), content.reveal().data(), content.reveal().size());
+        const auto add = [&](const Gr<Z>& element, const char* name) {
+          out.add(element, fmt::format("a share of {} of order {} of party {}", name, order, role.number()));
+        };
+        if (what.kind != MaterialOrder::Kind::slice) {
+          for (const auto& element : elements) add(element, "a key bit or noise");
+          continue;
+        }
+        const mpc::EpochKeys& keys = scene.epoch.keys(role);
+        const mpc::ProductSlice<Z> slice(
+            std::make_shared<const mpc::BitKernel<Z>>(keys.set_keys(), keys.zero_keys(), own.session(order).value()),
+            what.inputs, what.outputs);
+        std::vector<Share<Z>> products(elements.size());
+        if (!slice.products(0, elements, products)) throw std::runtime_error("no products");
+        for (const auto& x : slice.x()) add(x.value, "an input");
+        for (const auto& y : slice.y()) add(y.value, "an output");
+        for (const auto& product : products) add(product.value, "a product");
+      }
+    };
+    if (what.word_bits == 64)
+      of_ring(Z64{});
+    else
+      of_ring(Z128{});
+  }
+  return out;
+}
+
+/// Nothing has left an honest party but its digest, its shares of the seed and of the differences, and those of the bodies: by the byte.
+Status judge_sent(const mpc::test::Tap& tap, const Scene& scene, const mpc::test::Secrets& material) {
+  const auto cost = cost_of(scene.plan, scene.committee, mpc::OpeningVariant::w1, BodyOpeningKind::direct);
+  const auto others = static_cast<std::uint64_t>(scene.committee.parties() - 1);
+  const auto at_most = [](const auto& sent, std::uint64_t bytes, const char* what) -> Status {
+    for (const auto& [link, size] : sent)
+      if (size > bytes)
+        return fail(Code::internal, "party {} sent party {} {} bytes of {}, {} are specified", link.first.number(),
+                    link.second.number(), size, what, bytes);
+    return {};
+  };
+  WITAN_TRY(at_most(tap.bytes([](const runtime::Frame& frame) { return frame.step == kKeyAgree; }),
+                    sizeof(crypto::Digest), "a digest"));
+  WITAN_TRY(
+      at_most(tap.bytes([](const runtime::Frame& frame) { return frame.step != kKeyAgree && frame.step < kKeyBodies; }),
+              cost.differences_bytes / others, "seed and differences"));
+  WITAN_TRY(at_most(tap.bytes([](const runtime::Frame& frame) { return frame.step >= kKeyBodies; }),
+                    cost.bodies_bytes / others, "bodies"));
+  return tap.keeps(material);
 }
 
 /// A scene and its key set, made once.
 struct Made {
-  explicit Made(std::pair<int, int> size) : scene("witan_toy_a", CommitteeSize::make(size.first, size.second).value()) {
+  explicit Made(std::pair<int, int> size)
+      : scene("witan_toy_a", CommitteeSize::make(size.first, size.second).value()), material(material_of(scene)) {
     Outcomes outcomes;
     World world({.seed = 1, .committee = scene.committee, .router = {}}, online(scene, outcomes));
     world.run(1000s);
     set = std::move(outcomes.at(1).key).value().set;
   }
   Scene scene;
+  mpc::test::Secrets material;
   tfhe::CompressedKeySet set;
 };
 constexpr std::pair<int, int> kCommittees[] = {{4, 1}, {7, 2}, {10, 3}, {13, 4}};
@@ -247,18 +185,20 @@ TEST(KeyGenerationCampaign, HonestPartiesAlwaysMakeTheSameKeySet) {
           SimRng rng(seed, 43);
           Outcomes outcomes;
           World world({.seed = seed, .committee = made.scene.committee, .router = {}}, online(made.scene, outcomes));
+          const mpc::test::Tap tap(world);
           mpc::test::draw_faults(world, rng);
           mpc::test::draw_partition(world, rng);
           world.run(3000s);
           coverage.merge(world.coverage());
           for (const auto& [party, outcome] : outcomes)
             coverage.add("keygen.liars_named", static_cast<std::uint64_t>(outcome.liars.size()));
+          WITAN_TRY(judge_sent(tap, made.scene, made.material));
           return judge(world, made.set, outcomes);
         });
     EXPECT_EQ(report.failures.size(), 0u);
-    if (report.runs < 12) continue;  // a part of the campaign does not show everything
-    for (const char* name : {"keygen.liars_named", "sim.crashes"})
-      EXPECT_GT(report.coverage.count(name), 0u) << name << " never happened at n = " << size.first;
+    if (report.runs >= 100)
+      EXPECT_EQ(report.never(mpc::test::kAsyncStrategies), std::vector<std::string>{}) << "n = " << size.first;
+    EXPECT_EQ(report.never({"keygen.liars_named", "sim.crashes"}), std::vector<std::string>{}) << "n = " << size.first;
   }
 }
 
@@ -269,9 +209,12 @@ TEST(KeyGenerationCampaign, CrashAtEveryPointOfAParty) {
   for (std::uint64_t point = 0; point <= points; ++point) {  // 0: none, to count them
     Outcomes outcomes;
     World world({.seed = 4, .committee = made.scene.committee, .router = {}}, online(made.scene, outcomes));
+    const mpc::test::Tap tap(world);
     if (point > 0) world.faults(Role(2)).crashes = {{point, 700ms}};
     world.run(1500s);
     if (point == 0) points = world.crash_points(Role(2));
+    const Status sent = judge_sent(tap, made.scene, made.material);
+    ASSERT_TRUE(sent) << "crash point " << point << ": " << sent.error().message;
     const Status good = judge(world, made.set, outcomes);
     ASSERT_TRUE(good) << "crash point " << point << ": " << good.error().message;
   }

@@ -6,6 +6,7 @@
 
 #include <map>
 
+#include "protocols/key_generation.h"
 #include "support/support.h"
 
 namespace witan::protocols {
@@ -22,6 +23,7 @@ TEST(KeyPlanTest, TotalsAreTheBudgetsOfEverySet) {
                                                 {"PARAMS_TEST_RESHARE", "test_reshare"},
                                                 {"WITAN_TOY_A", "witan_toy_a"},
                                                 {"WITAN_TOY_B", "witan_toy_b"}};
+  ASSERT_EQ(budgets.size(), sets.size() + 1) << "every set, and _session_ids";
   for (const auto& [vector_name, name] : sets) {
     SCOPED_TRACE(name);
     const auto& expected = budgets.at(vector_name);
@@ -52,6 +54,47 @@ TEST(KeyPlanTest, TotalsAreTheBudgetsOfEverySet) {
       EXPECT_EQ(part.noise_bits(), row.at("bits").get<std::uint64_t>()) << i;
       EXPECT_EQ(part.products(), row.at("triples").get<std::uint64_t>()) << i;
       EXPECT_EQ(part.ring() == Ring::gr64 ? 64 : 128, row.at("ring_bits").get<int>()) << i;
+    }
+  }
+}
+
+// What is ordered of the preprocessing, and so made, stored and consumed: neither a bit, a noise nor a product more or less.
+TEST(KeyPlanTest, MaterialThatIsOrderedIsTheBudgetOfEverySet) {
+  const auto budgets = witan::test::read_json("threshold-tfhe/dkg_budgets.json");
+  const std::map<std::string, std::string> sets{{"BC_PARAMS_SNS", "default"},
+                                                {"PARAMS_TEST_BK_SNS", "test"},
+                                                {"PARAMS_TEST_RESHARE", "test_reshare"},
+                                                {"WITAN_TOY_A", "witan_toy_a"},
+                                                {"WITAN_TOY_B", "witan_toy_b"}};
+  for (const auto& [vector_name, name] : sets) {
+    SCOPED_TRACE(name);
+    const auto& expected = budgets.at(vector_name);
+    const auto number = [&](const char* field) { return expected.at(field).get<std::uint64_t>(); };
+    const KeyMaterial material(plan_of(name));
+    std::uint64_t key_bits = 0, noise_bits_64 = 0, noise_bits_128 = 0, noises = 0, products = 0;
+    for (const MaterialOrder& order : material.orders) {
+      if (order.kind == MaterialOrder::Kind::bits) key_bits += order.bits();
+      if (order.kind == MaterialOrder::Kind::noises) {
+        (order.word_bits == 64 ? noise_bits_64 : noise_bits_128) += order.bits();
+        noises += order.count;
+      }
+      if (order.kind == MaterialOrder::Kind::slice) products += std::uint64_t{order.inputs} * order.outputs;
+    }
+    EXPECT_EQ(key_bits, number("raw_bits"));
+    EXPECT_EQ(noise_bits_64, number("noise_bits_ring64"));
+    EXPECT_EQ(noise_bits_128, number("noise_bits_ring128"));
+    EXPECT_EQ(key_bits + noise_bits_64 + noise_bits_128, number("total_bits"));
+    EXPECT_EQ(noises, number("opened_body_elements"));
+    EXPECT_EQ(products, number("product_triples"));
+    const auto& components = expected.at("components");
+    ASSERT_EQ(material.noises.size(), components.size());
+    for (std::size_t c = 0; c < components.size(); ++c) {
+      EXPECT_EQ(material.orders[material.noises[c]].count, components[c].at("noises").get<std::uint64_t>()) << c;
+      EXPECT_EQ(material.orders[material.noises[c]].bits(), components[c].at("bits").get<std::uint64_t>()) << c;
+      std::uint64_t of_component = 0;
+      for (const std::size_t slice : material.slices[c])
+        of_component += std::uint64_t{material.orders[slice].inputs} * material.orders[slice].outputs;
+      EXPECT_EQ(of_component, components[c].at("triples").get<std::uint64_t>()) << c;
     }
   }
 }

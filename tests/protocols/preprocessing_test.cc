@@ -80,15 +80,16 @@ struct Scene {
   mpc::test::DealtEpoch epoch;
 };
 
-runtime::sim::Program preprocessing(const Scene& scene, Outcomes& outcomes) {
-  return [&](Node& node) -> runtime::Task<void> {
+runtime::sim::Program preprocessing(const Scene& scene, Outcomes& outcomes, const mpc::test::BadKeys& bad = {}) {
+  return [&scene, &outcomes, bad](Node& node) -> runtime::Task<void> {
     const auto signatories = scene.epoch.signatories(node.role());
     Outcome& outcome = outcomes[node.role().number()];
     outcome.was_done = outcome.status.has_value();
     outcome.status = fail(Code::unavailable, "did not end");
     if (!outcome.store) outcome.store = std::make_unique<MemoryStore>(scene.plan);
-    Preprocessing run({node.router(), node.journal(), node.compute(), scene.epoch.keys(node.role()), signatories}, id(),
-                      0, scene.plan, *outcome.store, scene.options);
+    const mpc::EpochKeys keys = mpc::test::keys_of(scene.epoch, node.role(), bad);
+    Preprocessing run({node.router(), node.journal(), node.compute(), keys, signatories}, id(), 0, scene.plan,
+                      *outcome.store, scene.options);
     const auto start = node.loop().now();
     outcome.status = co_await run.run();
     outcome.content = run.content();
@@ -120,8 +121,10 @@ std::vector<Gr<Z>> elements_of(const Bytes& bytes) {
   return out;
 }
 
+/// Is what they have right? Their shares of it, which they must not have sent, become `hidden`.
 template <mpc::Word Z>
-Status check_order(const Scene& scene, const Outcomes& outcomes, RoleSet honest, std::size_t index) {
+Status check_order(const Scene& scene, const Outcomes& outcomes, RoleSet honest, std::size_t index,
+                   mpc::test::Secrets& hidden) {
   const MaterialOrder& order = scene.plan[index];
   std::map<int, std::vector<Gr<Z>>> shares;
   for (const Role role : honest) {
@@ -146,6 +149,9 @@ Status check_order(const Scene& scene, const Outcomes& outcomes, RoleSet honest,
       }
     }
   }
+  for (const auto& [party, own] : shares)
+    for (std::size_t i = 0; i < own.size(); ++i)
+      hidden.add(own[i], fmt::format("element {} of party {} of order {}", i, party, index));
   auto opened = open<Z>(scene, shares);
   if (!opened) return std::unexpected(opened.error());
   if (order.kind == Kind::bits) {
@@ -173,8 +179,9 @@ Status check_order(const Scene& scene, const Outcomes& outcomes, RoleSet honest,
   return {};
 }
 
-/// These parties have everything, the same, and it is right.
-Status judge_material(const Scene& scene, const Outcomes& outcomes, RoleSet parties) {
+/// These parties have everything, the same, it is right, and no share of it has left an honest party.
+Status judge_material(const Scene& scene, const Outcomes& outcomes, RoleSet parties, const mpc::test::Tap* tap) {
+  mpc::test::Secrets hidden;
   for (const Role role : parties) {
     const Outcome& outcome = outcomes.at(role.number());
     if (!outcome.status) return fail(Code::internal, "party {}: {}", role.number(), outcome.status.error().message);
@@ -182,12 +189,12 @@ Status judge_material(const Scene& scene, const Outcomes& outcomes, RoleSet part
       return fail(Code::internal, "party {} has other material", role.number());
   }
   for (std::size_t order = 0; order < scene.plan.size(); ++order)
-    WITAN_TRY(scene.plan[order].word_bits == 64 ? check_order<Z64>(scene, outcomes, parties, order)
-                                                : check_order<Z128>(scene, outcomes, parties, order));
-  return {};
+    WITAN_TRY(scene.plan[order].word_bits == 64 ? check_order<Z64>(scene, outcomes, parties, order, hidden)
+                                                : check_order<Z128>(scene, outcomes, parties, order, hidden));
+  return tap ? tap->keeps(hidden) : Status{};
 }
 
-Status judge(World& world, const Scene& scene, const Outcomes& outcomes) {
+Status judge(World& world, const Scene& scene, const Outcomes& outcomes, const mpc::test::Tap* tap = nullptr) {
   WITAN_TRY(world.audit().verdict());
   const RoleSet honest = RoleSet::all(scene.committee) - world.byzantine();
   for (const Role role : honest) {
@@ -197,7 +204,7 @@ Status judge(World& world, const Scene& scene, const Outcomes& outcomes) {
       if (honest.contains(verdict.party) && honest.contains(verdict.other))
         return fail(Code::internal, "an honest party is convicted: {}", verdict.reason);
   }
-  return judge_material(scene, outcomes, honest);
+  return judge_material(scene, outcomes, honest, tap);
 }
 
 MaterialPlan small_plan() {
@@ -273,8 +280,7 @@ TEST(Preprocessing, SilentPartiesCostThePrivateRoundsOfOneBatchAndOneRoundOfItsB
 // S19, S24, S25, S31: several batches under way, disputes in the middle of windows and slices; whatever t parties do, everybody has
 // the same material, all of it, and it is right.
 TEST(PreprocessingCampaign, HonestPartiesAlwaysHaveAllOfItAndItIsRight) {
-  Coverage seen;
-  std::uint64_t runs = 0;
+  runtime::sim::CampaignReport all{.name = "preprocessing", .failures = {}, .coverage = {}};
   for (const auto [n, t] : kCommittees) {
     const auto committee = CommitteeSize::make(n, t).value();
     const auto variant = mpc::variant_for(committee);
@@ -284,45 +290,47 @@ TEST(PreprocessingCampaign, HonestPartiesAlwaysHaveAllOfItAndItIsRight) {
         [&](std::uint64_t seed, Coverage& coverage) -> Status {
           SimRng rng(seed, 41);
           Outcomes outcomes;
-          World world({.seed = seed, .committee = committee, .router = {}}, preprocessing(scene, outcomes));
-          std::vector<Role> parties;
-          for (const Role role : RoleSet::all(committee)) parties.push_back(role);
-          for (int k = 0; k < committee.threshold(); ++k) {
-            const auto pick = rng.below(parties.size());
-            auto& faults = world.faults(parties[pick]);
-            parties.erase(parties.begin() + static_cast<std::ptrdiff_t>(pick));
-            faults.byzantine = true;
-            faults.rushing = rng.chance(0.5);
-            faults.corrupt =
-                runtime::sim::sometimes(0.3, rng.next64(), mpc::test::draw_lie(committee, 7, variant, rng));
+          World world(mpc::test::campaign_options(seed, committee), [](Node&) -> runtime::Task<void> { co_return; });
+          const mpc::test::Tap tap(world);
+          const auto bad = mpc::test::draw_detection_faults<Z128>(world, rng, seed, 7,
+                                                                  {.variant = variant, .delay = scene.options.delay});
+          for (const Role role : world.byzantine()) {
+            auto& faults = world.faults(role);
+            if (faults.corrupt && rng.chance(0.7))
+              faults.corrupt = runtime::sim::sometimes(0.3, rng.next64(), faults.corrupt);
             if (rng.chance(0.3)) faults.crashes = {{1 + rng.below(3000), 2000s}};
           }
+          for (const Role role : RoleSet::all(committee)) world.set_program(role, preprocessing(scene, outcomes, bad));
           world.run(300'000s);
           coverage.merge(world.coverage());
           for (const auto& [party, outcome] : outcomes) {
             if (world.byzantine().contains(Role(party))) continue;
             coverage.add("preprocessing.passes", outcome.report.passes);
+            coverage.add("preprocessing.silence", outcome.report.silence);
             coverage.add("preprocessing.fetched", outcome.report.fetched);
             coverage.add("preprocessing.more_batches", outcome.progress.batches > 14);
+            if (outcome.disputes)
+              coverage.add("preprocessing.excluded", static_cast<std::uint64_t>(outcome.disputes->excluded().size()));
           }
-          return judge(world, scene, outcomes);
+          return judge(world, scene, outcomes, &tap);
         });
     EXPECT_EQ(report.failures.size(), 0u);
-    seen.merge(report.coverage);
-    runs += report.runs;
+    if (report.runs >= 2 * std::size(mpc::test::kDetectionStrategies))
+      EXPECT_EQ(report.never(mpc::test::kDetectionStrategies), std::vector<std::string>{});
+    all.coverage.merge(report.coverage);
+    all.whole = all.whole && report.whole;
   }
-  if (runs < 110) return;  // a part of the campaign does not show everything
-  for (const char* name :
-       {"preprocessing.passes", "preprocessing.fetched", "preprocessing.more_batches", "sim.crashes"})
-    EXPECT_GT(seen.count(name), 0u) << name << " never happened";
+  EXPECT_EQ(all.never({"preprocessing.passes", "preprocessing.silence", "preprocessing.fetched",
+                       "preprocessing.excluded", "preprocessing.more_batches", "sim.crashes", "sim.duplicated"}),
+            std::vector<std::string>{});
 }
 
 // ---- restarts (S7, S17, S19, S31; issue 6): protocols/attempts.h
 
 /// Whoever was down at some time: a convicted party, a wrong or second use of a message, or other material is a violation; too late
 /// is not. `may_fail`: parties that may have come too late.
-Status judge_restarts(World& world, const Scene& scene, const Outcomes& outcomes, RoleSet may_fail,
-                      Coverage& coverage) {
+Status judge_restarts(World& world, const Scene& scene, const Outcomes& outcomes, RoleSet may_fail, Coverage& coverage,
+                      const mpc::test::Tap* tap = nullptr) {
   WITAN_TRY(world.audit().verdict());
   RoleSet good;
   for (const Role role : RoleSet::all(scene.committee) - world.byzantine()) {
@@ -344,7 +352,7 @@ Status judge_restarts(World& world, const Scene& scene, const Outcomes& outcomes
     for (const mpc::Verdict& verdict : outcomes.at(role.number()).disputes->verdicts())
       if (verdict.kind == mpc::Verdict::Kind::excluded && !world.byzantine().contains(verdict.party))
         return fail(Code::internal, "an honest party is convicted: {}", verdict.reason);
-  return judge_material(scene, outcomes, good);
+  return judge_material(scene, outcomes, good, tap);
 }
 
 PreprocessingOptions restarting(mpc::OpeningVariant variant) {
@@ -470,24 +478,24 @@ TEST(PreprocessingRestart, APartyMayCrashAnywhere) {
     const auto whole = test.world(1);
     whole->run(3000s);
     const std::uint64_t points = whole->crash_points(Role(1));
-    const auto report =
-        runtime::sim::campaign(fmt::format("preprocessing restart n={}", n), 1, crashes,
-                               [&](std::uint64_t seed, Coverage& coverage) -> Status {
-                                 SimRng rng(seed, 43);
-                                 const auto world = test.world(seed);
-                                 const Role party(1 + static_cast<int>(rng.below(static_cast<std::uint64_t>(n))));
-                                 const std::uint64_t at = 1 + seed * 7919 % points;
-                                 world->faults(party).crashes = {{at, rng.between(1ms, rng.chance(0.5) ? 300ms : 5s)}};
-                                 if (rng.chance(0.3))
-                                   world->faults(party).crashes.push_back({at + 1 + rng.below(500), 100ms});
-                                 world->run(3000s);
-                                 coverage.merge(world->coverage());
-                                 return judge_restarts(*world, test.scene, test.outcomes, RoleSet{party}, coverage);
-                               });
+    const auto report = runtime::sim::campaign(
+        fmt::format("preprocessing restart n={}", n), 1, crashes,
+        [&](std::uint64_t seed, Coverage& coverage) -> Status {
+          SimRng rng(seed, 43);
+          const auto world = test.world(seed);
+          const mpc::test::Tap tap(*world);
+          const Role party(1 + static_cast<int>(rng.below(static_cast<std::uint64_t>(n))));
+          const std::uint64_t at = 1 + seed * 7919 % points;
+          world->faults(party).crashes = {{at, rng.between(1ms, rng.chance(0.5) ? 300ms : 5s)}};
+          if (rng.chance(0.3)) world->faults(party).crashes.push_back({at + 1 + rng.below(500), 100ms});
+          world->run(3000s);
+          coverage.merge(world->coverage());
+          return judge_restarts(*world, test.scene, test.outcomes, RoleSet{party}, coverage, &tap);
+        });
     EXPECT_EQ(report.failures.size(), 0u);
-    if (report.runs < crashes) continue;
-    for (const char* name : {"sim.crashes", "restart.attempts", "restart.dropped", "restart.in_time"})
-      EXPECT_GT(report.coverage.count(name), 0u) << name << " never happened at n = " << n;
+    EXPECT_EQ(report.never({"sim.crashes", "restart.attempts", "restart.dropped", "restart.in_time"}),
+              std::vector<std::string>{})
+        << "n = " << n << ", " << points << " crash points";
   }
 }
 
@@ -589,6 +597,7 @@ TEST(PreprocessingRestart, LiarsDoNotKeepARestartedPartyOut) {
         [&](std::uint64_t seed, Coverage& coverage) -> Status {
           SimRng rng(seed, 47);
           const auto world = test.world(seed);
+          const mpc::test::Tap tap(*world);
           for (int i = 1; i < t; ++i) {
             auto& faults = world->faults(Role(i));
             faults.byzantine = true;
@@ -603,7 +612,7 @@ TEST(PreprocessingRestart, LiarsDoNotKeepARestartedPartyOut) {
           world->faults(Role(n)).crashes = {{1 + rng.below(1000), rng.between(1ms, 5s)}};
           world->run(30'000s);
           coverage.merge(world->coverage());
-          return judge_restarts(*world, test.scene, test.outcomes, RoleSet{Role(n)}, coverage);
+          return judge_restarts(*world, test.scene, test.outcomes, RoleSet{Role(n)}, coverage, &tap);
         });
     EXPECT_EQ(report.failures.size(), 0u);
   }
