@@ -1,11 +1,8 @@
 // The file of a preprocessing's material as it is found on the disk. What opens can be read, each unit or a clear error; what was
 // interrupted can be completed, and is complete then.
-#include <unistd.h>
-
-#include <fstream>
-
-#include "fuzz/fuzz.h"
 #include "fuzz/fuzz_material.h"
+#include "fuzz/fuzz.h"
+#include "fuzz/memory_folder.h"
 #include "runtime/loop.h"
 
 namespace witan::fuzz {
@@ -14,15 +11,6 @@ namespace {
 using node::MaterialFile;
 using protocols::MaterialPlan;
 
-const std::filesystem::path& folder() {
-  static const auto path = [] {
-    std::string name = "/dev/shm/witan-fuzz-XXXXXX";
-    WITAN_CHECK(mkdtemp(name.data()) != nullptr);
-    return std::filesystem::path(name);
-  }();
-  return path;
-}
-
 bool expected(const Error& error) {
   return error.code == Code::not_found || error.code == Code::data_loss;
 }
@@ -30,14 +18,13 @@ bool expected(const Error& error) {
 }  // namespace
 
 void fuzz_one(ByteView input) {
-  const auto file = folder() / material_id().hex();
-  std::ofstream(file, std::ios::binary)
-      .write(reinterpret_cast<const char*>(input.data()), static_cast<std::streamsize>(input.size()));
+  const auto file = memory_folder() / material_id().hex();
+  write_file(file, input);
   runtime::VirtualLoop loop;
   runtime::InlineCompute compute(loop);
   const MaterialPlan plan = material_plan();
   const auto open = [&](MaterialFile::State state) {
-    return loop.run(MaterialFile::open(compute, folder(), material_id(), plan, state));
+    return loop.run(MaterialFile::open(compute, memory_folder(), material_id(), plan, state));
   };
   const auto whole = open(MaterialFile::State::complete);
   WITAN_CHECK(whole.has_value() || whole.error().code == Code::data_loss);
