@@ -619,6 +619,7 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::fetch() {
   for (Holder& holder : holders) fetching.spawn(fetch_from(holder, news));
   for (;;) {
     if (!session_.is_open()) co_return fail(Code::cancelled, "session {}: closed", session_.id().hex());
+    news.reset();  // whoever ends from here on is looked at in the next round, also while a digest is made
     for (Holder& holder : holders) {
       if (!holder.complete || !holder.ended || std::exchange(holder.tried, true)) continue;
       for (std::size_t chunk = 0; chunk < chunk_count(); ++chunk)
@@ -626,7 +627,8 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::fetch() {
                     holder.chunks[chunk]->size());
       if (!Rules::check_fetched || co_await digest() == released_) co_return Status{};
     }
-    if (std::ranges::all_of(holders, [](const Holder& holder) { return holder.ended; })) {
+    const auto has_failed = [](const Holder& holder) { return holder.ended && (!holder.complete || holder.tried); };
+    if (std::ranges::all_of(holders, has_failed)) {
       std::string tried;
       for (const Holder& holder : holders)
         tried += fmt::format("{}{} ({})", tried.empty() ? "" : ", ", holder.role.number(),
@@ -634,7 +636,6 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::fetch() {
       co_return fail(Code::aborted, "aborted: session {}: no party gave the values on which {} agree: {}",
                      session_.id().hex(), committee_.threshold() + 1, tried);
     }
-    news.reset();
     co_await news.wait();
   }
 }
