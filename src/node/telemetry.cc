@@ -179,6 +179,8 @@ Telemetry::Telemetry(const Config& config, const About& about, metrics::Labels l
       version_text_(nlohmann::ordered_json{{"name", about.program}, {"version", about.version}}.dump() + "\n"),
       registry_(std::move(labels)),
       shared_(std::make_shared<Shared>()) {
+  processors_.at = begun_;
+  processors_.process_seconds = metrics::process_usage().processor_seconds;
   for (const auto& [method, names] : named_methods())
     for (const char* name : names) {
       const auto known = std::ranges::find(operations_, std::string_view(name),
@@ -382,7 +384,6 @@ void Telemetry::add_usage(std::vector<Family>& out) {
   const metrics::MachineUsage machine = metrics::machine_usage();
   const auto now = Steady::now();
   Processors& last = processors_;
-  if (last.at == Steady::time_point{}) last.at = begun_;  // of the process: since about its start
   if (now - last.at >= kProcessorsEvery) {
     const double passed = std::chrono::duration<double>(now - last.at).count();
     last.process_percent = 100.0 * (process.processor_seconds - last.process_seconds) / passed;

@@ -93,7 +93,7 @@ class Telemetry final : public DecryptionObserver {
   std::vector<std::array<metrics::Counter*, 2>> faults_;        // by role
   // HTTP thread: processor time at the last look, and what has come of it.
   struct Processors {
-    std::chrono::steady_clock::time_point at{};
+    std::chrono::steady_clock::time_point at;
     double process_seconds = 0;
     std::uint64_t busy_ticks = 0, all_ticks = 0;
     double process_percent = 0, machine_percent = 0;
