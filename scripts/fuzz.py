@@ -118,7 +118,7 @@ READERS = {
              "src/mpc/detected_opening_impl.h": "read|exclude|fetch|judge|settle", "src/protocols/attempts.cc": "decode|agree|gather"},
     "records": {"src/node/key_store.cc": "decode|load|check_public|KeyStore::shares", "src/node/epochs.cc": "load",
                 "src/node/request_store.cc": "RequestStore::(decode|load|result|list)", "src/protocols/key_shares.cc": "decode",
-                "src/protocols/decrypt.cc": "SessionRecord::decode", "src/mpc/prss.cc": "SetKeys::decode",
+                "src/protocols/decrypt.cc": "SessionRecord::decode", "src/mpc/epoch_keys.cc": "decode",
                 "src/crypto/extra_data.cc": "", "src/crypto/ecdsa.cc": "parse_stored|safe_deserialize|SigningKey::parse"},
     "journal": {"src/store/journal/journal_file.cc": "find_or_create|check_|connect|examine|open_journal_file|about",
                 "src/store/journal/record_check.cc": ""},
