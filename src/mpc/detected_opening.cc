@@ -4,11 +4,12 @@ namespace witan::mpc {
 
 Patience::Patience(OpeningVariant variant, runtime::Duration delay, int excluded) {
   const int private_rounds = variant == OpeningVariant::w1 ? 1 : 2;
-  const runtime::Duration more = 4 * private_rounds * delay;
-  round = 16 * delay + (1 + excluded) * more;
+  const runtime::Duration more = 4 * (private_rounds + 1) * delay;
+  storing = 4 * delay;
+  round = (16 + 6 * private_rounds) * delay + excluded * more;
   apart = excluded == 0 ? round / 8 + 4 * delay : (round - more) / 2;
-  exchange = apart + delay;
-  phase_2 = apart + 2 * delay + delay;
+  exchange = apart + 2 * delay;
+  phase_2 = apart + storing + delay;
 }
 
 DetectionReport& DetectionReport::operator+=(const DetectionReport& other) {
@@ -22,5 +23,7 @@ DetectionReport& DetectionReport::operator+=(const DetectionReport& other) {
 
 template class DetectedOpening<Z64>;
 template class DetectedOpening<Z128>;
+template class Decide<Z64>;
+template class Decide<Z128>;
 
 }  // namespace witan::mpc

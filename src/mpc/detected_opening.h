@@ -6,7 +6,8 @@
 //   W2   exchange   groups of l = n-t elements w_1..w_l, y_i = sum_e w_e alpha_i^(e-1) for i = 1..n
 //        phase 1    every party sends its share of y_i to P_i only; P_i checks y_i as above, else it is bottom
 //        phase 2    P_i sends y_i or bottom to all; a group counts if no y_i of N_j is missing or bottom, and all are of degree l-1
-//   decide          broadcast (ok, h) or (bad, first bad index, phase, silent parties), and calls for the next attempt (mpc/calls.h)
+//   decide          about a list of batches, one index after the other: broadcast (ok, h of each batch) or (bad, first bad index, phase,
+//                   silent parties), and calls for the next attempt (mpc/calls.h)
 //                   somebody reports a call: nothing is decided, all leave the attempt here
 //                   named silent by t+1: excluded, check and decide again
 //   release         t+1 equal (ok, h): these are the values. Who has something else fetches them and compares with h.  Done
@@ -15,16 +16,23 @@
 //   accuse          whoever reported the index broadcasts who sent it something else: dispute pairs
 //   discard         the index; check and decide again
 //
-// exchange() covers W1's exchange and phase 1; those of several batches may run at once. decide() does the rest, in the order of the
-// batches, because the state of the disputes is one for all of them, and what is bottom depends on it. values() fetches what is
-// missing, apart from that order: no party is late in the next decide because somebody did not answer it. Values leave this class
-// there alone, after the decide, so nothing pending can be used (S17).
+// DetectedOpening::exchange() covers W1's exchange and phase 1; those of several batches may run at once. Decide does the rest, for all
+// batches of a list together and for one list after the other, because the state of the disputes is one for all of them, and what is
+// bottom depends on it. DetectedOpening::values() fetches what is missing, apart from that order. Values leave this class there alone,
+// after the decide, so nothing pending can be used (S17).
 //
-// Steps of the session: see the constants below. One session serves one batch.
+// *Several batches in one decide* are one batch whose indexes are theirs, one batch after the other: which they are, and in which order,
+// is known before their exchange and the same at all honest parties. So 4.2 of security.md applies as it stands: a report is about all
+// of them, the smallest bad index of all is revealed, with the draws of its own batch alone, and what t+1 equal reports release are the
+// values of every batch, since an honest one among them has accepted every row of each. Sessions, counters and messages of a batch do
+// not depend on what else its decide covers.
+//
+// Steps of the session: see the constants below. One session serves one batch; that of the first batch serves the decide.
 #pragma once
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -56,16 +64,24 @@ struct DetectionOptions {
 ///
 ///   a private round that they begin within a    waits a + D for who has not sent once n-t have. That is not before the first
 ///       honest party has begun, so every honest message comes in time. Nobody ends it before the last honest party has begun
-///       (its message is missing, or the wait has lasted); and everybody has n-t messages D after that: they end within a + 2 D
+///       (its message is missing, or the wait has lasted); and everybody has n-t messages D after that: they end within a + 2 D.
+///       A message is all chunks; each is awaited beside the others and asked for within D/2 if it does not come
 ///   an opening at degree t                      ends when 2t+1 shares agree, at most D after the last has begun: within a + D
 ///   a broadcast that they begin within T/2      ends within T/8 + 4 D, or, after a Bot, within T/2 (mpc/broadcast.h)
+///   fetching the values of a decide             ends 3 D after the last honest party has released them: one of the t+1 that are asked at
+///       once is honest, and is asked for each chunk once in D
+///   storing them                                takes D at most: it counts as computing on the way
 ///
-/// So a batch, with p private rounds (exchange; phase 2 of W2) before its broadcasts, is begun within `apart` = T/8 + 4 D if nobody is
-/// excluded, and T must be so large that apart + 2 p D <= T/2: T = (16 + 4 p) D. Bot excludes a party, and everybody knows it: then
-/// apart = T/2, and the T of what follows is 4 p D longer.
+/// Before it enters a decide, a party has ended the exchange of its batches, begun when the last decide but one ended, or up to D after it
+/// (the second exchange of a run), and stored what the last decide but one has released (protocols/preprocessing.h). These are
+/// two waits beside each other. Exchanges are begun within apart + D, so they wait apart + 2 D and end within apart + 3 D; storing is the
+/// longer one, 4 D after all were within `apart`. W2 has a private round of 2 D behind it. So T must be so large that, for p private
+/// rounds (exchange; phase 2 of W2), apart + 4 D + 2 (p - 1) D <= T/2, with apart = T/8 + 4 D if nobody is excluded: T = (16 + 6 p) D.
+/// Bot excludes a party, and everybody knows it: then apart = T/2, and the T of what follows is 4 (p + 1) D longer.
 struct Patience {
   Patience(OpeningVariant variant, runtime::Duration delay, int excluded);
   runtime::Duration apart, exchange, phase_2, round;
+  runtime::Duration storing;  // a decide's values are stored so long after all honest parties have ended it
 };
 
 /// What happened on the way, as far as this party has seen.
@@ -81,8 +97,9 @@ struct DetectionReport {
 
 /// Equal at all honest parties.
 struct Decided {
-  std::vector<std::size_t> discarded;  // ascending: elements that were revealed, which nothing may use
-  runtime::RoleSet callers;            // who calls for the next attempt; if anybody does, there are no values
+  /// By batch, ascending: elements that were revealed, which nothing may use.
+  std::vector<std::vector<std::size_t>> discarded;
+  runtime::RoleSet callers;  // who calls for the next attempt; if anybody does, there are no values
 };
 
 /// What defends the opening; tests replace single rules and must then see a violation (see OpeningRules).
@@ -98,35 +115,37 @@ inline constexpr runtime::Step kPhase1 = 0, kPhase2 = 1u << 13, kFetch = 1u << 1
 inline constexpr std::size_t kMaxChunks = 1u << 13;
 inline constexpr std::uint32_t kMaxPasses = (kFetch - kPhase2) / kMaxChunks;
 inline constexpr runtime::Step kDetectionSteps = 1u << 20;
-/// How the session of a batch is opened: what does not come is asked for within a delay, because whoever was asked before it had it
-/// does not answer.
+/// How the session of a batch is opened. What does not come is asked for every half of a delay, because whoever was asked before it had it
+/// does not answer; not more often, because shares that are on their way would come twice. A decide goes on the lane of the shares: a
+/// broadcast waits for those of the next batches that were sent before it, which must be through within a delay anyway.
 inline runtime::SessionOptions detection_session(runtime::Duration delay) {
   runtime::SessionOptions out{.lane = runtime::Lane::bulk, .max_steps = kDetectionSteps};
-  out.resend_after = std::min(out.resend_after, delay);
+  out.resend_after = std::min(std::max<runtime::Duration>(out.resend_after, delay / 2), delay);
+  out.resend_at_most = out.resend_after;
   return out;
 }
 
+template <Word Z, class Rules>
+class Decide;
+
+/// One batch.
 template <Word Z, class Rules = DetectionRules>
 class DetectedOpening {
  public:
   /// All references outlive the opening. Preconditions (checked): at least one element, at most kMaxChunks chunks.
-  DetectedOpening(runtime::Session& session, runtime::Compute& compute, const EpochKeys& keys,
-                  const Signatories& signatories, Disputes& disputes, std::shared_ptr<Disposable<Z>> batch,
-                  DetectionOptions options);
+  DetectedOpening(runtime::Session& session, runtime::Compute& compute, const EpochKeys& keys, const Disputes& disputes,
+                  std::shared_ptr<Disposable<Z>> batch, DetectionOptions options);
   ~DetectedOpening();
 
   /// Sends this party's shares and collects the others'. Errors: those of the batch, cancelled.
   runtime::Task<Status> exchange();
-  /// After exchange(). Reports the calls that are known, and takes those that others report. Errors: aborted (more than t parties
-  /// excluded, or this one), cancelled.
-  runtime::Task<Result<Decided>> decide(Calls& calls);
-  /// After decide() without callers, once: the opened elements; those that were revealed mean nothing. Errors: aborted (nobody to fetch from), cancelled.
+  /// After a decide without callers, once: the opened elements; those that were revealed mean nothing. Errors: aborted (nobody to fetch from), cancelled.
   runtime::Task<Result<std::vector<Gr<Z>>>> values();
-  const DetectionReport& report() const { return report_; }
+  /// Has values() taken them from another party?
+  bool has_fetched() const { return has_fetched_; }
 
  private:
-  struct Report;
-  struct Reports;
+  friend class Decide<Z, Rules>;
   struct Data;
   using Roles = std::vector<Role>;
 
@@ -136,42 +155,97 @@ class DetectedOpening {
   std::size_t rows_in(std::size_t chunk) const;
   std::vector<std::size_t> elements_of(std::size_t row) const;
 
-  runtime::Step phase_2_step() const { return kPhase2 + pass_ * static_cast<runtime::Step>(kMaxChunks); }
+  static runtime::Step phase_2_step(std::uint32_t pass) {
+    return kPhase2 + pass * static_cast<runtime::Step>(kMaxChunks);
+  }
   runtime::Task<Status> produce(std::size_t chunk);
-  runtime::Task<Status> send_phase_2();
+  runtime::Task<Status> send_phase_2(std::uint32_t pass);
+  struct Collection;
+  runtime::Task<void> collect_chunk(runtime::Step step, std::vector<runtime::Payload>& messages, Collection& all,
+                                    runtime::Event& news);
   runtime::Task<Status> collect(runtime::Step first_step, std::size_t phase);
   Patience patience() const { return {options_.variant, options_.delay, options_.level + disputes_.excluded().size()}; }
   runtime::Task<Status> check_rows(std::size_t phase);
-  runtime::Task<Result<Report>> check();
+  runtime::Task<Status> check(std::uint32_t pass);
+  struct BadRow {
+    std::size_t row;
+    std::uint8_t phase;
+  };
+  std::optional<BadRow> first_bad() const;
+  runtime::RoleSet silent() const;
   runtime::Task<crypto::Digest> digest();
-
-  Status may_go_on() const;
-  runtime::Task<Result<BroadcastOutcome>> broadcast(Bytes own, std::size_t max_bytes);
-  Reports read(const BroadcastOutcome& outcome, Calls& calls);
-  bool exclude_silent(const Reports& reports);
-  Status release(const crypto::Digest& h, const Reports& reports);
+  void discard(std::size_t row);
+  Status release(const crypto::Digest& h, runtime::RoleSet having, std::uint32_t passes);
+  std::vector<std::size_t> discarded() const;
   struct Holder;
+  std::vector<Holder> holders() const;
   runtime::Task<Status> fetch();
   runtime::Task<void> fetch_from(Holder& holder, runtime::Event& news);
-  runtime::Task<Status> dispute_pass(const Disputes& before, const Report& mine, const Reports& reports);
-  runtime::Task<Status> open_zero_keys(Resolution<Z>& resolution, const std::vector<std::size_t>& zero_sets);
-  runtime::RoleSet deviators(const Disputes& before, const Resolution<Z>& resolution, std::uint64_t row, int phase,
-                             const Reports& reports) const;
+  runtime::Task<void> fetch_chunk(Holder& holder, std::size_t chunk);
 
   runtime::Session& session_;
   runtime::Compute& compute_;
   const EpochKeys& keys_;
-  Disputes& disputes_;
+  const Disputes& disputes_;
   const DetectionOptions options_;
   const CommitteeSize committee_;
   const Role self_;
-  const Signatories signatories_;
-  std::uint32_t next_broadcast_ = 0, pass_ = 0;
-  std::size_t checked_version_ = 0;  // of the disputes, when phase 1 was checked
-  crypto::Digest released_{};        // h of the values
-  runtime::RoleSet having_;          // who has them
-  DetectionReport report_;
+  std::size_t checked_version_ = 0;       // of the disputes, when phase 1 was checked
+  std::optional<crypto::Digest> digest_;  // of the values as they are
+  crypto::Digest released_{};             // h of the values
+  runtime::RoleSet having_;               // who has them
+  bool has_fetched_ = false;
   std::shared_ptr<Data> data_;  // what kernels read and write
+};
+
+/// The decide about one batch or several.
+template <Word Z, class Rules = DetectionRules>
+class Decide {
+ public:
+  using Batch = DetectedOpening<Z, Rules>;
+
+  /// All references outlive the decide. Preconditions (checked): at least one batch; all with `disputes` and the same options.
+  Decide(const Signatories& signatories, Disputes& disputes, std::vector<Batch*> batches);
+
+  /// After exchange() of every batch, once. Reports the calls that are known, and takes those that others report. Errors: aborted
+  /// (more than t parties excluded, or this one), cancelled.
+  runtime::Task<Result<Decided>> run(Calls& calls);
+  /// Values that are fetched later are not in it.
+  const DetectionReport& report() const { return report_; }
+
+ private:
+  struct Report;
+  struct Reports;
+  /// An index: a row of a batch.
+  struct Place {
+    Batch& batch;
+    std::size_t row;
+  };
+  std::uint64_t rows() const;
+  Place place(std::uint64_t index) const;
+  std::size_t max_report_bytes() const;
+  runtime::Session& session() const { return batches_.front()->session_; }
+
+  Status may_go_on() const;
+  runtime::Task<Result<Report>> check();
+  runtime::Task<Result<BroadcastOutcome>> broadcast(Bytes own, std::size_t max_bytes);
+  Reports read(const BroadcastOutcome& outcome, Calls& calls);
+  bool exclude_silent(const Reports& reports);
+  Status release(const std::vector<crypto::Digest>& h, const Reports& reports);
+  runtime::Task<Status> dispute_pass(const Disputes& before, const Report& mine, const Reports& reports);
+  runtime::Task<Status> open_zero_keys(const Batch& batch, Resolution<Z>& resolution,
+                                       const std::vector<std::size_t>& zero_sets);
+  runtime::RoleSet deviators(const Disputes& before, const Resolution<Z>& resolution, std::uint64_t index, int phase,
+                             const Reports& reports) const;
+
+  const Signatories signatories_;
+  Disputes& disputes_;
+  const std::vector<Batch*> batches_;
+  const DetectionOptions options_;
+  const CommitteeSize committee_;
+  const Role self_;
+  std::uint32_t next_broadcast_ = 0, pass_ = 0;
+  DetectionReport report_;
 };
 
 }  // namespace witan::mpc

@@ -19,7 +19,7 @@ namespace witan::mpc {
 
 namespace detection {
 
-/// As many rounds until a session without n-t parties goes on without them, and ends.
+/// As many rounds until a session without n-t parties ends.
 inline constexpr int kGoneAfter = 4;
 
 /// a * alpha of that party: additions only.
@@ -91,56 +91,6 @@ inline std::size_t piece_rows(CommitteeSize committee) {
 
 }  // namespace detection
 
-/// What a party says of its check.
-template <Word Z, class Rules>
-struct DetectedOpening<Z, Rules>::Report {
-  bool good = false;
-  crypto::Digest h{};       // of good
-  std::uint64_t row = 0;    // of bad: the first bad index
-  std::uint8_t phase = 1;   // ... and where
-  runtime::RoleSet silent;  // ... from whom something did not come
-
-  static constexpr std::size_t kMaxBytes = 1 + 32 + Calls::kMaxBytes;
-
-  Bytes encode(const Calls& calls) const {
-    Writer out;
-    out.u8(good ? 1 : 0);
-    if (good)
-      out.raw(h);
-    else
-      out.u64(row).u8(phase).u16(silent.bits());
-    out.raw(calls.encode());
-    return out.take();
-  }
-};
-
-/// What all of them say; equal at all honest parties.
-template <Word Z, class Rules>
-struct DetectedOpening<Z, Rules>::Reports {
-  std::map<Role, Report> of;
-  runtime::RoleSet callers;
-
-  std::optional<crypto::Digest> agreed(CommitteeSize committee) const {
-    for (const auto& [role, report] : of)
-      if (report.good && std::ranges::count_if(of, [&](const auto& other) {
-                           return other.second.good && other.second.h == report.h;
-                         }) >= Rules::agreeing(committee))
-        return report.h;
-    return std::nullopt;
-  }
-  std::optional<std::uint64_t> first_bad() const {
-    std::optional<std::uint64_t> out;
-    for (const auto& [role, report] : of)
-      if (!report.good && (!out || report.row < *out)) out = report.row;
-    return out;
-  }
-  bool says_bad(Role role, std::uint64_t row) const {
-    const auto found = of.find(role);
-    return found != of.end() && !found->second.good && found->second.row == row;
-  }
-  bool says_phase_1(Role role, std::uint64_t row) const { return says_bad(role, row) && of.at(role).phase == 1; }
-};
-
 template <Word Z, class Rules>
 struct DetectedOpening<Z, Rules>::Data {
   std::shared_ptr<Disposable<Z>> batch;
@@ -156,8 +106,8 @@ struct DetectedOpening<Z, Rules>::Data {
 
 template <Word Z, class Rules>
 DetectedOpening<Z, Rules>::DetectedOpening(runtime::Session& session, runtime::Compute& compute, const EpochKeys& keys,
-                                           const Signatories& signatories, Disputes& disputes,
-                                           std::shared_ptr<Disposable<Z>> batch, DetectionOptions options)
+                                           const Disputes& disputes, std::shared_ptr<Disposable<Z>> batch,
+                                           DetectionOptions options)
     : session_(session),
       compute_(compute),
       keys_(keys),
@@ -165,7 +115,6 @@ DetectedOpening<Z, Rules>::DetectedOpening(runtime::Session& session, runtime::C
       options_(options),
       committee_(session.committee()),
       self_(session.self()),
-      signatories_(signatories),
       data_(std::make_shared<Data>()) {
   data_->batch = std::move(batch);
   WITAN_CHECK(data_->batch->elements() > 0 && options_.chunk_rows > 0 && chunk_count() <= kMaxChunks);
@@ -222,7 +171,10 @@ template <Word Z, class Rules>
 runtime::Task<Status> DetectedOpening<Z, Rules>::exchange() {
   for (std::size_t chunk = 0; chunk < chunk_count(); ++chunk) co_await runtime::ok(co_await produce(chunk));
   co_await runtime::ok(co_await collect(kPhase1, 1));
-  co_return co_await check_rows(1);
+  co_await runtime::ok(co_await check_rows(1));
+  // What the decide will say in the good case is made here, beside the exchanges of other batches.
+  if (options_.variant == OpeningVariant::w1 && !first_bad()) co_await digest();
+  co_return Status{};
 }
 
 template <Word Z, class Rules>
@@ -263,7 +215,7 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::produce(std::size_t chunk) {
 
 /// y_self of every group, after a bit map of those that are bottom.
 template <Word Z, class Rules>
-runtime::Task<Status> DetectedOpening<Z, Rules>::send_phase_2() {
+runtime::Task<Status> DetectedOpening<Z, Rules>::send_phase_2(std::uint32_t pass) {
   for (std::size_t chunk = 0; chunk < chunk_count(); ++chunk) {
     const std::size_t first = chunk * options_.chunk_rows, count = rows_in(chunk), map = (count + 7) / 8;
     Bytes message(map + count * sizeof(Gr<Z>));
@@ -273,39 +225,73 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::send_phase_2() {
       else
         data_->combined[first + row].encode(message.data() + map + row * sizeof(Gr<Z>));
     }
-    co_await runtime::ok(session_.send_all(phase_2_step() + static_cast<runtime::Step>(chunk),
+    co_await runtime::ok(session_.send_all(phase_2_step(pass) + static_cast<runtime::Step>(chunk),
                                            runtime::make_payload(std::move(message))));
   }
   co_return Status{};
 }
 
-/// Waiting counts from the moment on at which n-t parties have sent; before that nothing can be decided anyway.
+/// Who has sent what of one exchange.
+template <Word Z, class Rules>
+struct DetectedOpening<Z, Rules>::Collection {
+  std::size_t open_chunks;
+  std::vector<std::size_t> chunks_of;  // by role: that have come
+  runtime::RoleSet complete;           // all of theirs have come, or there is nothing to come: this party's
+  bool cancelled = false;
+};
+
+template <Word Z, class Rules>
+runtime::Task<void> DetectedOpening<Z, Rules>::collect_chunk(runtime::Step step,
+                                                             std::vector<runtime::Payload>& messages, Collection& all,
+                                                             runtime::Event& news) {
+  runtime::RoleSet awaited = disputes_.active();
+  awaited.erase(self_);
+  while (!awaited.empty()) {
+    auto message = co_await session_.next(step, awaited);
+    if (!message) {  // closed, or those that are left do not keep the message any more
+      all.cancelled = all.cancelled || message.error().code == Code::cancelled;
+      break;
+    }
+    messages[message->from.index()] = message->payload;
+    awaited.erase(message->from);
+    if (++all.chunks_of[message->from.index()] < chunk_count()) continue;
+    all.complete.insert(message->from);
+    news.set();
+  }
+  --all.open_chunks;
+  news.set();
+}
+
+/// All chunks at once, so that each is asked for whatever becomes of the others. Waiting counts from the moment on at which n-t parties have
+/// sent everything; before that nothing can be decided anyway.
 template <Word Z, class Rules>
 runtime::Task<Status> DetectedOpening<Z, Rules>::collect(runtime::Step first_step, std::size_t phase) {
-  auto& messages = data_->messages[phase - 1];
-  runtime::Duration waited{};
   const int enough = committee_.parties() - committee_.threshold();
+  Collection all{.open_chunks = chunk_count(),
+                 .chunks_of = std::vector<std::size_t>(static_cast<std::size_t>(committee_.parties())),
+                 .complete = runtime::RoleSet{self_}};
+  runtime::Event news(session_.loop());
+  runtime::TaskScope receiving(session_.loop());  // destroyed first
   for (std::size_t chunk = 0; chunk < chunk_count(); ++chunk) {
-    for (runtime::Payload& message : messages[chunk]) message = nullptr;
-    runtime::RoleSet awaited = disputes_.active();
-    awaited.erase(self_);
-    const int sending = awaited.size() + 1;
-    while (!awaited.empty()) {
-      const runtime::Instant begun = session_.loop().now();
-      const bool counts = sending - awaited.size() >= enough;
-      const runtime::Duration most = phase == 1 ? patience().exchange : patience().phase_2;
-      const runtime::Duration left = std::max(runtime::Duration{}, most - waited);
-      // Too few parties at all: more than t are gone, and the session ends.
-      auto message =
-          co_await session_.next(first_step + static_cast<runtime::Step>(chunk), awaited,
-                                 session_.loop().after(counts ? left : detection::kGoneAfter * patience().round));
-      if (!message && message.error().code == Code::cancelled) co_return fail(std::move(message).error());
-      if (counts) waited += session_.loop().now() - begun;
-      if (!message) break;  // late, or it does not keep the message any more
-      messages[chunk][message->from.index()] = message->payload;
-      awaited.erase(message->from);
-    }
+    std::vector<runtime::Payload>& messages = data_->messages[phase - 1][chunk];
+    for (runtime::Payload& message : messages) message = nullptr;
+    receiving.spawn(collect_chunk(first_step + static_cast<runtime::Step>(chunk), messages, all, news));
   }
+  bool counts = false;
+  runtime::Instant deadline = session_.loop().after(detection::kGoneAfter * patience().round);
+  while (all.open_chunks > 0 && !all.cancelled) {
+    if (!counts && all.complete.size() >= enough) {
+      counts = true;
+      deadline = session_.loop().after(phase == 1 ? patience().exchange : patience().phase_2);
+    }
+    news.reset();
+    if (co_await news.wait(deadline) == runtime::Wake::timed_out) break;
+  }
+  if (all.cancelled) co_return fail(Code::cancelled, "session {}: closed", session_.id().hex());
+  if (all.complete.size() < enough)  // more than t are gone
+    co_return fail(Code::aborted, "aborted: session {}: {} of {} parties have sent steps {} to {}, {} are needed",
+                   session_.id().hex(), all.complete.size(), committee_.parties(), first_step,
+                   first_step + static_cast<runtime::Step>(chunk_count() - 1), enough);
   co_return Status{};
 }
 
@@ -321,6 +307,7 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::check_rows(std::size_t phase) {
   Roles partners;
   for (const Role role : disputes_.partners(self_)) partners.push_back(role);
   const std::size_t version = disputes_.version();  // another batch may change it meanwhile
+  digest_.reset();
   const auto kernel = [data = data_, partners, dimension, phase, combine, self = self_, size = group(),
                        chunk_rows = options_.chunk_rows,
                        all_rows = rows()](std::size_t from, std::size_t to) -> Status {
@@ -396,28 +383,58 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::check_rows(std::size_t phase) {
 
 /// Under the state of the disputes at this place of the sequence.
 template <Word Z, class Rules>
-runtime::Task<Result<typename DetectedOpening<Z, Rules>::Report>> DetectedOpening<Z, Rules>::check() {
-  const bool combine = options_.variant == OpeningVariant::w2;
-  Report out;
-  if (combine) co_await runtime::ok(co_await check_rows(2));
-  for (std::size_t row = 0; row < rows(); ++row) {
-    if (data_->discarded[row] || !(data_->bad[0][row] || (combine && data_->bad[1][row]))) continue;
-    out.row = row;
-    out.phase = data_->bad[0][row] ? 1 : 2;
-    for (const Role role : disputes_.partners(self_))
-      for (std::size_t phase = 0; phase < (combine ? 2u : 1u); ++phase)
-        for (const auto& chunk : data_->messages[phase])
-          if (role != self_ && !chunk[role.index()]) out.silent.insert(role);
-    co_return out;
+runtime::Task<Status> DetectedOpening<Z, Rules>::check(std::uint32_t pass) {
+  if (disputes_.version() != checked_version_) co_await runtime::ok(co_await check_rows(1));
+  if (options_.variant == OpeningVariant::w2) {
+    co_await runtime::ok(co_await send_phase_2(pass));
+    co_await runtime::ok(co_await collect(phase_2_step(pass), 2));
+    co_await runtime::ok(co_await check_rows(2));
   }
-  out.good = true;
-  out.h = co_await digest();
-  co_return out;
+  if (!first_bad()) co_await digest();
+  co_return Status{};
+}
+
+template <Word Z, class Rules>
+std::optional<typename DetectedOpening<Z, Rules>::BadRow> DetectedOpening<Z, Rules>::first_bad() const {
+  const bool combine = options_.variant == OpeningVariant::w2;
+  for (std::size_t row = 0; row < rows(); ++row) {
+    if (data_->discarded[row]) continue;
+    if (data_->bad[0][row]) return BadRow{row, 1};
+    if (combine && data_->bad[1][row]) return BadRow{row, 2};
+  }
+  return std::nullopt;
+}
+
+/// Partners of whom something did not come.
+template <Word Z, class Rules>
+runtime::RoleSet DetectedOpening<Z, Rules>::silent() const {
+  runtime::RoleSet out;
+  for (const Role role : disputes_.partners(self_))
+    for (std::size_t phase = 0; phase < (options_.variant == OpeningVariant::w2 ? 2u : 1u); ++phase)
+      for (const auto& chunk : data_->messages[phase])
+        if (role != self_ && !chunk[role.index()]) out.insert(role);
+  return out;
+}
+
+template <Word Z, class Rules>
+void DetectedOpening<Z, Rules>::discard(std::size_t row) {
+  data_->discarded[row] = 1;
+  digest_.reset();
+}
+
+template <Word Z, class Rules>
+std::vector<std::size_t> DetectedOpening<Z, Rules>::discarded() const {
+  std::vector<std::size_t> out;
+  for (std::size_t row = 0; row < rows(); ++row)
+    if (data_->discarded[row])
+      for (const std::size_t element : elements_of(row)) out.push_back(element);
+  return out;
 }
 
 /// SHA-256 rather than SHAKE256: gigabytes of it (engineering.md 1).
 template <Word Z, class Rules>
 runtime::Task<crypto::Digest> DetectedOpening<Z, Rules>::digest() {
+  if (digest_) co_return *digest_;
   auto hash = std::make_shared<crypto::Sha256>();
   hash->update(crypto::separators::kBatch.view()).update(session_.id().bytes());
   Writer sizes;
@@ -434,23 +451,99 @@ runtime::Task<crypto::Digest> DetectedOpening<Z, Rules>::digest() {
                                         (end - begin) * sizeof(Gr<Z>)});
                         }
                       });
-  co_return hash->finish();
+  digest_ = hash->finish();
+  co_return *digest_;
 }
 
 // Decide.
 
+/// What a party says of its check of all batches.
 template <Word Z, class Rules>
-runtime::Task<Result<Decided>> DetectedOpening<Z, Rules>::decide(Calls& calls) {
+struct Decide<Z, Rules>::Report {
+  bool good = false;
+  std::vector<crypto::Digest> h;  // of good: by batch
+  std::uint64_t index = 0;        // of bad: the first bad index
+  std::uint8_t phase = 1;         // ... and where
+  runtime::RoleSet silent;        // ... from whom something did not come
+
+  static constexpr std::size_t kBadBytes = 1 + 8 + 1 + 2;
+  Bytes encode(const Calls& calls) const {
+    Writer out;
+    out.u8(good ? 1 : 0);
+    for (const crypto::Digest& hash : h) out.raw(hash);
+    if (!good) out.u64(index).u8(phase).u16(silent.bits());
+    out.raw(calls.encode());
+    return out.take();
+  }
+};
+
+/// What all of them say; equal at all honest parties.
+template <Word Z, class Rules>
+struct Decide<Z, Rules>::Reports {
+  std::map<Role, Report> of;
+  runtime::RoleSet callers;
+
+  std::optional<std::vector<crypto::Digest>> agreed(CommitteeSize committee) const {
+    for (const auto& [role, report] : of)
+      if (report.good && std::ranges::count_if(of, [&](const auto& other) {
+                           return other.second.good && other.second.h == report.h;
+                         }) >= Rules::agreeing(committee))
+        return report.h;
+    return std::nullopt;
+  }
+  std::optional<std::uint64_t> first_bad() const {
+    std::optional<std::uint64_t> out;
+    for (const auto& [role, report] : of)
+      if (!report.good && (!out || report.index < *out)) out = report.index;
+    return out;
+  }
+  bool says_bad(Role role, std::uint64_t index) const {
+    const auto found = of.find(role);
+    return found != of.end() && !found->second.good && found->second.index == index;
+  }
+  bool says_phase_1(Role role, std::uint64_t index) const { return says_bad(role, index) && of.at(role).phase == 1; }
+};
+
+template <Word Z, class Rules>
+Decide<Z, Rules>::Decide(const Signatories& signatories, Disputes& disputes, std::vector<Batch*> batches)
+    : signatories_(signatories),
+      disputes_(disputes),
+      batches_(std::move(batches)),
+      options_(batches_.at(0)->options_),
+      committee_(session().committee()),
+      self_(session().self()) {
+  for (const Batch* batch : batches_)
+    WITAN_CHECK(&batch->disputes_ == &disputes && batch->options_.variant == options_.variant &&
+                batch->options_.delay == options_.delay && batch->options_.level == options_.level);
+}
+
+template <Word Z, class Rules>
+std::uint64_t Decide<Z, Rules>::rows() const {
+  std::uint64_t out = 0;
+  for (const Batch* batch : batches_) out += batch->rows();
+  return out;
+}
+
+/// Precondition: index < rows().
+template <Word Z, class Rules>
+typename Decide<Z, Rules>::Place Decide<Z, Rules>::place(std::uint64_t index) const {
+  std::size_t at = 0;
+  while (index >= batches_[at]->rows()) index -= batches_[at++]->rows();
+  return {*batches_[at], static_cast<std::size_t>(index)};
+}
+
+template <Word Z, class Rules>
+std::size_t Decide<Z, Rules>::max_report_bytes() const {
+  return std::max(1 + sizeof(crypto::Digest) * batches_.size(), Report::kBadBytes) + Calls::kMaxBytes;
+}
+
+template <Word Z, class Rules>
+runtime::Task<Result<Decided>> Decide<Z, Rules>::run(Calls& calls) {
   for (;; ++pass_) {
     co_await runtime::ok(may_go_on());
     const Disputes before = disputes_;
-    if (disputes_.version() != checked_version_) co_await runtime::ok(co_await check_rows(1));
-    if (options_.variant == OpeningVariant::w2) {
-      co_await runtime::ok(co_await send_phase_2());
-      co_await runtime::ok(co_await collect(phase_2_step(), 2));
-    }
     const Report mine = co_await runtime::ok(co_await check());
-    const auto outcome = co_await runtime::ok(co_await broadcast(mine.encode(calls), Report::kMaxBytes));
+    const auto outcome = co_await runtime::ok(co_await broadcast(mine.encode(calls), max_report_bytes()));
     const Reports reports = read(outcome, calls);
     if (!reports.callers.empty()) co_return Decided{.discarded = {}, .callers = reports.callers};
     if (exclude_silent(reports)) {
@@ -465,29 +558,50 @@ runtime::Task<Result<Decided>> DetectedOpening<Z, Rules>::decide(Calls& calls) {
     co_await runtime::ok(co_await dispute_pass(before, mine, reports));
   }
   Decided out;
-  for (std::size_t row = 0; row < rows(); ++row)
-    if (data_->discarded[row])
-      for (const std::size_t element : elements_of(row)) out.discarded.push_back(element);
+  for (const Batch* batch : batches_) out.discarded.push_back(batch->discarded());
+  co_return out;
+}
+
+/// All batches at once, under the state of the disputes at this place of the sequence.
+template <Word Z, class Rules>
+runtime::Task<Result<typename Decide<Z, Rules>::Report>> Decide<Z, Rules>::check() {
+  std::vector<runtime::Task<Status>> checks;
+  for (Batch* batch : batches_) checks.push_back(batch->check(pass_));
+  co_await runtime::ok(runtime::all_ok(co_await runtime::when_all(std::move(checks))));
+  Report out;
+  std::uint64_t first = 0;  // index of the batch
+  for (const Batch* batch : batches_) {
+    if (const auto bad = batch->first_bad()) {
+      out.index = first + bad->row;
+      out.phase = bad->phase;
+      for (const Batch* any : batches_) out.silent = out.silent | any->silent();
+      co_return out;
+    }
+    first += batch->rows();
+  }
+  out.good = true;
+  for (Batch* batch : batches_) out.h.push_back(co_await batch->digest());
   co_return out;
 }
 
 /// S27, and: the others do not wait for a party that they have excluded.
 template <Word Z, class Rules>
-Status DetectedOpening<Z, Rules>::may_go_on() const {
+Status Decide<Z, Rules>::may_go_on() const {
   WITAN_TRY(disputes_.check());
   if (const Verdict* const excluded = disputes_.exclusion(self_))
-    return fail(Code::aborted, "aborted: session {}: the other parties excluded this one: {}", session_.id().hex(),
+    return fail(Code::aborted, "aborted: session {}: the other parties excluded this one: {}", session().id().hex(),
                 excluded->reason);
   if (pass_ >= kMaxPasses)
-    return fail(Code::internal, "session {}: {} dispute passes without an end", session_.id().hex(), pass_);
+    return fail(Code::internal, "session {}: {} dispute passes without an end", session().id().hex(), pass_);
   return {};
 }
 
 /// A sender whose message all honest parties agree is missing is excluded.
 template <Word Z, class Rules>
-runtime::Task<Result<BroadcastOutcome>> DetectedOpening<Z, Rules>::broadcast(Bytes own, std::size_t max_bytes) {
+runtime::Task<Result<BroadcastOutcome>> Decide<Z, Rules>::broadcast(Bytes own, std::size_t max_bytes) {
   const runtime::RoleSet active = disputes_.active();
-  Broadcast run(session_, compute_, signatories_, kDecideBroadcasts, patience().round);
+  const Batch& first = *batches_.front();
+  Broadcast run(session(), first.compute_, signatories_, kDecideBroadcasts, first.patience().round);
   auto outcome = co_await runtime::ok(
       co_await run.run(next_broadcast_++, runtime::make_payload(std::move(own)), active, max_bytes));
   for (const Role role : active)
@@ -497,8 +611,7 @@ runtime::Task<Result<BroadcastOutcome>> DetectedOpening<Z, Rules>::broadcast(Byt
 }
 
 template <Word Z, class Rules>
-typename DetectedOpening<Z, Rules>::Reports DetectedOpening<Z, Rules>::read(const BroadcastOutcome& outcome,
-                                                                            Calls& calls) {
+typename Decide<Z, Rules>::Reports Decide<Z, Rules>::read(const BroadcastOutcome& outcome, Calls& calls) {
   Reports out;
   for (const Role role : runtime::RoleSet::all(committee_)) {
     const runtime::Payload& message = outcome[role.index()];
@@ -508,9 +621,9 @@ typename DetectedOpening<Z, Rules>::Reports DetectedOpening<Z, Rules>::read(cons
     const std::uint8_t kind = in.u8();
     report.good = kind == 1;
     if (report.good) {
-      report.h = in.array<32>();
+      for (std::size_t i = 0; i < batches_.size(); ++i) report.h.push_back(in.array<32>());
     } else {
-      report.row = in.u64();
+      report.index = in.u64();
       report.phase = in.u8();
       const std::uint16_t silent = in.u16();
       for (const Role other : runtime::RoleSet::all(committee_))
@@ -518,8 +631,13 @@ typename DetectedOpening<Z, Rules>::Reports DetectedOpening<Z, Rules>::read(cons
     }
     std::optional<runtime::RoleSet> callers = runtime::RoleSet{};
     if (in.remaining() > 0) callers = calls.take_all(in.raw(in.remaining()));
+    const auto is_index = [this](std::uint64_t index) {
+      if (index >= rows()) return false;
+      const Place at = place(index);
+      return !at.batch.data_->discarded[at.row];
+    };
     const bool valid = kind <= 1 && in.finish("a report") && callers &&
-                       (report.good || (report.row < rows() && !data_->discarded[report.row] && report.phase >= 1 &&
+                       (report.good || (is_index(report.index) && report.phase >= 1 &&
                                         report.phase <= (options_.variant == OpeningVariant::w2 ? 2 : 1)));
     if (valid) {
       out.of.emplace(role, report);
@@ -532,7 +650,7 @@ typename DetectedOpening<Z, Rules>::Reports DetectedOpening<Z, Rules>::read(cons
 }
 
 template <Word Z, class Rules>
-bool DetectedOpening<Z, Rules>::exclude_silent(const Reports& reports) {
+bool Decide<Z, Rules>::exclude_silent(const Reports& reports) {
   bool any = false;
   for (const Role role : disputes_.active()) {
     std::string by;
@@ -547,23 +665,30 @@ bool DetectedOpening<Z, Rules>::exclude_silent(const Reports& reports) {
   return any;
 }
 
+template <Word Z, class Rules>
+Status Decide<Z, Rules>::release(const std::vector<crypto::Digest>& h, const Reports& reports) {
+  runtime::RoleSet having;
+  for (const auto& [role, report] : reports.of)
+    if (report.good && report.h == h) having.insert(role);
+  for (std::size_t i = 0; i < batches_.size(); ++i) WITAN_TRY(batches_[i]->release(h[i], having, pass_ + 1));
+  return {};
+}
+
 /// Who has the values offers them to who has not.
 template <Word Z, class Rules>
-Status DetectedOpening<Z, Rules>::release(const crypto::Digest& h, const Reports& reports) {
+Status DetectedOpening<Z, Rules>::release(const crypto::Digest& h, runtime::RoleSet having, std::uint32_t passes) {
   released_ = h;
+  having_ = having;
   // Whoever takes part in the decide is past the exchange, and fetches values if it needs them.
   for (std::size_t chunk = 0; chunk < chunk_count(); ++chunk) {
     const auto offset = static_cast<runtime::Step>(chunk);
     session_.release_sent(kPhase1 + offset);
     if (options_.variant == OpeningVariant::w2)
-      for (std::uint32_t pass = 0; pass <= pass_; ++pass)
-        session_.release_sent(kPhase2 + pass * static_cast<runtime::Step>(kMaxChunks) + offset);
+      for (std::uint32_t pass = 0; pass < passes; ++pass) session_.release_sent(phase_2_step(pass) + offset);
   }
-  runtime::RoleSet lacking;
-  for (const Role role : disputes_.active()) {
-    const auto found = reports.of.find(role);
-    (found != reports.of.end() && found->second.good && found->second.h == h ? having_ : lacking).insert(role);
-  }
+  for (auto& phase : data_->messages) phase = {};
+  data_->own = {};
+  const runtime::RoleSet lacking = disputes_.active() - having_;
   if (!having_.contains(self_) || lacking.empty()) return {};
   for (std::size_t chunk = 0; chunk < chunk_count(); ++chunk) {
     const std::size_t first = chunk * options_.chunk_rows * group();
@@ -579,7 +704,8 @@ Status DetectedOpening<Z, Rules>::release(const crypto::Digest& h, const Reports
 
 template <Word Z, class Rules>
 runtime::Task<Result<std::vector<Gr<Z>>>> DetectedOpening<Z, Rules>::values() {
-  if (!having_.contains(self_)) co_await runtime::ok(co_await fetch());
+  // Who has reported another batch as bad may have the values of this one.
+  if (!having_.contains(self_) && co_await digest() != released_) co_await runtime::ok(co_await fetch());
   co_return std::move(data_->values);
 }
 
@@ -588,53 +714,78 @@ template <Word Z, class Rules>
 struct DetectedOpening<Z, Rules>::Holder {
   Role role;
   std::vector<runtime::Payload> chunks;
-  bool ended = false, complete = false, tried = false;
+  bool asked = false, ended = false, complete = false, tried = false;
+  bool has_failed() const { return ended && (!complete || tried); }
 };
 
 template <Word Z, class Rules>
+runtime::Task<void> DetectedOpening<Z, Rules>::fetch_chunk(Holder& holder, std::size_t chunk) {
+  const auto step = kFetch + static_cast<runtime::Step>(chunk);
+  const std::size_t first = chunk * options_.chunk_rows * group();
+  const std::size_t count = std::min(rows_in(chunk) * group(), data_->values.size() - first);
+  session_.request_resend(step, {holder.role});
+  auto message = co_await session_.receive(holder.role, step, session_.loop().after(patience().round));
+  if (message && message->bytes().size() == count * sizeof(Gr<Z>)) holder.chunks[chunk] = message->payload;
+}
+
+template <Word Z, class Rules>
 runtime::Task<void> DetectedOpening<Z, Rules>::fetch_from(Holder& holder, runtime::Event& news) {
-  holder.complete = true;
-  for (std::size_t chunk = 0; chunk < chunk_count(); ++chunk)
-    session_.request_resend(kFetch + static_cast<runtime::Step>(chunk), {holder.role});
-  for (std::size_t chunk = 0; holder.complete && chunk < chunk_count(); ++chunk) {
-    const auto step = kFetch + static_cast<runtime::Step>(chunk);
-    const std::size_t first = chunk * options_.chunk_rows * group();
-    const std::size_t count = std::min(rows_in(chunk) * group(), data_->values.size() - first);
-    auto message = co_await session_.receive(holder.role, step, session_.loop().after(patience().round));
-    holder.complete = message && message->bytes().size() == count * sizeof(Gr<Z>);
-    if (holder.complete) holder.chunks.push_back(message->payload);
-  }
+  holder.chunks.resize(chunk_count());
+  std::vector<runtime::Task<void>> chunks;
+  for (std::size_t chunk = 0; chunk < chunk_count(); ++chunk) chunks.push_back(fetch_chunk(holder, chunk));
+  co_await runtime::when_all(std::move(chunks));
+  holder.complete = std::ranges::all_of(holder.chunks, [](const runtime::Payload& chunk) { return chunk != nullptr; });
   holder.ended = true;
   news.set();
 }
 
-/// From all of them at once; the first that has the hash on which t+1 agree is believed (S30).
+/// Those that have the values, from this party's place on: everybody begins with others.
+template <Word Z, class Rules>
+std::vector<typename DetectedOpening<Z, Rules>::Holder> DetectedOpening<Z, Rules>::holders() const {
+  std::vector<Holder> out;
+  for (int i = 0; i < committee_.parties(); ++i) {
+    const Role role(static_cast<int>((self_.index() + static_cast<std::size_t>(i)) %
+                                     static_cast<std::size_t>(committee_.parties())) +
+                    1);
+    if (having_.contains(role)) out.push_back({.role = role, .chunks = {}});
+  }
+  return out;
+}
+
+/// From t+1 of them at once, of whom one is honest, and from another one for each that fails; the first that has the hash on which t+1
+/// agree is believed (S30).
 template <Word Z, class Rules>
 runtime::Task<Status> DetectedOpening<Z, Rules>::fetch() {
-  ++report_.fetched;
-  std::vector<Holder> holders;
-  for (const Role role : having_) holders.push_back({.role = role, .chunks = {}});
+  has_fetched_ = true;
+  std::vector<Holder> all = holders();
   runtime::Event news(session_.loop());
   runtime::TaskScope fetching(session_.loop());
-  for (Holder& holder : holders) fetching.spawn(fetch_from(holder, news));
   for (;;) {
+    news.reset();  // who ends while a hash is made is seen in the next pass
     if (!session_.is_open()) co_return fail(Code::cancelled, "session {}: closed", session_.id().hex());
-    for (Holder& holder : holders) {
-      if (!holder.complete || !holder.ended || std::exchange(holder.tried, true)) continue;
+    for (Holder& holder : all) {
+      if (!holder.complete || std::exchange(holder.tried, true)) continue;
       for (std::size_t chunk = 0; chunk < chunk_count(); ++chunk)
         std::memcpy(data_->values.data() + chunk * options_.chunk_rows * group(), holder.chunks[chunk]->data(),
                     holder.chunks[chunk]->size());
+      holder.chunks.clear();
+      digest_.reset();
       if (!Rules::check_fetched || co_await digest() == released_) co_return Status{};
     }
-    if (std::ranges::all_of(holders, [](const Holder& holder) { return holder.ended; })) {
+    int hopeful = 0;
+    for (Holder& holder : all) {
+      if (holder.has_failed()) continue;
+      if (hopeful++ > committee_.threshold()) break;
+      if (!std::exchange(holder.asked, true)) fetching.spawn(fetch_from(holder, news));
+    }
+    if (hopeful == 0) {
       std::string tried;
-      for (const Holder& holder : holders)
+      for (const Holder& holder : all)
         tried += fmt::format("{}{} ({})", tried.empty() ? "" : ", ", holder.role.number(),
                              holder.complete ? "other values" : "nothing");
       co_return fail(Code::aborted, "aborted: session {}: no party gave the values on which {} agree: {}",
                      session_.id().hex(), committee_.threshold() + 1, tried);
     }
-    news.reset();
     co_await news.wait();
   }
 }
@@ -642,37 +793,38 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::fetch() {
 // Dispute.
 
 template <Word Z, class Rules>
-runtime::Task<Status> DetectedOpening<Z, Rules>::dispute_pass(const Disputes& before, const Report& mine,
-                                                              const Reports& reports) {
+runtime::Task<Status> Decide<Z, Rules>::dispute_pass(const Disputes& before, const Report& mine,
+                                                     const Reports& reports) {
   const auto first_bad = reports.first_bad();
   if (!first_bad)
-    co_return fail(Code::internal, "session {}: parties report different values as good", session_.id().hex());
-  const std::uint64_t row = *first_bad;
+    co_return fail(Code::internal, "session {}: parties report different values as good", session().id().hex());
+  const std::uint64_t index = *first_bad;
+  const auto [batch, row] = place(index);
   const std::size_t version = disputes_.version();
 
   // reveal
-  const std::vector<std::size_t> elements = elements_of(row);
-  Resolution<Z> resolution(*data_->batch, committee_, elements);
+  const std::vector<std::size_t> elements = batch.elements_of(row);
+  Resolution<Z> resolution(*batch.data_->batch, committee_, elements);
   std::vector<Share<Z>> own;
-  for (const std::size_t element : elements) own.push_back(data_->own.reveal()[element]);
+  for (const std::size_t element : elements) own.push_back(batch.data_->own.reveal()[element]);
   std::size_t largest = 0;
   for (const Role role : disputes_.active()) largest = std::max(largest, resolution.size_bytes(role));
-  const auto shown = co_await runtime::ok(
-      co_await broadcast(resolution.reveal(keys_.set_keys(), keys_.zero_keys(), session_.id(), own).encode(), largest));
+  const auto shown = co_await runtime::ok(co_await broadcast(
+      resolution.reveal(batch.keys_.set_keys(), batch.keys_.zero_keys(), batch.session_.id(), own).encode(), largest));
   for (const Role role : disputes_.active())
     if (Status taken = resolution.take(role, *shown[role.index()]); !taken)
       disputes_.exclude(role, taken.error().message);
 
   // resolve
   const std::vector<std::size_t> zero_sets = resolution.disputed_zero_sets();
-  if (!zero_sets.empty()) co_await runtime::ok(co_await open_zero_keys(resolution, zero_sets));
+  if (!zero_sets.empty()) co_await runtime::ok(co_await open_zero_keys(batch, resolution, zero_sets));
   resolution.settle();
   for (const auto& liar : resolution.liars()) disputes_.exclude(liar.party, liar.reason);
 
   // accuse
-  const bool reporter = reports.says_bad(self_, row);
+  const bool reporter = reports.says_bad(self_, index);
   const runtime::RoleSet accused =
-      reporter ? deviators(before, resolution, row, mine.phase, reports) : runtime::RoleSet{};
+      reporter ? deviators(before, resolution, index, mine.phase, reports) : runtime::RoleSet{};
   Writer accusation;
   accusation.u16(accused.bits());
   co_await runtime::ok(may_go_on());
@@ -683,7 +835,7 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::dispute_pass(const Disputes& be
       disputes_.exclude(role, "its accusation is malformed");
       continue;
     }
-    if (!reports.says_bad(role, row)) continue;
+    if (!reports.says_bad(role, index)) continue;
     const auto bits = load_le<std::uint16_t>(message.data());
     runtime::RoleSet named;
     for (const Role other : before.partners(role))
@@ -691,53 +843,55 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::dispute_pass(const Disputes& be
     for (const Role other : named)
       disputes_.dispute(role, other,
                         fmt::format("party {} says that index {} of session {} came wrong from party {}", role.number(),
-                                    row, session_.id().hex(), other.number()));
+                                    row, batch.session_.id().hex(), other.number()));
     if (!named.empty()) continue;
     bool excused = false;  // it got a bottom from somebody whose own phase 1 was bad
     for (const Role other : before.partners(role))
-      excused = excused || (other != role && reports.of.at(role).phase == 2 && reports.says_phase_1(other, row));
+      excused = excused || (other != role && reports.of.at(role).phase == 2 && reports.says_phase_1(other, index));
     if (excused)
       ++report_.excused;
     else
       disputes_.exclude(role, fmt::format("it reported index {} and names nobody", row));
   }
   if (disputes_.version() == version)
-    co_return fail(Code::internal, "session {}: a dispute about index {} convicts nobody", session_.id().hex(), row);
+    co_return fail(Code::internal, "session {}: a dispute about index {} convicts nobody", batch.session_.id().hex(),
+                   row);
 
   // discard
   ++report_.passes;
-  data_->discarded[row] = 1;
+  batch.discard(row);
   co_return Status{};
 }
 
 template <Word Z, class Rules>
-runtime::Task<Status> DetectedOpening<Z, Rules>::open_zero_keys(Resolution<Z>& resolution,
-                                                                const std::vector<std::size_t>& zero_sets) {
+runtime::Task<Status> Decide<Z, Rules>::open_zero_keys(const Batch& batch, Resolution<Z>& resolution,
+                                                       const std::vector<std::size_t>& zero_sets) {
   Writer header;
   std::vector<Share<Z64>> shares;
   for (const std::size_t set : zero_sets) {
     header.u16(static_cast<std::uint16_t>(set));
-    shares.push_back(keys_.zero_share(set));
+    shares.push_back(batch.keys_.zero_share(set));
   }
   Bytes message = header.view();
   append_shares<Z64>(message, shares);
   const runtime::Step step = kZeroShares + pass_;
-  RobustOpening<Z64> opening(session_, compute_, step, header.take(), std::move(shares));
-  co_await runtime::ok(session_.send_all(step, runtime::make_payload(std::move(message))));
-  const auto elements = co_await runtime::ok(co_await opening.accept(session_.loop().after(patience().round)));
+  RobustOpening<Z64> opening(session(), batch.compute_, step, header.take(), std::move(shares));
+  co_await runtime::ok(session().send_all(step, runtime::make_payload(std::move(message))));
+  const auto elements = co_await runtime::ok(co_await opening.accept(session().loop().after(batch.patience().round)));
   report_.opened_zero_keys += static_cast<std::uint32_t>(zero_sets.size());
   for (std::size_t i = 0; i < zero_sets.size(); ++i)
-    resolution.zero_key(zero_sets[i], agreed_key(elements[i]), session_.id());
+    resolution.zero_key(zero_sets[i], agreed_key(elements[i]), batch.session_.id());
   co_return Status{};
 }
 
 /// Whose private message for the index is missing or differs from what it should be.
 template <Word Z, class Rules>
-runtime::RoleSet DetectedOpening<Z, Rules>::deviators(const Disputes& before, const Resolution<Z>& resolution,
-                                                      std::uint64_t row, int phase, const Reports& reports) const {
+runtime::RoleSet Decide<Z, Rules>::deviators(const Disputes& before, const Resolution<Z>& resolution,
+                                             std::uint64_t index, int phase, const Reports& reports) const {
+  const auto [batch, row] = place(index);
   const bool combine = options_.variant == OpeningVariant::w2;
-  const std::size_t chunk = row / options_.chunk_rows, at = row % options_.chunk_rows, count = rows_in(chunk);
-  const std::size_t map = phase == 1 ? 0 : (count + 7) / 8, elements = elements_of(row).size();
+  const std::size_t chunk = row / options_.chunk_rows, at = row % options_.chunk_rows, count = batch.rows_in(chunk);
+  const std::size_t map = phase == 1 ? 0 : (count + 7) / 8, elements = batch.elements_of(row).size();
   const auto shares_of = [&](Role role) {
     std::vector<Gr<Z>> out;
     for (std::size_t e = 0; e < elements; ++e) out.push_back(resolution.true_share(role, e));
@@ -745,7 +899,7 @@ runtime::RoleSet DetectedOpening<Z, Rules>::deviators(const Disputes& before, co
   };
   std::vector<Gr<Z>> opened(elements);  // the elements themselves
   if (phase == 2) {
-    Roles base;
+    std::vector<Role> base;
     for (int i = 1; i <= 2 * committee_.threshold() + 1; ++i) base.emplace_back(i);
     const std::vector<Gr<Z>> weights = algebra::lagrange_at<Z>(base, Gr<Z>{});
     for (std::size_t i = 0; i < base.size(); ++i) {
@@ -762,10 +916,10 @@ runtime::RoleSet DetectedOpening<Z, Rules>::deviators(const Disputes& before, co
   runtime::RoleSet out;
   for (const Role role : before.partners(self_)) {
     if (role == self_) continue;
-    const runtime::Payload& message = data_->messages[static_cast<std::size_t>(phase - 1)][chunk][role.index()];
+    const runtime::Payload& message = batch.data_->messages[static_cast<std::size_t>(phase - 1)][chunk][role.index()];
     const auto is_right = [&] {
       if (!message || message->size() != map + count * sizeof(Gr<Z>)) return false;
-      if (phase == 2 && (*message)[at / 8] >> at % 8 & 1) return reports.says_phase_1(role, row);
+      if (phase == 2 && (*message)[at / 8] >> at % 8 & 1) return reports.says_phase_1(role, index);
       return detection::read_rows<Z>(ByteView(*message).subspan(map), at, 1)[0] == truth(role);
     };
     if (!is_right()) out.insert(role);

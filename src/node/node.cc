@@ -17,6 +17,7 @@
 #include "node/public_decryptor.h"
 #include "node/service.h"
 #include "node/telemetry.h"
+#include "protocols/preprocessing.h"
 #include "runtime/scheduling.h"
 #include "store/journal/sqlite_journal.h"
 #include "store/vault_file/file_vault.h"
@@ -49,7 +50,7 @@ Result<transport::Config> transport_config(const Config& config) {
                         .certificate_pem = std::string(cert.begin(), cert.end()),
                         .key_pem = Secret<Bytes>(std::move(key)),
                         .peers = {},
-                        .limits = {},
+                        .limits = {.bulk_credit_bytes = 4u << 20},  // 40 MiB/s at a round trip of 100 ms
                         .timings = {}};
   auto own = crypto::certificate_identity(out.certificate_pem);
   if (!own) return fail(Error{Code::invalid_argument, own.error().message}.within(committee.tls_cert.string()));
@@ -77,10 +78,13 @@ Result<transport::Config> transport_config(const Config& config) {
   return out;
 }
 
-/// The bodies of a key generation are kept until it is published, and as long as others may ask for them (`default`: 511 MB).
+/// The bodies of a key generation are kept until it is published, and as long as others may ask for them (`default`: 511 MB). Whoever
+/// begins a preprocessing late parks what others send of it.
 runtime::RouterLimits router_limits() {
   runtime::RouterLimits out;
   out.sent_bytes = out.closed_sent_bytes = std::size_t{576} << 20;
+  out.parked_bytes = protocols::kParkedBytes;
+  static_assert(protocols::kParkedBytes >= runtime::RouterLimits{}.parked_bytes);
   return out;
 }
 

@@ -158,9 +158,11 @@ Attempts::History Attempts::supported_history(const std::map<Role, Claim>& claim
   return best;
 }
 
-Attempts::Attempts(PreprocessingParty party, PreprocId id, std::uint16_t first, AttemptOptions options)
+Attempts::Attempts(PreprocessingParty party, PreprocId id, const crypto::Digest& name, std::uint16_t first,
+                   AttemptOptions options)
     : party_(party),
       id_(id),
+      name_(name),
       first_(first),
       options_(options),
       committee_(party.router.committee()),
@@ -171,13 +173,13 @@ Attempts::Attempts(PreprocessingParty party, PreprocId id, std::uint16_t first, 
 }
 
 int Attempts::level_of(std::uint16_t attempt) const {
-  return attempt * (committee_.threshold() + 2);
+  return attempt * (committee_.threshold() + 3);
 }
 
 SessionId Attempts::session(int word_bits, std::uint16_t number) const {
   const auto kind = word_bits == 64 ? crypto::SessionKind::preprocessing_64 : crypto::SessionKind::preprocessing_128;
   const auto attempt = static_cast<std::uint16_t>(first_ + state_.attempt);
-  return crypto::session_id(state_.attempt == 0 ? id_.bytes() : state_.name, kind, attempt, number);
+  return crypto::session_id(state_.attempt == 0 ? name_ : state_.name, kind, attempt, number);
 }
 
 // Journal.
@@ -212,7 +214,7 @@ Task<Result<bool>> Attempts::open() {
   session.resend_after = record ? runtime::Duration{} : options_.delay;
   session.resend_at_most = std::max<runtime::Duration>(20 * options_.delay, session.resend_at_most);
   session_ = co_await ok(party_.router.open(
-      crypto::session_id(id_.bytes(), crypto::SessionKind::preprocessing_64, first_, kCallSession), session));
+      crypto::session_id(name_, crypto::SessionKind::preprocessing_64, first_, kCallSession), session));
   if (is_done()) {
     co_await ok(session_->send_all(kDoneStep, runtime::make_payload({1})));
     co_return true;
@@ -228,17 +230,19 @@ Task<Status> Attempts::begin() {
   co_return Status{};
 }
 
-Task<Status> Attempts::finished(FinishedBatch batch) {
+Task<Status> Attempts::finished(std::vector<FinishedBatch> batches) {
   std::vector<runtime::Change> changes;
-  changes.push_back({runtime::Change::Kind::put_new, kAttemptsTable, batch_key(batches_.size()), batch.encode()});
+  for (const FinishedBatch& batch : batches)
+    changes.push_back(
+        {runtime::Change::Kind::put_new, kAttemptsTable, batch_key(batches_.size() + changes.size()), batch.encode()});
   co_await ok(co_await party_.journal.commit(std::move(changes)));
-  batches_.push_back(std::move(batch));
+  std::ranges::move(batches, std::back_inserter(batches_));
   co_return Status{};
 }
 
 Task<Status> Attempts::finish() {
   Writer all_batches;
-  all_batches.id(id_).u16(first_);
+  all_batches.raw(name_).u16(first_);
   for (const FinishedBatch& batch : batches_) all_batches.bytes(batch.encode());
   state_.phase = Phase::done;
   state_.name = crypto::tagged_hash(crypto::separators::kMaterialName, all_batches.view());
@@ -254,7 +258,7 @@ Task<Status> Attempts::finish() {
 /// What a call for the attempt names.
 Bytes Attempts::name_of(std::uint16_t attempt) const {
   Writer out;
-  out.id(id_).u16(first_).u16(attempt);
+  out.raw(name_).u16(first_).u16(attempt);
   return out.take();
 }
 
@@ -314,18 +318,24 @@ Task<Status> Attempts::call(std::uint16_t attempt) {
   co_return session_->send_all(kCallStep + attempt, runtime::make_payload(Bytes(own.begin(), own.end())));
 }
 
-/// Gives the attempt if n-t parties call for it, or a later one that t+1 have called for.
+/// Gives the attempt if n-t parties call for it, or a later one that t+1 have called for. Calls may overtake each other: whoever is behind
+/// t+1 later calls had n-t earlier ones, which are here within a delay.
 Task<Result<std::uint16_t>> Attempts::gather(std::uint16_t attempt) {
   const runtime::Instant deadline = session_->loop().after(options_.wait);
+  runtime::Instant give_up = runtime::kNever;  // this attempt, for a later one
   for (;;) {
     if (done_.size() > committee_.threshold())
       co_return fail(Code::aborted,
                      "aborted: preprocessing {}: {} parties have all of it, this one has {} batches and comes too late",
                      id_.hex(), done_.size(), batches_.size());
     if (calls_for(attempt).known().size() >= enough()) co_return attempt;
-    for (auto later = calls_.rbegin(); later != calls_.rend() && later->first > attempt; ++later)
-      if (later->second.known().size() > committee_.threshold()) co_return later->first;
-    if (co_await news_.wait(deadline) == runtime::Wake::timed_out)
+    for (auto later = calls_.rbegin(); later != calls_.rend() && later->first > attempt; ++later) {
+      if (later->second.known().size() <= committee_.threshold()) continue;
+      if (session_->loop().now() >= give_up) co_return later->first;
+      if (give_up == runtime::kNever) give_up = session_->loop().after(options_.delay);
+      break;
+    }
+    if (co_await news_.wait(std::min(deadline, give_up)) == runtime::Wake::timed_out && give_up > deadline)
       co_return fail(Code::deadline_exceeded,
                      "preprocessing {}: attempt {}: {} parties call for it, {} are needed; check that they are running",
                      id_.hex(), attempt, calls_for(attempt).known().size(), enough());

@@ -5,7 +5,9 @@
 //             in which it has signed anything: nobody goes on in a session that it does not remember
 //   leave     who runs attempt a - 1 reports the calls for a that it knows in its next decide (mpc/detected_opening.h). All honest parties
 //             see the same calls there, and leave; they keep the batches that were decided before, and call for a
-//   gather    n-t calls for a: shown to all (so all have them D later), and a private round for the others
+//   gather    n-t calls for a: shown to all (so all have them D later), and a private round for the others. Or t+1 calls for a later
+//             attempt, of which an honest one comes from a party that had n-t calls for a, or that many, before: what it has shown is here
+//             D later. Who still has no n-t calls for a by then calls for the later one
 //   agree     broadcast (batches that this party has, the attempts in which they were made, whose calls ended the last attempt, how
 //             many calls of each party have done so, who is convicted), everybody its own; from what comes out:
 //               members     who was heard; who was not is excluded from the attempt
@@ -19,10 +21,11 @@
 //             a member, calls for a + 1
 //   done      who has everything says so; t+1 of them: it is too late to take part
 //
-// *Nothing is used twice.* Sessions of attempt a >= 1 are named by a hash over everything agreed, so one session id stands for one content
-// whatever parties believe of the attempts. It does not name the plan: the caller gives all parties the same one. The journal holds the
-// attempt before its first message; a party that has shown n-t calls for a, or run a, never gathers for a again. What it repeats
-// (calls, done) has one content.
+// *Nothing is used twice.* Sessions of attempt 0, the session of calls, and what a call signs are named by `name`
+// (preprocessing_name()): request and how batches are made and decided. Sessions of attempt a >= 1 are named by a hash over that and
+// everything agreed. So one session id stands for one content whatever parties believe of the attempts. The name has not the plan in it:
+// the caller gives all parties the same one. The journal holds the attempt before its first message; a party that has shown n-t calls for
+// a, or run a, never gathers for a again. What it repeats (calls, done) has one content.
 //
 // *Liars.* An attempt is ended by a call that is reported, of a party that is not convicted and has ended fewer than kCallsPerParty
 // attempts; or by n-t calls, of which n-2t > t come from honest parties that do not run it. So there are at most
@@ -33,9 +36,9 @@
 // *More than t parties crash.* Then an attempt cannot end; it fails at those who are left, or there is nobody left, and n-t calls begin the
 // next one. Parties that have finished take no part: what the others make then differs from what they have, and content() with it.
 //
-// *Time* (mpc::Patience). Parties that leave an attempt do so within T/2 of each other, T the round of the level with t more excluded than
-// the attempt began with. One level more bears a private round behind that; another one the Bots of `agree`: an attempt begins
-// t + 2 levels above the one before.
+// *Time* (mpc::Patience). Parties end the decide in which they leave an attempt within T/2 of each other, T the round of the level with t
+// more excluded than the attempt began with, and have stored what was decided 4 D later. One level more bears that; another one a
+// private round behind it; another one the Bots of `agree`: an attempt begins t + 3 levels above the one before.
 #pragma once
 
 #include <map>
@@ -106,8 +109,10 @@ inline bool has_failed(const Error& error) {
 
 class Attempts {
  public:
-  /// `first`: the attempt of mpc.md 5.2 that the caller has given this preprocessing; those of this class are counted from 0 in it.
-  Attempts(PreprocessingParty party, PreprocId id, std::uint16_t first, AttemptOptions options);
+  /// `name`: preprocessing_name(), the same after a restart. `first`: the attempt of mpc.md 5.2 that the caller has given this
+  /// preprocessing; those of this class are counted from 0 in it.
+  Attempts(PreprocessingParty party, PreprocId id, const crypto::Digest& name, std::uint16_t first,
+           AttemptOptions options);
   Attempts(const Attempts&) = delete;
   Attempts& operator=(const Attempts&) = delete;
 
@@ -134,7 +139,8 @@ class Attempts {
 
   /// The batches that are finished, in order of their decides.
   const std::vector<FinishedBatch>& batches() const { return batches_; }
-  runtime::Task<Status> finished(FinishedBatch batch);
+  /// All of them, or none after a crash.
+  runtime::Task<Status> finished(std::vector<FinishedBatch> batches);
   /// Nothing is missing. Tells the others.
   runtime::Task<Status> finish();
   /// After finish(): names all that was made. Parties whose material is one sharing have the same.
@@ -183,6 +189,7 @@ class Attempts {
 
   PreprocessingParty party_;
   const PreprocId id_;
+  const crypto::Digest name_;
   const std::uint16_t first_;
   const AttemptOptions options_;
   const CommitteeSize committee_;

@@ -12,11 +12,12 @@ namespace {
 constexpr double kPerBit64 = 0.0104e-6, kPerBit128 = 0.0288e-6;  // random bits, but AES
 constexpr double kPerBlock = 0.00058e-6;                         // of AES, with its multiplications
 constexpr double kPerByteSent = 5.6e-9;                          // sent and received, encrypted, checked and hashed
-constexpr double kPerBatch = 0.004, kPerBatchAndPair = 0.0003;   // kernels and messages; signatures of a decide
+constexpr double kPerBatch = 0.004, kPerDecideAndPair = 0.0003;  // kernels and messages; signatures
 constexpr double kPerBodyElement = 0.16e-6, kPerBodyShare = 0.05e-6;  // rows and their products; a share that is opened
 constexpr double kPerPublishedByte = 5e-9;                            // written and hashed
 constexpr double kBase = 64e6;                                        // bytes of a node that does nothing
-constexpr double kCopiesOfABatch = 5;                                 // copies of a batch besides shares of all parties
+constexpr double kDraws = 4,
+                 kCopies = 3;  // of a group, as often as it is large: base draws; values, own shares, what was sent
 
 constexpr double kCopiesOfAKey = 3.3;  // as opened, as sent, and what others send early
 
@@ -38,14 +39,15 @@ KeyGenerationEstimate estimate(const KeyPlan& plan, CommitteeSize committee, con
   const auto variant = mpc::variant_for(committee);
   const KeyGenerationCost cost = cost_of(plan, committee, variant, BodyOpeningKind::direct);
   const KeyMaterial layout(plan);
-  const double n = committee.parties(), batches = static_cast<double>(batches_of(layout.orders));
+  const double n = committee.parties(), t = committee.threshold();
+  const BatchCount count = batches_of(layout.orders);
   const auto amount = [](std::uint64_t count) { return static_cast<double>(count); };
 
   KeyGenerationEstimate out;
-  std::uint64_t largest_element = 0;
+  double all_bytes = 0;  // of opened elements
   for (const MaterialOrder& order : layout.orders) {
     out.material_bytes += order.units() * order.unit_bytes();
-    largest_element = std::max<std::uint64_t>(largest_element, static_cast<std::uint64_t>(order.word_bits) / 2);
+    all_bytes += amount(order.elements()) * order.word_bits / 2;
   }
   for (const ComponentPlan& part : plan.components)
     out.published_bytes += part.noises() * static_cast<std::uint64_t>(part.component.word_bits / 8);
@@ -57,7 +59,8 @@ KeyGenerationEstimate estimate(const KeyPlan& plan, CommitteeSize committee, con
   const double per_block = kPerBlock * blocks_per_bit(committee);
   first.processor_s = (amount(plan.bits(Ring::gr64)) + products64) * (kPerBit64 + per_block) +
                       (amount(plan.bits(Ring::gr128)) + products128) * (kPerBit128 + per_block) +
-                      amount(first.sent_bytes) * kPerByteSent + batches * (kPerBatch + kPerBatchAndPair * n * n);
+                      amount(first.sent_bytes) * kPerByteSent + amount(count.batches) * kPerBatch +
+                      amount(count.decides) * kPerDecideAndPair * n * n;
   first.wall_s = std::max(first.processor_s / machine.cores, amount(first.sent_bytes) / machine.bandwidth_bytes_per_s) +
                  amount(first.rounds) * machine.latency_s;
 
@@ -70,11 +73,12 @@ KeyGenerationEstimate estimate(const KeyPlan& plan, CommitteeSize committee, con
   second.wall_s = second.processor_s / machine.cores + amount(second.sent_bytes) / machine.bandwidth_bytes_per_s +
                   amount(second.rounds) * machine.latency_s;
 
-  // Batches that are exchanged, and as many whose values are stored. Then the bodies.
-  double all_elements = 0;
-  for (const MaterialOrder& order : layout.orders) all_elements += amount(order.elements());
-  const double held = std::min(all_elements, 2.0 * kBatchesAtOnce * kBatchElements);
-  const double making = held * amount(largest_element) * (n + kCopiesOfABatch);
+  // Two groups that are exchanged or decided, with shares of all parties, and two of draws and values, which are stored, or
+  // fetched from t + 1 parties. Then the bodies.
+  const double shares = variant == mpc::OpeningVariant::w1 ? n : 2 * n / (n - t);
+  const double group = static_cast<double>(kDecideBytes);
+  const double exchanged = std::min(all_bytes, 2 * group), opened = std::min(all_bytes - exchanged, 2 * group);
+  const double making = exchanged * (shares + kDraws + kCopies) + opened * (kDraws + 1 + t + 1);
   const double opening = kCopiesOfAKey * amount(out.published_bytes) + amount(plan.products(Ring::gr64)) * 8 +
                          amount(plan.products(Ring::gr128)) * 16;
   out.memory_bytes = static_cast<std::uint64_t>(kBase + std::max(making, opening));

@@ -101,7 +101,7 @@ Result<KeyPlan> plan_key_generation(const tfhe::Params& params, KeySource source
 
 namespace {
 
-/// Of a broadcast among honest parties (mpc.md 6.4), which decides a batch.
+/// Of a broadcast among honest parties (mpc.md 6.4), which decides a group of batches.
 constexpr std::uint64_t kBroadcastRounds = 2;
 /// Digests of the request; seed and differences; bodies.
 constexpr std::uint64_t kOnlineRounds = 3;
@@ -142,8 +142,8 @@ KeyGenerationCost cost_of(const KeyPlan& plan, CommitteeSize committee, mpc::Ope
     out.differences_bytes += direct.bytes(plan.difference_elements(ring), ring);
     out.bodies_bytes += robust.bytes(plan.elements(ring), ring);
   }
-  // Decides come one after the other; exchanges of the next batches run behind them.
-  out.preprocessing_rounds = checked.phases + kBroadcastRounds * batches_of(KeyMaterial(plan).orders);
+  // Decides come one after the other, the second phase of W2 in each of them; the first exchange is behind nothing.
+  out.preprocessing_rounds = 1 + (checked.phases - 1 + kBroadcastRounds) * batches_of(KeyMaterial(plan).orders).decides;
   out.differences_bytes += direct.bytes(1, Ring::gr128);  // the seed
   out.online_rounds = kOnlineRounds - 1 + robust.phases;
   return out;

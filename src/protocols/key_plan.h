@@ -89,7 +89,8 @@ Result<KeyPlan> plan_key_generation(const tfhe::Params& params, KeySource source
 /// How bodies are opened at degree t: every share to everybody, or in two phases with groups of n - 2t elements.
 enum class BodyOpeningKind : std::uint8_t { direct, two_phase };
 
-/// Bytes that one party sends, and rounds one after the other when nobody is faulty. Broadcasts of digests are not counted.
+/// Bytes that one party sends, and rounds (delays of the network) one after the other when nobody is faulty and nothing but delays takes
+/// time. Broadcasts of digests are not counted.
 struct KeyGenerationCost {
   std::uint64_t bits_bytes = 0, products_bytes = 0;       // preprocessing
   std::uint64_t differences_bytes = 0, bodies_bytes = 0;  // online; the seed is among the differences

@@ -1,3 +1,4 @@
+#include "crypto/separators.h"
 #include "protocols/preprocessing_impl.h"
 
 namespace witan::protocols {
@@ -66,13 +67,32 @@ std::uint64_t MaterialOrder::units_per_batch(std::size_t batch_elements) const {
   return std::max<std::uint64_t>(1, batch_elements / per_unit);
 }
 
-std::uint64_t batches_of(const MaterialPlan& plan, std::size_t batch_elements) {
-  std::uint64_t out = 0;
+bool DecideLimit::begins(int word_bits, std::uint64_t elements) {
+  const std::uint64_t bytes = elements * static_cast<unsigned>(word_bits) / 2;
+  const bool another = word_bits != word_bits_ || bytes_ + bytes > limit_;
+  word_bits_ = word_bits;
+  bytes_ = another ? bytes : bytes_ + bytes;
+  return another;
+}
+
+BatchCount batches_of(const MaterialPlan& plan, std::size_t batch_elements, std::size_t decide_bytes) {
+  BatchCount out;
+  DecideLimit limit(decide_bytes);
   for (const MaterialOrder& order : plan) {
     const std::uint64_t at_once = order.units_per_batch(batch_elements);
-    out += (order.units() + at_once - 1) / at_once;
+    for (std::uint64_t first = 0; first < order.units(); first += at_once) {
+      const UnitRange batch{first, std::min(at_once, order.units() - first)};
+      ++out.batches;
+      out.decides += limit.begins(order.word_bits, order.elements_of({&batch, 1}));
+    }
   }
   return out;
+}
+
+crypto::Digest preprocessing_name(const PreprocId& id, const PreprocessingOptions& options) {
+  Writer out;
+  out.id(id).u8(static_cast<std::uint8_t>(options.variant)).u64(options.batch_elements).u64(options.decide_bytes);
+  return crypto::tagged_hash(crypto::separators::kPreprocessing, out.view());
 }
 
 template class BasicPreprocessing<mpc::DetectionRules>;

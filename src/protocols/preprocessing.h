@@ -1,10 +1,25 @@
 // The offline phase of a key generation (threshold-tfhe.md 4.2, 4.6; mpc.md 17.2): random bits, noises and slices of random products by
-// protocol W, in batches. Each batch is a session of its own; their decides form one sequence.
+// protocol W, in batches. Each batch is a session of its own. A decide is about several: a group. The groups form one sequence.
 //
-//   for each batch, a few of them at once:   exchange                    (mpc/detected_opening.h)
-//   in order:                                decide
-//   behind that, a few of them at once:      make shares from what was opened; store them
-//   units that a dispute has spoiled         are made again in a batch at the end, from fresh draws (S19, S31)
+//   for each group, two of them at once:     exchange of its batches     (mpc/detected_opening.h)
+//   group after group:                       decide
+//   behind the next decide:                  make shares from what was opened; store them
+//   units that a dispute has spoiled         are made again in a group at the end, from fresh draws (S19, S31)
+//
+// *Groups* follow from the plan, the sizes in PreprocessingOptions, what an attempt begins with and the outcomes of its decides, which are equal at
+// all honest parties (DecideLimit). A batch is exchanged, decided, stored and counted as if it were alone; what is used or opened is
+// behind the decide of its group. Batches of a group are finished one after the other in the order of the plan, so an attempt may go on behind any
+// of them. A decide takes two delays of the network, however many batches it is about (W2: three, because of its second phase). It
+// comes behind the exchange of the next group, unless that is slower.
+//
+// *Time.* Before this party enters the decide of group g + 1 it waits for the exchange of that group, begun when g - 1 was decided, and
+// until group g - 1 is stored. Neither is behind the other: the exchange begins whether g - 1 is stored or not. mpc::Patience has room for
+// the longer of the two, fetching included. So a party that lacks values, or is slow to store them by up to `delay`, is not late.
+//
+// The exchange of the second group of an attempt begins when that of the first has ended, or a delay after it: the shares of two groups, 2 *
+// decide_bytes to each of n - 1 parties with W1, would otherwise go through the network at once when nothing hides them.
+//
+// *Memory.* Two groups are being exchanged or decided, and two more are opened, of which the messages are gone: see estimate().
 //
 // A party that restarts calls for another attempt, in which it takes part again (protocols/attempts.h): the others leave theirs at the next
 // decide, and all go on with the batches that it has. Units of later batches are dropped, and made again from fresh draws.
@@ -54,11 +69,37 @@ using MaterialPlan = std::vector<MaterialOrder>;
 /// Sessions of bits and noises are numbered from 0, those of slices from here (mpc.md 17.2).
 inline constexpr std::uint32_t kFirstSliceNumber = 1u << 15, kEndOfSliceNumbers = 1u << 16;
 
-/// Elements in one batch, and batches under way at once, unless somebody says otherwise.
-inline constexpr std::size_t kBatchElements = 1u << 17, kBatchesAtOnce = 3;
+/// Elements in one batch, and bytes of opened elements in one decide, unless somebody says otherwise: three batches of GR(2^128,4), six
+/// of GR(2^64,4).
+inline constexpr std::size_t kBatchElements = 1u << 17, kDecideBytes = 24u << 20;
+/// Groups whose exchange has begun and has not been decided.
+inline constexpr std::size_t kGroupsExchanged = 2;
+/// What a router should park of one sender (RouterLimits): whoever begins later than others, after a restart too, parks what they send of
+/// their groups, beside what is left of those of the attempt before. What it refuses comes when it is awaited and asked for.
+/// Frames have 1 KiB each beside their shares.
+inline constexpr std::size_t kParkedBytes = 2 * kGroupsExchanged * kDecideBytes + (4u << 20);
 
-/// Batches of a plan, when nothing is spoiled. Each is decided on its own, one after the other.
-std::uint64_t batches_of(const MaterialPlan& plan, std::size_t batch_elements = kBatchElements);
+/// Which batches are decided together: those of one ring one after the other, up to so many bytes of opened elements.
+class DecideLimit {
+ public:
+  explicit DecideLimit(std::size_t bytes) : limit_(bytes) {}
+  /// Takes the next batch. True if it begins another group.
+  bool begins(int word_bits, std::uint64_t elements);
+  /// The next batch begins another group.
+  void close() { word_bits_ = 0; }
+
+ private:
+  const std::uint64_t limit_;
+  int word_bits_ = 0;
+  std::uint64_t bytes_ = 0;
+};
+
+/// Batches of a plan, and groups of them, when nothing is spoiled.
+struct BatchCount {
+  std::uint64_t batches = 0, decides = 0;
+};
+BatchCount batches_of(const MaterialPlan& plan, std::size_t batch_elements = kBatchElements,
+                      std::size_t decide_bytes = kDecideBytes);
 
 /// Where the material goes; private and durable, also across restarts. Units are stored once, unless they are dropped.
 ///   bits     Share<Z> of each bit            noises   Share<Z> of sum_c X^c e_{4u+c}
@@ -83,17 +124,21 @@ class MaterialSource {
   virtual Result<SessionId> session(std::size_t order) const = 0;
 };
 
+/// Equal at all parties, but for `wait`.
 struct PreprocessingOptions {
   mpc::OpeningVariant variant = mpc::OpeningVariant::w1;
   /// Elements in one batch; a slice is one batch whatever its size.
   std::size_t batch_elements = kBatchElements;
-  /// Batches under way at once.
-  std::size_t batches_at_once = kBatchesAtOnce;
+  /// Bytes of opened elements in one decide; one batch whatever its size.
+  std::size_t decide_bytes = kDecideBytes;
   std::size_t chunk_rows = 1u << 14;
   runtime::Duration delay = std::chrono::seconds(3);  // see mpc::DetectionOptions
   /// How long a party waits for others to begin another attempt. A running one ends at its next decide.
   runtime::Duration wait = std::chrono::minutes(30);
 };
+
+/// Names the sessions of a preprocessing: who is asked for it under the same id, but makes or decides batches in another way, meets nobody.
+crypto::Digest preprocessing_name(const PreprocId& id, const PreprocessingOptions& options);
 
 struct PreprocessingProgress {
   std::uint64_t elements_done = 0, elements = 0;
@@ -123,9 +168,11 @@ class BasicPreprocessing {
   const mpc::DetectionReport& report() const { return report_; }
 
  private:
-  struct Batch;
+  struct Group;
   template <class Z>
   struct BatchOf;
+  template <class Z>
+  struct GroupOf;
 
   Status check_batches() const;
   std::vector<UnitRange> missing(std::size_t order) const;
@@ -133,8 +180,9 @@ class BasicPreprocessing {
   void plan_attempt();
   void plan_order(std::size_t order);
   void plan_batch(std::size_t order, std::vector<UnitRange> units);
-  std::unique_ptr<Batch> make(std::size_t index);
+  std::unique_ptr<Group> make_group(std::size_t index);
   runtime::Task<Status> run_attempt();
+  runtime::Task<Status> stored(Group& group);
   runtime::Task<Status> next_attempt();
 
   PreprocessingParty party_;
@@ -149,7 +197,8 @@ class BasicPreprocessing {
     std::vector<UnitRange> units;  // ascending
     std::uint16_t session_number;
   };
-  std::vector<Planned> batches_;
+  std::vector<std::vector<Planned>> groups_;
+  DecideLimit limit_;
   std::array<std::uint32_t, 2> next_bits_{0, 0}, next_slice_{kFirstSliceNumber, kFirstSliceNumber};  // by ring
   mpc::Disputes disputes_;
   runtime::RoleSet callers_;  // who ended the attempt

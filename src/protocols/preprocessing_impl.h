@@ -11,46 +11,50 @@
 
 namespace witan::protocols {
 
-struct DecidedBatch {
-  std::vector<UnitRange> spoiled;  // have to be made again
-  runtime::RoleSet callers;        // if there are any: the attempt ends, and the batch is not made
-};
-
-/// One batch under way, whatever its ring.
+/// Batches that are decided together, whatever their ring.
 template <class Rules>
-struct BasicPreprocessing<Rules>::Batch {
-  explicit Batch(runtime::Loop& loop) : exchanged(loop), finished(loop) {}
-  virtual ~Batch() = default;
+struct BasicPreprocessing<Rules>::Group {
+  struct Spoiled {
+    std::size_t order;
+    std::vector<UnitRange> units;  // have to be made again
+  };
+  struct Decided {
+    std::vector<Spoiled> spoiled;
+    runtime::RoleSet callers;  // if there are any: the attempt ends, and none of the batches is made
+  };
+
+  explicit Group(runtime::Loop& loop) : exchanged(loop), finished(loop) {}
+  virtual ~Group() = default;
   virtual runtime::Task<Status> exchange() = 0;
-  virtual runtime::Task<Result<DecidedBatch>> decide() = 0;
-  /// Stores what is not spoiled, and gives what it is.
-  virtual runtime::Task<Result<FinishedBatch>> finish() = 0;
-  virtual const mpc::DetectionReport& report() const = 0;
+  virtual runtime::Task<Result<Decided>> decide() = 0;
+  /// Stores what is not spoiled.
+  virtual runtime::Task<Result<std::vector<FinishedBatch>>> finish() = 0;
+  virtual mpc::DetectionReport report() const = 0;
   virtual std::size_t elements() const = 0;
 
   runtime::Event exchanged, finished;
   Status exchange_status;
-  Result<FinishedBatch> result;
+  Result<std::vector<FinishedBatch>> result;
 };
 
 template <class Rules>
 template <class Z>
-struct BasicPreprocessing<Rules>::BatchOf final : Batch {
+struct BasicPreprocessing<Rules>::BatchOf {
   using Order = MaterialOrder;
+  using Opening = mpc::DetectedOpening<Z, Rules>;
   static constexpr std::size_t kUnitsAtOnce = 512;
 
   BatchOf(BasicPreprocessing& all, const Planned& planned)
-      : Batch(all.party_.compute.loop()),
-        all_(all),
+      : all_(all),
         planned_(planned),
         order_(all.plan_[planned.order]),
         session_id_(all.attempts_.session(order_.word_bits, planned.session_number)) {}
 
   std::size_t bits_per_unit() const { return order_.bits_per_unit(); }
   std::size_t bit_count() const { return order_.bits_of(planned_.units); }
-  std::size_t elements() const override { return order_.elements_of(planned_.units); }
+  std::size_t elements() const { return order_.elements_of(planned_.units); }
 
-  runtime::Task<Status> exchange() override {
+  runtime::Task<Status> exchange() {
     session_ = co_await runtime::ok(all_.party_.router.open(session_id_, mpc::detection_session(all_.options_.delay)));
     auto made = co_await all_.party_.compute(
         runtime::Work::preprocessing, [&keys = all_.party_.keys, id = session_id_, order = order_, count = elements()] {
@@ -66,22 +70,20 @@ struct BasicPreprocessing<Rules>::BatchOf final : Batch {
     std::shared_ptr<mpc::Disposable<Z>> batch = made.slice;
     if (bits_) batch = bits_;
     const PreprocessingOptions& options = all_.options_;
-    opening_ = std::make_unique<mpc::DetectedOpening<Z, Rules>>(
-        *session_, all_.party_.compute, all_.party_.keys, all_.party_.signatories, all_.disputes_, std::move(batch),
-        mpc::DetectionOptions{.variant = options.variant,
-                              .chunk_rows = options.chunk_rows,
-                              .delay = options.delay,
-                              .level = all_.attempts_.level()});
+    opening_ =
+        std::make_unique<Opening>(*session_, all_.party_.compute, all_.party_.keys, all_.disputes_, std::move(batch),
+                                  mpc::DetectionOptions{.variant = options.variant,
+                                                        .chunk_rows = options.chunk_rows,
+                                                        .delay = options.delay,
+                                                        .level = all_.attempts_.level()});
     co_return co_await opening_->exchange();
   }
 
-  runtime::Task<Result<DecidedBatch>> decide() override {
-    const mpc::Decided decided = co_await runtime::ok(co_await opening_->decide(all_.attempts_.calls()));
-    if (!decided.callers.empty()) co_return DecidedBatch{.spoiled = {}, .callers = decided.callers};
-    const std::vector<std::size_t>& discarded = decided.discarded;
+  /// `discarded`: elements that the decide has revealed.
+  void decided(const std::vector<std::size_t>& discarded) {
     if (order_.kind == Order::Kind::slice) {
       (discarded.empty() ? good_units_ : spoiled_) = planned_.units;  // burnt as a whole
-      co_return DecidedBatch{spoiled_, {}};
+      return;
     }
     // A unit one of whose bits was discarded is spoiled as a whole.
     std::size_t at = 0;  // position in the batch, in units
@@ -102,11 +104,16 @@ struct BasicPreprocessing<Rules>::BatchOf final : Batch {
       }
       at += range.count;
     }
-    co_return DecidedBatch{spoiled_, {}};
+  }
+  const std::vector<UnitRange>& spoiled() const { return spoiled_; }
+
+  runtime::Task<Status> fetch() {
+    opened_ = std::make_shared<std::vector<mpc::Gr<Z>>>(co_await runtime::ok(co_await opening_->values()));
+    co_return Status{};
   }
 
-  runtime::Task<Result<FinishedBatch>> finish() override {
-    opened_ = std::make_shared<std::vector<mpc::Gr<Z>>>(co_await runtime::ok(co_await opening_->values()));
+  /// After fetch(). Nothing of the batch is needed afterwards.
+  runtime::Task<Result<FinishedBatch>> finish() {
     if (order_.kind == Order::Kind::slice && spoiled_.empty()) {
       Secret<Bytes> content(Bytes(order_.unit_bytes()));
       std::memcpy(content.reveal_mutable().data(), opened_->data(), order_.unit_bytes());
@@ -115,6 +122,7 @@ struct BasicPreprocessing<Rules>::BatchOf final : Batch {
     for (const Good& good : good_)
       co_await runtime::ok(
           co_await store(good.units.first, static_cast<std::size_t>(good.units.count), good.first_bit));
+    opened_ = nullptr;
     co_return FinishedBatch{static_cast<std::uint32_t>(planned_.order), session_id_, good_units_};
   }
 
@@ -158,7 +166,7 @@ struct BasicPreprocessing<Rules>::BatchOf final : Batch {
     return {};
   }
 
-  const mpc::DetectionReport& report() const override { return opening_->report(); }
+  Opening& opening() const { return *opening_; }
 
   struct Good {
     UnitRange units;
@@ -177,7 +185,65 @@ struct BasicPreprocessing<Rules>::BatchOf final : Batch {
   std::shared_ptr<std::vector<mpc::Gr<Z>>> opened_;
   std::vector<Good> good_;
   std::vector<UnitRange> good_units_, spoiled_;
-  std::unique_ptr<mpc::DetectedOpening<Z, Rules>> opening_;
+  std::unique_ptr<Opening> opening_;
+};
+
+template <class Rules>
+template <class Z>
+struct BasicPreprocessing<Rules>::GroupOf final : Group {
+  using typename Group::Decided;
+
+  GroupOf(BasicPreprocessing& all, const std::vector<Planned>& planned)
+      : Group(all.party_.compute.loop()), all_(all), planned_(planned) {
+    for (const Planned& batch : planned_) batches_.push_back(std::make_unique<BatchOf<Z>>(all, batch));
+  }
+
+  runtime::Task<Status> exchange() override {
+    std::vector<runtime::Task<Status>> tasks;
+    for (const auto& batch : batches_) tasks.push_back(batch->exchange());
+    co_return runtime::all_ok(co_await runtime::when_all(std::move(tasks)));
+  }
+
+  runtime::Task<Result<Decided>> decide() override {
+    std::vector<typename BatchOf<Z>::Opening*> openings;
+    for (const auto& batch : batches_) openings.push_back(&batch->opening());
+    mpc::Decide<Z, Rules> decide(all_.party_.signatories, all_.disputes_, std::move(openings));
+    const mpc::Decided decided = co_await runtime::ok(co_await decide.run(all_.attempts_.calls()));
+    report_ = decide.report();
+    Decided out{.spoiled = {}, .callers = decided.callers};
+    if (!out.callers.empty()) co_return out;
+    for (std::size_t i = 0; i < batches_.size(); ++i) {
+      batches_[i]->decided(decided.discarded[i]);
+      if (!batches_[i]->spoiled().empty()) out.spoiled.push_back({planned_[i].order, batches_[i]->spoiled()});
+    }
+    co_return out;
+  }
+
+  /// What is missing is fetched at once: mpc::Patience has room for that.
+  runtime::Task<Result<std::vector<FinishedBatch>>> finish() override {
+    std::vector<runtime::Task<Status>> tasks;
+    for (const auto& batch : batches_) tasks.push_back(batch->fetch());
+    co_await runtime::ok(runtime::all_ok(co_await runtime::when_all(std::move(tasks))));
+    std::vector<FinishedBatch> out;
+    for (const auto& batch : batches_) out.push_back(co_await runtime::ok(co_await batch->finish()));
+    co_return out;
+  }
+
+  mpc::DetectionReport report() const override {
+    mpc::DetectionReport out = report_;
+    for (const auto& batch : batches_) out.fetched += batch->opening().has_fetched();
+    return out;
+  }
+  std::size_t elements() const override {
+    std::size_t out = 0;
+    for (const auto& batch : batches_) out += batch->elements();
+    return out;
+  }
+
+  BasicPreprocessing& all_;
+  const std::vector<Planned> planned_;
+  std::vector<std::unique_ptr<BatchOf<Z>>> batches_;
+  mpc::DetectionReport report_;
 };
 
 template <class Rules>
@@ -185,12 +251,14 @@ BasicPreprocessing<Rules>::BasicPreprocessing(PreprocessingParty party, PreprocI
                                               MaterialPlan plan, MaterialStore& store, PreprocessingOptions options)
     : party_(party),
       id_(id),
-      attempts_(party, id, attempt, {.variant = options.variant, .delay = options.delay, .wait = options.wait}),
+      attempts_(party, id, preprocessing_name(id, options), attempt,
+                {.variant = options.variant, .delay = options.delay, .wait = options.wait}),
       plan_(std::move(plan)),
       store_(store),
       options_(options),
+      limit_(options.decide_bytes),
       disputes_(party.router.committee()) {
-  WITAN_CHECK(options.batches_at_once > 0 && options.batch_elements > 0);
+  WITAN_CHECK(options.batch_elements > 0);
   plan_attempt();
 }
 
@@ -237,7 +305,8 @@ runtime::Task<Status> BasicPreprocessing<Rules>::drop_missing() {
 
 template <class Rules>
 void BasicPreprocessing<Rules>::plan_attempt() {
-  batches_.clear();
+  groups_.clear();
+  limit_.close();
   next_bits_ = {0, 0};
   next_slice_ = {kFirstSliceNumber, kFirstSliceNumber};
   progress_ = {};
@@ -275,16 +344,18 @@ void BasicPreprocessing<Rules>::plan_batch(std::size_t order, std::vector<UnitRa
   const bool slice = plan_[order].kind == MaterialOrder::Kind::slice;
   std::uint32_t& next = (slice ? next_slice_ : next_bits_)[plan_[order].word_bits == 64 ? 0 : 1];
   WITAN_CHECK(next < (slice ? kEndOfSliceNumbers : kCallSession));
-  batches_.push_back({order, std::move(units), static_cast<std::uint16_t>(next++)});
+  const std::uint64_t elements = plan_[order].elements_of(units);
+  if (limit_.begins(plan_[order].word_bits, elements)) groups_.emplace_back();
+  groups_.back().push_back({order, std::move(units), static_cast<std::uint16_t>(next++)});
   ++progress_.batches;
-  progress_.elements += plan_[order].elements_of(batches_.back().units);
+  progress_.elements += elements;
 }
 
 template <class Rules>
-std::unique_ptr<typename BasicPreprocessing<Rules>::Batch> BasicPreprocessing<Rules>::make(std::size_t index) {
-  const Planned& planned = batches_[index];
-  if (plan_[planned.order].word_bits == 64) return std::make_unique<BatchOf<mpc::Z64>>(*this, planned);
-  return std::make_unique<BatchOf<mpc::Z128>>(*this, planned);
+std::unique_ptr<typename BasicPreprocessing<Rules>::Group> BasicPreprocessing<Rules>::make_group(std::size_t index) {
+  const std::vector<Planned>& planned = groups_[index];
+  if (plan_[planned.front().order].word_bits == 64) return std::make_unique<GroupOf<mpc::Z64>>(*this, planned);
+  return std::make_unique<GroupOf<mpc::Z128>>(*this, planned);
 }
 
 template <class Rules>
@@ -319,48 +390,59 @@ runtime::Task<Status> BasicPreprocessing<Rules>::next_attempt() {
 /// Ends with success when everything is made, or somebody calls for the next attempt.
 template <class Rules>
 runtime::Task<Status> BasicPreprocessing<Rules>::run_attempt() {
-  const auto exchange = [](Batch& batch) -> runtime::Task<void> {
-    batch.exchange_status = co_await batch.exchange();
-    batch.exchanged.set();
+  const auto exchange = [](Group& group, Group* before, runtime::Instant latest) -> runtime::Task<void> {
+    if (before) co_await before->exchanged.wait(latest);
+    group.exchange_status = co_await group.exchange();
+    group.exchanged.set();
   };
-  const auto store = [](Batch& batch) -> runtime::Task<void> {
-    batch.result = co_await batch.finish();
-    batch.finished.set();
+  const auto store = [](Group& group) -> runtime::Task<void> {
+    group.result = co_await group.finish();
+    group.finished.set();
+  };
+  constexpr std::size_t kStored = 1;  // groups that are being stored when a decide begins
+  using Groups = std::deque<std::unique_ptr<Group>>;
+  const auto store_all_but = [this](std::size_t rest, Groups& groups) -> runtime::Task<Status> {
+    while (groups.size() > rest || (!groups.empty() && groups.front()->finished.is_set())) {
+      co_await runtime::ok(co_await stored(*groups.front()));
+      groups.pop_front();
+    }
+    co_return Status{};
   };
   callers_ = {};
-  std::deque<std::unique_ptr<Batch>> under_way, decided;
-  runtime::TaskScope tasks(party_.compute.loop());  // destroyed before the batches
+  Groups under_way, decided;
+  runtime::TaskScope tasks(party_.compute.loop());  // destroyed before the groups
   std::size_t next = 0;
-  while ((callers_.empty() && (next < batches_.size() || !under_way.empty())) || !decided.empty()) {
-    while (callers_.empty() && next < batches_.size() && under_way.size() < options_.batches_at_once) {
-      under_way.push_back(make(next++));
-      tasks.spawn(exchange(*under_way.back()));
+  while (callers_.empty() && (next < groups_.size() || !under_way.empty())) {
+    while (next < groups_.size() && under_way.size() < kGroupsExchanged) {
+      Group* const before = next == 1 && !under_way.empty() ? under_way.back().get() : nullptr;
+      under_way.push_back(make_group(next++));
+      tasks.spawn(exchange(*under_way.back(), before, party_.compute.loop().after(options_.delay)));
     }
-    if (callers_.empty() && !under_way.empty()) {
-      std::unique_ptr<Batch>& batch = under_way.front();
-      co_await batch->exchanged.wait();
-      co_await runtime::ok(batch->exchange_status);
-      const auto outcome = co_await runtime::ok(co_await batch->decide());
-      callers_ = outcome.callers;
-      if (!callers_.empty()) continue;
-      if (!outcome.spoiled.empty()) plan_batch(batches_[next - under_way.size()].order, outcome.spoiled);
-      tasks.spawn(store(*batch));
-      decided.push_back(std::move(batch));
-      under_way.pop_front();
-    }
-    // Others do not wait for what this party fetches and stores, as long as that is not much.
-    const bool last = !callers_.empty() || (under_way.empty() && next == batches_.size());
-    while (!decided.empty() &&
-           (decided.front()->finished.is_set() || decided.size() > options_.batches_at_once || last)) {
-      Batch& batch = *decided.front();
-      co_await batch.finished.wait();
-      co_await runtime::ok(co_await attempts_.finished(co_await runtime::ok(std::move(batch.result))));
-      report_ += batch.report();
-      ++progress_.batches_done;
-      progress_.elements_done += batch.elements();
-      decided.pop_front();
-    }
+    co_await runtime::ok(co_await store_all_but(kStored, decided));
+    std::unique_ptr<Group>& group = under_way.front();
+    co_await group->exchanged.wait();
+    co_await runtime::ok(group->exchange_status);
+    const auto outcome = co_await runtime::ok(co_await group->decide());
+    callers_ = outcome.callers;
+    if (!callers_.empty()) break;
+    if (!outcome.spoiled.empty()) limit_.close();
+    for (const auto& spoiled : outcome.spoiled) plan_batch(spoiled.order, spoiled.units);
+    tasks.spawn(store(*group));
+    decided.push_back(std::move(group));
+    under_way.pop_front();
   }
+  co_return co_await store_all_but(0, decided);
+}
+
+/// Waits until a decided group is stored, and records its batches.
+template <class Rules>
+runtime::Task<Status> BasicPreprocessing<Rules>::stored(Group& group) {
+  co_await group.finished.wait();
+  std::vector<FinishedBatch> batches = co_await runtime::ok(std::move(group.result));
+  progress_.batches_done += batches.size();
+  co_await runtime::ok(co_await attempts_.finished(std::move(batches)));
+  report_ += group.report();
+  progress_.elements_done += group.elements();
   co_return Status{};
 }
 

@@ -16,6 +16,7 @@ using runtime::sim::Coverage;
 using runtime::sim::Node;
 using runtime::sim::SimRng;
 using runtime::sim::World;
+using test::honest;
 using test::kRoundTimeout;
 using ::testing::HasSubstr;
 
@@ -85,10 +86,6 @@ Status together(const Story& story, RoleSet parties, std::uint16_t attempt) {
   return {};
 }
 
-RoleSet honest(const World& world) {
-  return RoleSet::all(world.committee()) - world.byzantine();
-}
-
 std::string said(const Status& status) {
   return status ? "" : status.error().message;
 }
@@ -143,7 +140,7 @@ runtime::sim::Corrupt name_everybody(CommitteeSize committee) {
 
 // The others begin without it; t liars who say that it was there in time do not change that.
 TEST(CommonStart, WhoIsReadyAfterTheOthersHaveBegunDoesNotBegin) {
-  for (const auto [n, t] : {std::pair{4, 1}, {7, 2}, {10, 3}, {13, 4}}) {
+  for (const auto [n, t] : test::kCommittees) {
     const auto committee = CommitteeSize::make(n, t).value();
     for (const runtime::Duration late : {runtime::Duration(kRoundTimeout + 500ms), runtime::Duration(20s)}) {
       Story story;

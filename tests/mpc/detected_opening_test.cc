@@ -3,6 +3,7 @@
 #include <set>
 
 #include "mpc/bit_batch.h"
+#include "mpc/committees_for_test.h"
 #include "mpc/detected_opening_impl.h"
 #include "mpc/detection_faults_for_test.h"
 #include "mpc/draw_keys_for_test.h"
@@ -19,6 +20,7 @@ using runtime::sim::Node;
 using runtime::sim::SimRng;
 using runtime::sim::World;
 
+using test::kCommittees;
 using test::only;
 using test::Part;
 
@@ -54,6 +56,7 @@ struct Scene {
   DetectionOptions options;
   test::DealtEpoch epoch;
   std::vector<Gr<Z>> truth;
+  std::map<Role, runtime::Duration> begins = {};  // 0 for the others
 };
 
 template <Word Z>
@@ -67,6 +70,7 @@ struct Outcome {
   Result<Released<Z>> released = fail(Code::unavailable, "did not end");
   std::optional<Disputes> disputes;
   DetectionReport report;
+  std::uint64_t parked_refused = 0;
 };
 template <Word Z>
 using Outcomes = std::map<int, Outcome<Z>>;
@@ -74,11 +78,13 @@ using Outcomes = std::map<int, Outcome<Z>>;
 template <Word Z, class Rules = DetectionRules>
 runtime::sim::Program opening(const Scene<Z>& scene, Outcomes<Z>& outcomes) {
   return [&](Node& node) -> runtime::Task<void> {
+    if (const auto late = scene.begins.find(node.role()); late != scene.begins.end())
+      co_await node.loop().sleep_for(late->second);
     auto session = node.router().open(kSession, detection_session(scene.options.delay));
     if (!session) co_return;
     Disputes disputes(scene.committee);
     const Signatories signatories = scene.epoch.signatories(node.role());
-    DetectedOpening<Z, Rules> run(*session, node.compute(), scene.epoch.keys(node.role()), signatories, disputes,
+    DetectedOpening<Z, Rules> run(*session, node.compute(), scene.epoch.keys(node.role()), disputes,
                                   scene.batch(node.role()), scene.options);
     Outcome<Z>& outcome = outcomes[node.role().number()];
     if (Status sent = co_await run.exchange(); !sent) {
@@ -86,18 +92,21 @@ runtime::sim::Program opening(const Scene<Z>& scene, Outcomes<Z>& outcomes) {
       co_return;
     }
     Calls calls(signatories, {}, {});
-    auto decided = co_await run.decide(calls);
+    Decide<Z, Rules> decide(signatories, disputes, {&run});
+    auto decided = co_await decide.run(calls);
     if (decided) {
       auto values = co_await run.values();
       if (values)
-        outcome.released = Released<Z>{*std::move(values), std::move(decided->discarded)};
+        outcome.released = Released<Z>{*std::move(values), std::move(decided->discarded.front())};
       else
         outcome.released = std::unexpected(values.error());
     } else {
       outcome.released = std::unexpected(decided.error());
     }
     outcome.disputes = disputes;
-    outcome.report = run.report();
+    outcome.report = decide.report();
+    outcome.report.fetched += run.has_fetched();
+    outcome.parked_refused = node.router().counters().parked_refused;
     co_await node.loop().sleep_for(300s);  // others may fetch
   };
 }
@@ -141,8 +150,6 @@ template <class Z>
 class DetectedOpeningTest : public testing::Test {};
 using BothRings = testing::Types<Z64, Z128>;
 TYPED_TEST_SUITE(DetectedOpeningTest, BothRings);
-
-constexpr std::pair<int, int> kCommittees[] = {{4, 1}, {7, 2}, {10, 3}, {13, 4}};
 
 TYPED_TEST(DetectedOpeningTest, HonestPartiesOpenEverythingInOneDecide) {
   using Z = TypeParam;
@@ -189,12 +196,8 @@ TYPED_TEST(DetectedOpeningTest, WhateverTPartiesDoTheValuesAreRightAndNoHonestPa
             runtime::sim::WorldOptions world_options{.seed = seed, .committee = committee, .router = {}};
             if (is_tight && rng.chance(0.5)) world_options.min_delay = world_options.max_delay - 1ms;
             World world(world_options, opening(scene, outcomes));
-            std::vector<Role> parties;
-            for (const Role role : RoleSet::all(committee)) parties.push_back(role);
-            for (int k = 0; k < committee.threshold(); ++k) {
-              const auto pick = rng.below(parties.size());
-              auto& faults = world.faults(parties[pick]);
-              parties.erase(parties.begin() + static_cast<std::ptrdiff_t>(pick));
+            for (const Role party : test::draw_parties(committee, rng)) {
+              auto& faults = world.faults(party);
               faults.byzantine = true;
               faults.rushing = rng.chance(0.5);
               if (rng.chance(0.1))
@@ -236,12 +239,20 @@ TEST(DetectionPatience, HonestPartiesEnterEveryBroadcastWithinHalfARound) {
     for (int excluded = 0; excluded <= 4; ++excluded) {
       const Patience now(variant, delay, excluded);
       EXPECT_GE(now.round, 16 * delay);
-      EXPECT_GE(now.apart, now.round / 8 + 4 * delay);                   // after one without Bot
-      EXPECT_LE(now.apart + 2 * private_rounds * delay, now.round / 2);  // before the next
-      EXPECT_EQ(now.exchange, now.apart + delay);
-      EXPECT_EQ(now.phase_2, (now.apart + 2 * delay) + delay);
+      EXPECT_GE(now.apart, now.round / 8 + 4 * delay);  // after one without Bot
+      // Before the next decide: an exchange of two delays beside storing, which is the longer wait; then phase 2.
+      EXPECT_GE(now.storing, 4 * delay);
+      const runtime::Duration entered = now.apart + now.storing;
+      EXPECT_LE(entered + 2 * (private_rounds - 1) * delay, now.round / 2);
+      EXPECT_EQ(now.exchange, now.apart + 2 * delay);  // begun within apart + delay
+      EXPECT_LE(now.apart + delay + 2 * delay, entered);
+      EXPECT_EQ(now.phase_2, entered + delay);
       for (int before = 0; before < excluded; ++before)
         EXPECT_GE(now.apart, Patience(variant, delay, before).round / 2);  // after one with Bots
+      // The way from one attempt to the next (protocols/attempts.h): a level for storing, one for a private round.
+      const Patience next(variant, delay, excluded + 1), behind(variant, delay, excluded + 2);
+      EXPECT_GE(next.round / 2, now.round / 2 + now.storing);
+      EXPECT_GE(behind.round / 2, next.round / 2 + 3 * delay);
     }
   }
 }
@@ -282,7 +293,7 @@ struct FetchedUnchecked : DetectionRules {
 };
 // S30.
 TEST(DetectionRemovedDefence, ValuesThatAreFetchedUncheckedAreThoseOfTheProvider) {
-  const Corrupt lie = test::chain({only(Part::phase_1, test::towards({Role(2)}, test::flip_a_bit(1))),
+  const Corrupt lie = test::chain({only(Part::phase_1, test::towards({Role(4)}, test::flip_a_bit(1))),
                                    only(Part::fetched, runtime::sim::lie_randomly(3))});
   EXPECT_GT(wrong_outcomes<FetchedUnchecked>(OpeningVariant::w1, lie), 0);
   EXPECT_EQ(wrong_outcomes<DetectionRules>(OpeningVariant::w1, lie), 0);
@@ -317,6 +328,72 @@ TEST(Detection, AMessageThatIsMissingOrMalformedIsNoErasure) {
       EXPECT_TRUE(good) << good.error().message;
       EXPECT_TRUE(outcomes.at(4).disputes->excluded().contains(Role(1)));
     }
+}
+
+// What an early party sends is refused by those that begin late, and they wait for a liar's first chunk nearly until the end: the early
+// party's chunks are asked for beside that.
+TEST(Detection, ALiarThatDelaysItsFirstChunkLeavesTimeForThoseOfOthers) {
+  const auto committee = CommitteeSize::make(4, 1).value();
+  for (const auto variant : {OpeningVariant::w1, OpeningVariant::w2}) {
+    Scene<Z128> scene(committee, Kind::bits, 30, options(variant, 1));
+    const Patience patience(variant, scene.options.delay, 0);
+    const RoleSet late{Role(2), Role(3)};
+    for (const Role role : late) scene.begins[role] = patience.apart - 200ms;
+    Outcomes<Z128> outcomes;
+    World world({.seed = 1, .committee = committee, .router = {.parked_bytes = 1'500}}, opening(scene, outcomes));
+    const runtime::Instant until(patience.apart + patience.exchange - 1s);
+    world.faults(Role(1)).byzantine = true;
+    world.faults(Role(1)).corrupt = [&](Role receiver, const runtime::Frame& frame) {
+      const bool held = frame.kind == runtime::FrameKind::data && frame.step == kPhase1 && late.contains(receiver) &&
+                        world.now() < until;
+      return held ? std::vector<runtime::Frame>{} : std::vector{frame};
+    };
+    world.run(100'000s);
+    const Status good = judge(world, scene, outcomes);
+    EXPECT_TRUE(good) << good.error().message;
+    for (const Role role : late) EXPECT_GT(outcomes.at(role.number()).parked_refused, 0u);
+    for (const auto& [party, outcome] : outcomes) {
+      ASSERT_TRUE(outcome.disputes) << party;
+      EXPECT_TRUE(outcome.disputes->verdicts().empty()) << party;
+    }
+  }
+}
+
+// The liar's values are here first, and an honest party's come while they are hashed. Of t+1 that give the right ones nobody else is asked.
+TEST(Detection, WhoeverGivesOtherValuesDoesNotHideThoseThatComeMeanwhile) {
+  const auto committee = CommitteeSize::make(4, 1).value();
+  for (const auto variant : {OpeningVariant::w1, OpeningVariant::w2}) {
+    const Scene<Z128> scene(committee, Kind::bits, 30, options(variant));
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+      const bool lies = seed > 4;
+      Outcomes<Z128> outcomes;
+      World world({.seed = seed,
+                   .committee = committee,
+                   .min_delay = 5ms,
+                   .max_delay = seed % 2 ? 5ms : 5ms + 20us,
+                   .reorder = 0,
+                   .router = {}},
+                  opening(scene, outcomes));
+      world.faults(Role(1)).byzantine = true;
+      Corrupt lie = only(Part::phase_1, test::towards({Role(4)}, test::flip_a_bit(1)));
+      if (lies) lie = test::chain({std::move(lie), only(Part::fetched, test::flip_a_bit(2))});
+      world.faults(Role(1)).corrupt = std::move(lie);
+      std::map<int, int> given;
+      for (const int party : {2, 3})
+        world.faults(Role(party)).corrupt = [&given, party](Role, const runtime::Frame& frame) {
+          given[party] += frame.kind == runtime::FrameKind::data && test::part_of(frame.step) == Part::fetched;
+          return std::vector{frame};
+        };
+      world.run(100'000s);
+      const Status good = judge(world, scene, outcomes);
+      ASSERT_TRUE(good) << seed << ": " << good.error().message;
+      if (variant == OpeningVariant::w1) {
+        EXPECT_EQ(outcomes.at(4).report.fetched, 1u);
+        EXPECT_EQ(given[2], 8);  // chunks
+        if (!lies) EXPECT_EQ(given[3], 0);
+      }
+    }
+  }
 }
 
 // S27: two parties too many are silent; nothing is released.

@@ -2,38 +2,17 @@
 // known places of it. All broadcasts begin at kBroadcasts, the first round of one being its lowest step.
 #pragma once
 
-#include <map>
-
 #include "mpc/bivariate.h"
+#include "mpc/committees_for_test.h"
 #include "mpc/sync_run.h"
 #include "runtime/sim.h"
 #include "runtime/sim_adversary.h"
-#include "support/support.h"
 
 namespace witan::mpc::test {
 
 inline constexpr runtime::Step kDeal = 1, kOpen = 2, kBroadcasts = 32;
 inline constexpr SessionId kSyncSession{u128{77}};
 inline constexpr runtime::Duration kRoundTimeout = std::chrono::seconds(2);
-
-/// Keys of the parties of every committee, always the same.
-inline const Signatories& signatories(int parties, Role own) {
-  static std::map<int, std::vector<Signatories>> cache;
-  static const std::vector<crypto::SigningKey> keys = [] {
-    witan::test::SeededRng rng("sync world");
-    std::vector<crypto::SigningKey> out;
-    for (int i = 0; i < Role::kMax; ++i) out.push_back(crypto::SigningKey::generate(rng));
-    return out;
-  }();
-  auto& all = cache[parties];
-  if (all.empty())
-    for (int i = 0; i < parties; ++i) {
-      Signatories& one = all.emplace_back();
-      one.own = &keys[static_cast<std::size_t>(i)];
-      for (int j = 0; j < parties; ++j) one.keys.push_back(keys[static_cast<std::size_t>(j)].verifying_key());
-    }
-  return all[own.index()];
-}
 
 /// Honest parties start so far apart in campaigns: the most that SyncRun allows.
 inline constexpr runtime::Duration kSpread = kRoundTimeout / 8;

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "mpc/committees_for_test.h"
 #include "mpc/detection_faults_for_test.h"
 #include "mpc/draw_keys_for_test.h"
 #include "protocols/preprocessing_impl.h"
@@ -15,6 +16,8 @@ using mpc::Gr;
 using mpc::Share;
 using mpc::Z128;
 using mpc::Z64;
+using mpc::test::honest;
+using mpc::test::kCommittees;
 using runtime::RoleSet;
 using runtime::sim::Coverage;
 using runtime::sim::Node;
@@ -34,6 +37,7 @@ class MemoryStore final : public MaterialStore {
  public:
   explicit MemoryStore(const MaterialPlan& plan) : plan_(plan) {}
   runtime::Task<Status> put(std::size_t order, std::uint64_t first, SessionId session, Secret<Bytes> content) override {
+    if (put_takes > runtime::Duration{}) co_await loop->sleep_for(put_takes);
     const std::size_t unit = plan_[order].unit_bytes();
     for (std::size_t at = 0; at < content.reveal().size(); at += unit, ++first) {
       const auto piece = ByteView(content.reveal()).subspan(at, std::min(unit, content.reveal().size() - at));
@@ -52,6 +56,8 @@ class MemoryStore final : public MaterialStore {
   std::map<std::pair<std::size_t, std::uint64_t>, Bytes> units;
   std::map<std::size_t, SessionId> sessions;
   std::size_t dropped = 0;
+  runtime::Loop* loop = nullptr;  // of this life of its party
+  runtime::Duration put_takes{};
 
  private:
   const MaterialPlan& plan_;
@@ -78,6 +84,7 @@ struct Scene {
   MaterialPlan plan;
   PreprocessingOptions options;
   mpc::test::DealtEpoch epoch;
+  std::map<Role, runtime::Duration> put_takes = {};  // 0 for the others
 };
 
 runtime::sim::Program preprocessing(const Scene& scene, Outcomes& outcomes) {
@@ -87,6 +94,9 @@ runtime::sim::Program preprocessing(const Scene& scene, Outcomes& outcomes) {
     outcome.was_done = outcome.status.has_value();
     outcome.status = fail(Code::unavailable, "did not end");
     if (!outcome.store) outcome.store = std::make_unique<MemoryStore>(scene.plan);
+    outcome.store->loop = &node.loop();
+    if (const auto slow = scene.put_takes.find(node.role()); slow != scene.put_takes.end())
+      outcome.store->put_takes = slow->second;
     Preprocessing run({node.router(), node.journal(), node.compute(), scene.epoch.keys(node.role()), signatories}, id(),
                       0, scene.plan, *outcome.store, scene.options);
     const auto start = node.loop().now();
@@ -121,10 +131,10 @@ std::vector<Gr<Z>> elements_of(const Bytes& bytes) {
 }
 
 template <mpc::Word Z>
-Status check_order(const Scene& scene, const Outcomes& outcomes, RoleSet honest, std::size_t index) {
+Status check_order(const Scene& scene, const Outcomes& outcomes, RoleSet parties, std::size_t index) {
   const MaterialOrder& order = scene.plan[index];
   std::map<int, std::vector<Gr<Z>>> shares;
-  for (const Role role : honest) {
+  for (const Role role : parties) {
     const MemoryStore& store = *outcomes.at(role.number()).store;
     auto& mine = shares[role.number()];
     for (std::uint64_t unit = 0; unit < order.units(); ++unit) {
@@ -189,15 +199,15 @@ Status judge_material(const Scene& scene, const Outcomes& outcomes, RoleSet part
 
 Status judge(World& world, const Scene& scene, const Outcomes& outcomes) {
   WITAN_TRY(world.audit().verdict());
-  const RoleSet honest = RoleSet::all(scene.committee) - world.byzantine();
-  for (const Role role : honest) {
+  const RoleSet good = honest(world);
+  for (const Role role : good) {
     const Outcome& outcome = outcomes.at(role.number());
     if (!outcome.status) return fail(Code::internal, "party {}: {}", role.number(), outcome.status.error().message);
     for (const mpc::Verdict& verdict : outcome.disputes->verdicts())
-      if (honest.contains(verdict.party) && honest.contains(verdict.other))
+      if (good.contains(verdict.party) && good.contains(verdict.other))
         return fail(Code::internal, "an honest party is convicted: {}", verdict.reason);
   }
-  return judge_material(scene, outcomes, honest);
+  return judge_material(scene, outcomes, good);
 }
 
 MaterialPlan small_plan() {
@@ -211,10 +221,8 @@ MaterialPlan small_plan() {
 }
 
 PreprocessingOptions small(mpc::OpeningVariant variant) {
-  return {.variant = variant, .batch_elements = 25, .batches_at_once = 3, .chunk_rows = 4, .delay = 700ms};
+  return {.variant = variant, .batch_elements = 25, .decide_bytes = 3500, .chunk_rows = 4, .delay = 700ms};
 }
-
-constexpr std::pair<int, int> kCommittees[] = {{4, 1}, {7, 2}, {10, 3}, {13, 4}};
 
 TEST(Preprocessing, HonestPartiesMakeEverythingThatWasOrdered) {
   for (const auto [n, t] : kCommittees) {
@@ -228,6 +236,113 @@ TEST(Preprocessing, HonestPartiesMakeEverythingThatWasOrdered) {
     const auto& progress = outcomes.at(1).progress;
     EXPECT_EQ(progress.elements_done, progress.elements);
     EXPECT_EQ(progress.batches_done, progress.batches);
+  }
+}
+
+/// Delays of the network one after the other until the last party has everything: nobody is faulty, and nothing else takes time.
+double sequential_delays(const Scene& scene) {
+  constexpr runtime::Duration delay = 50ms;
+  Outcomes outcomes;
+  World world({.seed = 1,
+               .committee = scene.committee,
+               .min_delay = delay,
+               .max_delay = delay,
+               .reorder = 0,
+               .router = {},
+               .sync_time = 1us},
+              preprocessing(scene, outcomes));
+  world.run(3000s);
+  const Status good = judge(world, scene, outcomes);
+  EXPECT_TRUE(good) << good.error().message;
+  runtime::Duration took{};
+  for (const auto& [party, outcome] : outcomes) took = std::max(took, outcome.took);
+  return static_cast<double>(took.count()) / static_cast<double>(delay.count());
+}
+
+// What the cost model of protocols/key_plan.h counts: one exchange, and two delays for each decide, three with the second phase of W2.
+TEST(Preprocessing, ADecideTakesTheSameDelaysHoweverManyBatchesItIsAbout) {
+  const MaterialPlan plan{{.kind = Kind::noises, .word_bits = 128, .count = 192, .bound_log2 = 17},
+                          {.kind = Kind::noises, .word_bits = 64, .count = 192, .bound_log2 = 3},
+                          {.kind = Kind::slice, .word_bits = 64, .inputs = 5, .outputs = 8}};
+  for (const auto [n, t] : kCommittees) {
+    const auto committee = CommitteeSize::make(n, t).value();
+    const auto variant = mpc::variant_for(committee);
+    const double per_decide = variant == mpc::OpeningVariant::w1 ? 2 : 3;
+    std::map<std::size_t, double> delays;
+    for (const std::size_t decide_bytes : {1u, 10'000u}) {
+      PreprocessingOptions options = small(variant);
+      options.decide_bytes = decide_bytes;
+      const BatchCount count = batches_of(plan, options.batch_elements, decide_bytes);
+      EXPECT_EQ(count.batches, 48u + 10 + 1);
+      EXPECT_EQ(count.decides, decide_bytes == 1 ? count.batches : 6u + 1);
+      delays[decide_bytes] = sequential_delays(Scene(committee, plan, options));
+      EXPECT_NEAR(delays[decide_bytes], 1 + per_decide * static_cast<double>(count.decides), 0.5) << n;
+    }
+    EXPECT_LT(delays[10'000], delays[1] / 7);
+  }
+}
+
+// Whoever fetches the values of every decide, and stores for as long as it may, is in the next ones in time (mpc::Patience).
+TEST(PreprocessingCampaign, WhoLacksValuesOrStoresSlowlyIsNotLate) {
+  Coverage seen;
+  std::uint64_t runs = 0;
+  for (const auto [n, t, count] : {std::tuple{4, 1, 40u}, {7, 2, 10u}, {13, 4, 2u}}) {
+    const auto committee = CommitteeSize::make(n, t).value();
+    const auto variant = mpc::variant_for(committee);
+    PreprocessingOptions options = small(variant);
+    options.delay = 24ms;  // sim::WorldOptions::max_delay is 20 ms
+    Scene scene(committee, small_plan(), options);
+    for (int i = 1; i <= n; i += 2)
+      scene.put_takes[Role(i)] = options.delay / 8;  // a group has at most eight pieces, mostly
+    const auto report = runtime::sim::campaign(
+        fmt::format("preprocessing slow stores n={}", n), 1, count,
+        [&](std::uint64_t seed, Coverage& coverage) -> Status {
+          SimRng rng(seed, 53);
+          Outcomes outcomes;
+          runtime::sim::WorldOptions world_options{.seed = seed, .committee = committee, .router = {}};
+          if (rng.chance(0.5)) world_options.min_delay = world_options.max_delay - 1ms;
+          World world(world_options, preprocessing(scene, outcomes));
+          const RoleSet liars = mpc::test::draw_parties(committee, rng);
+          for (const Role party : liars) {
+            auto& faults = world.faults(party);
+            faults.byzantine = true;
+            faults.rushing = rng.chance(0.5);
+            // Up to t honest parties have other values than the rest.
+            faults.corrupt = mpc::test::only(
+                mpc::test::Part::phase_1,
+                mpc::test::towards(mpc::test::draw_parties(committee, rng) - liars, mpc::test::flip_a_bit(seed)));
+            if (rng.chance(0.5))
+              faults.corrupt = runtime::sim::both(faults.corrupt,
+                                                  mpc::test::only(mpc::test::Part::fetched, mpc::test::never_sends()));
+          }
+          world.run(300'000s);
+          coverage.merge(world.coverage());
+          for (const Role role : honest(world)) coverage.add("slow.fetched", outcomes.at(role.number()).report.fetched);
+          return judge(world, scene, outcomes);
+        });
+    EXPECT_EQ(report.failures.size(), 0u);
+    seen.merge(report.coverage);
+    runs += report.runs;
+  }
+  if (runs < 52) return;  // a part of the campaign does not show everything
+  EXPECT_GT(seen.count("slow.fetched"), 0u);
+}
+
+// ... and who takes longer is waited for in one decide.
+TEST(Preprocessing, WhoStoresTooSlowlyIsExcludedForSilence) {
+  const auto committee = CommitteeSize::make(4, 1).value();
+  Scene scene(committee, small_plan(), small(mpc::OpeningVariant::w1));
+  scene.put_takes[Role(2)] = 1000 * scene.options.delay;
+  Outcomes outcomes;
+  World world({.seed = 1, .committee = committee, .router = {}}, preprocessing(scene, outcomes));
+  world.run(300'000s);
+  EXPECT_FALSE(outcomes.at(2).status);
+  for (const int party : {1, 3, 4}) {
+    ASSERT_TRUE(outcomes.at(party).status) << outcomes.at(party).status.error().message;
+    const auto& verdicts = outcomes.at(party).disputes->verdicts();
+    ASSERT_EQ(verdicts.size(), 1u);
+    EXPECT_EQ(verdicts[0].party, Role(2));
+    EXPECT_EQ(verdicts[0].kind, mpc::Verdict::Kind::missing) << verdicts[0].reason;
   }
 }
 
@@ -264,7 +379,7 @@ TEST(Preprocessing, SilentPartiesCostThePrivateRoundsOfOneBatchAndOneRoundOfItsB
     EXPECT_TRUE(good) << good.error().message;
     const mpc::Patience patience(scene.options.variant, scene.options.delay, 0);
     const bool w1 = scene.options.variant == mpc::OpeningVariant::w1;
-    for (const Role role : RoleSet::all(committee) - world.byzantine())
+    for (const Role role : honest(world))
       EXPECT_LE(outcomes.at(role.number()).took,
                 patience.exchange + (w1 ? 0s : patience.phase_2) + patience.round + 3s);
   }
@@ -285,16 +400,12 @@ TEST(PreprocessingCampaign, HonestPartiesAlwaysHaveAllOfItAndItIsRight) {
           SimRng rng(seed, 41);
           Outcomes outcomes;
           World world({.seed = seed, .committee = committee, .router = {}}, preprocessing(scene, outcomes));
-          std::vector<Role> parties;
-          for (const Role role : RoleSet::all(committee)) parties.push_back(role);
-          for (int k = 0; k < committee.threshold(); ++k) {
-            const auto pick = rng.below(parties.size());
-            auto& faults = world.faults(parties[pick]);
-            parties.erase(parties.begin() + static_cast<std::ptrdiff_t>(pick));
+          for (const Role party : mpc::test::draw_parties(committee, rng)) {
+            auto& faults = world.faults(party);
             faults.byzantine = true;
             faults.rushing = rng.chance(0.5);
             faults.corrupt =
-                runtime::sim::sometimes(0.3, rng.next64(), mpc::test::draw_lie(committee, 7, variant, rng));
+                runtime::sim::sometimes(0.3, rng.next64(), mpc::test::draw_lie(committee, 14, variant, rng));
             if (rng.chance(0.3)) faults.crashes = {{1 + rng.below(3000), 2000s}};
           }
           world.run(300'000s);
@@ -325,7 +436,7 @@ Status judge_restarts(World& world, const Scene& scene, const Outcomes& outcomes
                       Coverage& coverage) {
   WITAN_TRY(world.audit().verdict());
   RoleSet good;
-  for (const Role role : RoleSet::all(scene.committee) - world.byzantine()) {
+  for (const Role role : honest(world)) {
     const Outcome& outcome = outcomes.at(role.number());
     coverage.add("restart.attempts", outcome.attempt);
     coverage.add("restart.dropped", outcome.store->dropped);
@@ -385,7 +496,7 @@ TEST(PreprocessingRestart, APartyThatRestartsTakesPartAgain) {
 // A party that is away for long comes back into an attempt that went on without it.
 TEST(PreprocessingRestart, APartyThatWasExcludedForSilenceTakesPartAgain) {
   Restart test(7, 2);
-  test.scene.plan[0].count = 20'000;
+  test.scene.plan[0].count = 60'000;
   const auto world = test.world(1);
   world->faults(Role(2)).crashes = {{400, 10s}};
   world->run(3000s);
@@ -399,7 +510,7 @@ TEST(PreprocessingRestart, APartyThatHasMissedAnAttemptDropsWhatTheOthersHaveDro
   Coverage seen;
   for (std::uint64_t seed = 1; seed <= 3; ++seed) {
     Restart test(7, 2);
-    test.scene.plan[0].count = 20'000;
+    test.scene.plan[0].count = 60'000;
     const auto world = test.world(seed);
     world->faults(Role(3)).crashes = {{250 + 20 * seed, 8s}};  // few batches, back when the other one is gone
     world->faults(Role(2)).crashes = {{900, 25s}};
@@ -492,11 +603,11 @@ TEST(PreprocessingRestart, APartyMayCrashAnywhere) {
 }
 
 // Why the journal comes before the first message: a party that does not remember goes on in the same sessions, where a liar shows it other
-// things than before, so that it says other things than before.
+// things than before, so that it says other things than before. That is in the first decide: what is decided others do not show again.
 TEST(PreprocessingRemovedDefence, WithoutTheJournalARestartedPartySaysTwoThings) {
   const auto violations = [](bool remembers) {
     int count = 0;
-    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    for (std::uint64_t seed = 1; seed <= 24; ++seed) {
       Restart test(7, 2);
       const auto world = test.world(seed);
       world->set_program(Role(2), [&](Node& node) -> runtime::Task<void> {
@@ -516,7 +627,7 @@ TEST(PreprocessingRemovedDefence, WithoutTheJournalARestartedPartySaysTwoThings)
                            mpc::test::part_of(frame.step) == mpc::test::Part::phase_1;
         return again ? lie(receiver, frame) : std::vector{frame};
       };
-      world->faults(Role(2)).crashes = {{400 + 100 * seed, 100ms}};
+      world->faults(Role(2)).crashes = {{20 * seed, 100ms}};
       world->run(3000s);
       count += !world->audit().verdict();
     }
@@ -526,23 +637,69 @@ TEST(PreprocessingRemovedDefence, WithoutTheJournalARestartedPartySaysTwoThings)
   EXPECT_EQ(violations(true), 0);
 }
 
+SessionId call_session(const PreprocessingOptions& options) {
+  return crypto::session_id(preprocessing_name(id(), options), crypto::SessionKind::preprocessing_64, 0, kCallSession);
+}
+
+/// A party's call for an attempt, whatever it is doing.
+void call_for(Node& node, const Scene& scene, std::uint16_t attempt) {
+  Writer name;
+  name.raw(preprocessing_name(id(), scene.options)).u16(0).u16(attempt);
+  const auto own = mpc::Calls(scene.epoch.signatories(node.role()), name.take(), {}).sign();
+  const SessionId session = call_session(scene.options);
+  for (const Role peer : RoleSet::others(scene.committee, node.role()))
+    (void)node.link().send(
+        peer,
+        {runtime::FrameKind::data, session, kCallStep + attempt, runtime::make_payload(Bytes(own.begin(), own.end()))},
+        runtime::Lane::urgent);
+}
+
 /// Calls for the next attempt whenever it may, and claims that it has nothing; else follows the protocol.
 runtime::sim::Program calling(const Scene& scene, Outcomes& outcomes) {
   return [&](Node& node) -> runtime::Task<void> {
-    for (std::uint16_t attempt = 1; attempt <= kMaxAttempts; ++attempt) {
-      Writer name;
-      name.id(id()).u16(0).u16(attempt);
-      const auto own = mpc::Calls(scene.epoch.signatories(node.role()), name.take(), {}).sign();
-      const SessionId session =
-          crypto::session_id(id().bytes(), crypto::SessionKind::preprocessing_64, 0, kCallSession);
-      for (const Role peer : RoleSet::others(scene.committee, node.role()))
-        (void)node.link().send(peer,
-                               {runtime::FrameKind::data, session, kCallStep + attempt,
-                                runtime::make_payload(Bytes(own.begin(), own.end()))},
-                               runtime::Lane::urgent);
-    }
+    for (std::uint16_t attempt = 1; attempt <= kMaxAttempts; ++attempt) call_for(node, scene, attempt);
     co_await preprocessing(scene, outcomes)(node);
   };
+}
+
+// Calls for attempt 2 overtake those for attempt 1, by less than a delay: it is attempt 1 that n - t parties begin.
+TEST(PreprocessingRestart, CallsForALaterAttemptDoNotEndOneWhoseCallsMayStillCome) {
+  const auto committee = CommitteeSize::make(4, 1).value();
+  const Scene scene(committee, small_plan(), restarting(mpc::OpeningVariant::w1));
+  const runtime::Duration delay = scene.options.delay;
+  for (const bool in_time : {true, false}) {
+    World world({.seed = 1, .committee = committee, .router = {}}, [&](Node& node) -> runtime::Task<void> {
+      if (node.role() == Role(1)) {
+        const auto signatories = scene.epoch.signatories(node.role());
+        Attempts attempts({node.router(), node.journal(), node.compute(), scene.epoch.keys(node.role()), signatories},
+                          id(), preprocessing_name(id(), scene.options), 0,
+                          {.variant = scene.options.variant, .delay = delay, .wait = 200s});
+        EXPECT_TRUE(co_await attempts.open());
+        EXPECT_TRUE(co_await attempts.begin());
+        EXPECT_TRUE(co_await attempts.leave({}, {}));
+        (void)co_await attempts.next();  // with nobody: the others only call
+      } else if (node.role() != Role(4)) {
+        call_for(node, scene, 2);
+        co_await node.loop().sleep_for(in_time ? delay / 2 : 10 * delay);
+        call_for(node, scene, 1);
+      }
+      co_await node.loop().sleep_for(300s);
+    });
+    std::vector<runtime::Step> said;  // by party 1
+    runtime::Instant called_again = runtime::kNever;
+    world.faults(Role(1)).corrupt = [&](Role receiver, const runtime::Frame& frame) {
+      if (receiver == Role(2) && frame.kind == runtime::FrameKind::data) {
+        said.push_back(frame.step);
+        if (frame.step == kCallStep + 2) called_again = std::min(called_again, world.now());
+      }
+      return std::vector{frame};
+    };
+    world.run(5 * delay);
+    ASSERT_GE(said.size(), 2u);
+    EXPECT_EQ(said[0], kCallStep + 1);
+    EXPECT_EQ(said[1], in_time ? kGatheredStep + 1 : kCallStep + 2);
+    if (!in_time) EXPECT_GE(called_again, runtime::Instant(delay));
+  }
 }
 
 TEST(PreprocessingRestart, ALiarThatCallsAtEveryDecideEndsTwoAttempts) {
@@ -562,8 +719,9 @@ TEST(PreprocessingRestart, ALiarThatCallsAtEveryDecideEndsTwoAttempts) {
 
 /// Lies about what a party has, whose calls ended the attempt and who is convicted, when parties agree on the next one; the same to all
 /// parties or not.
-runtime::sim::Corrupt lie_about_attempts(CommitteeSize committee, std::uint64_t seed) {
-  const SessionId session = crypto::session_id(id().bytes(), crypto::SessionKind::preprocessing_64, 0, kCallSession);
+runtime::sim::Corrupt lie_about_attempts(CommitteeSize committee, const PreprocessingOptions& options,
+                                         std::uint64_t seed) {
+  const SessionId session = call_session(options);
   return [=](Role receiver, const runtime::Frame& frame) {
     runtime::Frame out = frame;
     if (frame.session == session && frame.step >= kAgreeSteps && frame.step % mpc::kBroadcastSteps == 0 &&
@@ -594,10 +752,10 @@ TEST(PreprocessingRestart, LiarsDoNotKeepARestartedPartyOut) {
             faults.byzantine = true;
             faults.rushing = rng.chance(0.5);
             faults.corrupt =
-                runtime::sim::sometimes(0.3, rng.next64(), mpc::test::draw_lie(test.committee, 7, variant, rng));
+                runtime::sim::sometimes(0.3, rng.next64(), mpc::test::draw_lie(test.committee, 14, variant, rng));
             if (rng.chance(0.2))
               faults.corrupt = runtime::sim::sometimes(0.3, rng.next64(), runtime::sim::mangle(seed));
-            if (rng.chance(0.5)) faults.corrupt = lie_about_attempts(test.committee, rng.next64());
+            if (rng.chance(0.5)) faults.corrupt = lie_about_attempts(test.committee, test.scene.options, rng.next64());
             if (rng.chance(0.3)) world->set_program(Role(i), calling(test.scene, test.outcomes));
           }
           world->faults(Role(n)).crashes = {{1 + rng.below(1000), rng.between(1ms, 5s)}};
