@@ -270,13 +270,14 @@ Status LaneState::charge(const PieceHeader& piece) {
   if (piece.cost() > granted_left_)
     return fail(Code::resource_exhausted, "the peer sends {} bytes, its credit is {}", piece.cost(), granted_left_);
   granted_left_ -= piece.cost();
+  partial_ +=
+      piece.cost();  // at once: the writer may look for credit to grant before the piece is put where it belongs
   return {};
 }
 
 Status LaneState::arrived(const PieceHeader& piece, bool frame_complete) {
   const std::lock_guard lock(mutex_);
   if (state_ != State::open) return outdated();
-  partial_ += piece.cost();
   if (frame_complete) {
     received_ = piece.frame;
     undelivered_ += std::exchange(partial_, 0);

@@ -224,7 +224,8 @@ TEST_F(Hostile, APeerThatSendsMoreThanItsCreditIsDisconnected) {
   for (std::uint64_t k = 1; k <= 5; ++k) peer.send(RawPeer::piece(k, kPieceBytes));
   EXPECT_FALSE(peer.end().ok());
   EXPECT_TRUE(until([&] { return lines.have({"party 1", "the peer sends", "its credit is"}); })) << lines.text();
-  EXPECT_LT(recorder(3).from(1, Lane::urgent).size(), 5u);  // not what was beyond the credit
+  // Three pieces are within the credit. One frame more is granted if the node looks while the first one is being put together.
+  EXPECT_LE(recorder(3).from(1, Lane::urgent).size(), 4u);
   EXPECT_TRUE(connected(2, 3));
 }
 

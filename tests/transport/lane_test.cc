@@ -246,6 +246,20 @@ TEST(Lane, AReceiverThatDoesNotConsumeStopsTheSender) {
   EXPECT_EQ(pair.b->got, range(1, 100));
 }
 
+// The writer may look for credit to grant while the reader puts a piece where it belongs.
+TEST(Lane, APieceThatIsBeingTakenCountsAsHeld) {
+  Pair pair(1 << 20);
+  pair.connect();
+  ASSERT_TRUE(pair.a->lane().enqueue(frame(1, kPieceBytes)));
+  while (pair.move(*pair.a, *pair.b) || pair.move(*pair.b, *pair.a)) {  // one frame waits to be consumed
+  }
+  ASSERT_TRUE(pair.a->lane().enqueue(frame(2, kPieceBytes)));
+  const auto packet = pair.a->lane().poll_write(pair.time, 1h);
+  ASSERT_TRUE(packet && packet->kind == NextWrite::Kind::pieces);
+  ASSERT_TRUE(pair.b->lane().charge(packet->pieces.front().header));
+  EXPECT_FALSE(pair.b->lane().poll_write(pair.time, 1h)) << "there is nothing to send, and nothing to grant";
+}
+
 TEST(Lane, AFrameLargerThanTheCreditPasses) {
   for (const std::size_t credit : {kMinCreditBytes, std::size_t{1} << 20}) {
     Pair pair(credit);
