@@ -133,10 +133,7 @@ api::Eip712DomainMsg to_message(const crypto::Eip712Domain& domain) {
 }
 
 RequestId random_request_id() {
-  OsRng rng;
-  auto bytes = rng.bytes<32>();
-  bytes[0] = 1;  // type byte of a public decryption (service.md 2)
-  return RequestId(bytes);
+  return random_id<RequestId>(1);
 }
 
 Result<DecryptionReport> decrypt(const Committee& committee, const DecryptionOrder& order) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "base/rng.h"
 #include "cli/committee.h"
 #include "client/public_decryption.h"
 #include "coprocessor/coprocessor.h"
@@ -50,6 +51,14 @@ struct DecryptionReport {
 crypto::Eip712Domain example_domain();
 api::Eip712DomainMsg to_message(const crypto::Eip712Domain& domain);
 
+/// A new id of that type (service.md 2): random, but for its first byte.
+template <class IdType>
+IdType random_id(std::uint8_t type) {
+  OsRng rng;
+  auto bytes = rng.bytes<32>();
+  bytes[0] = type;
+  return IdType(bytes);
+}
 RequestId random_request_id();
 
 /// Sends the request to every party, collects answers until the time is over or all have come, verifies them. Error: fewer

@@ -13,14 +13,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-template <class IdType>
-IdType random_id(std::uint8_t type) {
-  OsRng rng;
-  auto bytes = rng.bytes<32>();
-  bytes[0] = type;
-  return IdType(bytes);
-}
-
 crypto::Eip712Domain keygen_domain() {
   crypto::Eip712Domain domain = example_domain();
   domain.name = "KMSGeneration";

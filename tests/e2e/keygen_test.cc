@@ -14,16 +14,9 @@
 namespace witan::e2e {
 namespace {
 
+using cli::random_id;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
-
-template <class IdType>
-IdType random_id(std::uint8_t type) {
-  OsRng rng;
-  auto bytes = rng.bytes<32>();
-  bytes[0] = type;
-  return IdType(bytes);
-}
 
 api::KeyGenPreprocRequest preprocessing_request(const PreprocId& id) {
   api::KeyGenPreprocRequest out;

@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <chrono>
+#include <functional>
 #include <memory>
+#include <thread>
 
 #include "api/client.h"
 #include "cli/committee.h"
@@ -51,6 +54,15 @@ inline std::string read_text(const std::filesystem::path& file) {
 }
 inline void write_text(const std::filesystem::path& file, const std::string& text) {
   must(cli::write_file(file, as_bytes(text)));
+}
+
+/// Waits until it holds: work goes on behind the answers of nodes.
+inline bool soon(const std::function<bool()>& condition) {
+  using Clock = std::chrono::steady_clock;
+  for (const auto until = Clock::now() + std::chrono::seconds(60); Clock::now() < until;
+       std::this_thread::sleep_for(std::chrono::milliseconds(20)))
+    if (condition()) return true;
+  return false;
 }
 
 struct LiveOptions {

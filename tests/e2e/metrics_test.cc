@@ -13,8 +13,8 @@
 namespace witan::e2e {
 namespace {
 
+using cli::random_id;
 using namespace std::chrono_literals;
-using Clock = std::chrono::steady_clock;
 using test::http;
 using test::PrometheusText;
 
@@ -23,12 +23,6 @@ class Metrics : public testing::Test {
   void start(const LiveOptions& options = {}) { live = std::make_unique<LiveCommittee>(options); }
   std::uint16_t port(int party) const { return live->committee.party(party).metrics_port; }
   PrometheusText metrics(int party) const { return PrometheusText(http(port(party), "/metrics").body); }
-  /// Waits until it holds: work goes on behind the answers of nodes.
-  static bool soon(const std::function<bool()>& condition) {
-    for (const auto until = Clock::now() + 60s; Clock::now() < until; std::this_thread::sleep_for(20ms))
-      if (condition()) return true;
-    return false;
-  }
   static double operations(const PrometheusText& text, const std::string& operation) {
     return text.value("kms_operations_total", {{"operation", operation}});
   }
@@ -116,14 +110,6 @@ TEST_F(Metrics, APartyThatLiesIsCountedAtTheOthers) {
     EXPECT_TRUE(soon([&] { return faults("4") == 1; })) << party;
     for (const char* honest : {"1", "2", "3"}) EXPECT_EQ(faults(honest), 0);
   }
-}
-
-template <class IdType>
-IdType random_id(std::uint8_t type) {
-  OsRng rng;
-  auto bytes = rng.bytes<32>();
-  bytes[0] = type;
-  return IdType(bytes);
 }
 
 // Production nodes: what an operator sees of a key generation while it runs.

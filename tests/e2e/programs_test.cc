@@ -1,6 +1,8 @@
 // What the programs refuse: production nodes know nothing insecure, bad configurations and certificates stop a start with a
 // clear message, the command line has its exit codes.
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 #include <fstream>
 
@@ -38,6 +40,30 @@ TEST(Production, SaysWhatItIs) {
     EXPECT_NE(version.text.find("0.1.0 ("), std::string::npos) << version.text;
     EXPECT_EQ(run({program(name), "--no-such-flag"}).exit_code, 2);
   }
+}
+
+// Also: with the default parameters the key is dealt unless somebody asks for another one.
+TEST(Demo, StopsItsCommitteeWhenItIsInterrupted) {
+  const TemporaryFolder temporary;
+  const path folder = temporary.path() / "demo", log = temporary.path() / "log";
+  const int pid =
+      must(cli::start_detached({program("witan"), "demo", "--clients", test::data_path("../clients").string(),
+                                "--params", "default", "--dir", folder.string()},
+                               log));
+  ASSERT_TRUE(soon([&] { return read_text(log).find("== a key (dealt by party 1") != std::string::npos; }))
+      << read_text(log);
+  std::vector<std::pair<int, std::string>> nodes;
+  for (int i = 1; i <= 4; ++i) {
+    const path party = folder / fmt::format("party-{}", i);
+    nodes.emplace_back(std::stoi(read_text(party / "pid")), (party / "node.toml").string());
+    EXPECT_TRUE(cli::process_runs(nodes.back().first, nodes.back().second));
+  }
+  ASSERT_EQ(kill(pid, SIGTERM), 0);
+  int status = 0;
+  ASSERT_EQ(waitpid(pid, &status, 0), pid);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGTERM) << status;
+  EXPECT_NE(read_text(log).find("interrupted: the committee stops"), std::string::npos) << read_text(log);
+  for (const auto& [node, config] : nodes) EXPECT_FALSE(cli::process_runs(node, config)) << config;
 }
 
 class OneCommittee : public testing::Test {
