@@ -176,9 +176,9 @@ class Party {
     const auto signatories = epoch_.signatories(self_);
     Nowhere nowhere;
     ByteArray<32> id{3};
-    protocols::Preprocessing preprocessing({*router_, *journal_, *pool_, epoch_.keys(self_), signatories},
-                                           PreprocId(id), 0, plan, nowhere,
-                                           {.variant = mpc::variant_for(committee_), .delay = 5s});
+    protocols::Preprocessing preprocessing(
+        {*router_, *journal_, *pool_, epoch_.keys(self_), signatories, default_epoch_id()}, PreprocId(id), 0, plan,
+        nowhere, {.variant = mpc::variant_for(committee_), .delay = 5s});
     const double cpu = cpu_seconds();
     const auto begun = Clock::now();
     const std::uint64_t sent = link_->bytes;

@@ -137,6 +137,10 @@ Result<KeyGenPreprocResult> KmsClient::get_insecure_key_gen_preproc_result(const
                                                                            const CallOptions& options) const {
   return impl_->call<KeyGenPreprocResult>(method::kGetInsecureKeyGenPreprocResult, request, options);
 }
+Result<Empty> KmsClient::partial_key_gen_preproc(const PartialKeyGenPreprocRequest& request,
+                                                 const CallOptions& options) const {
+  return impl_->call<Empty>(method::kPartialKeyGenPreproc, request, options);
+}
 Result<Empty> KmsClient::insecure_key_gen(const KeyGenRequest& request, const CallOptions& options) const {
   return impl_->call<Empty>(method::kInsecureKeyGen, request, options);
 }

@@ -57,6 +57,8 @@ class KmsClient {
 
   // Test-only methods (service.md 5.8); a production node answers unimplemented.
   Result<Empty> insecure_key_gen_preproc(const KeyGenPreprocRequest& request, const CallOptions& options = {}) const;
+  Result<Empty> partial_key_gen_preproc(const PartialKeyGenPreprocRequest& request,
+                                        const CallOptions& options = {}) const;
   Result<KeyGenPreprocResult> get_insecure_key_gen_preproc_result(const IdRequest& request,
                                                                   const CallOptions& options = {}) const;
   Result<Empty> insecure_key_gen(const KeyGenRequest& request, const CallOptions& options = {}) const;

@@ -184,6 +184,16 @@ void fields(Struct<kRead, KeyGenPreprocRequest>& m, kms::KeyGenPreprocRequest& p
   REPEATED_VALUE(signing_schemes);
 }
 template <bool kRead>
+void fields(Struct<kRead, PartialKeyGenPreprocParams>& m, kms::PartialKeyGenPreprocParams& p) {
+  VALUE(percentage_offline);
+  VALUE(store_dummy_preprocessing);
+}
+template <bool kRead>
+void fields(Struct<kRead, PartialKeyGenPreprocRequest>& m, kms::PartialKeyGenPreprocRequest& p) {
+  MESSAGE(base_request);
+  MESSAGE(partial_params);
+}
+template <bool kRead>
 void fields(Struct<kRead, KeyGenPreprocResult>& m, kms::KeyGenPreprocResult& p) {
   MESSAGE(preprocessing_id);
   VALUE(external_signature);
@@ -354,6 +364,7 @@ WIRE_OF(IdRequest, kms::RequestId);
 WIRE_OF(PublicDecryptionRequest, kms::PublicDecryptionRequest);
 WIRE_OF(PublicDecryptionResponse, kms::PublicDecryptionResponse);
 WIRE_OF(KeyGenPreprocRequest, kms::KeyGenPreprocRequest);
+WIRE_OF(PartialKeyGenPreprocRequest, kms::PartialKeyGenPreprocRequest);
 WIRE_OF(KeyGenPreprocResult, kms::KeyGenPreprocResult);
 WIRE_OF(KeyGenRequest, kms::KeyGenRequest);
 WIRE_OF(KeyGenResult, kms::KeyGenResult);
@@ -421,6 +432,7 @@ INSTANTIATE(IdRequest);
 INSTANTIATE(PublicDecryptionRequest);
 INSTANTIATE(PublicDecryptionResponse);
 INSTANTIATE(KeyGenPreprocRequest);
+INSTANTIATE(PartialKeyGenPreprocRequest);
 INSTANTIATE(KeyGenPreprocResult);
 INSTANTIATE(KeyGenRequest);
 INSTANTIATE(KeyGenResult);

@@ -20,6 +20,7 @@ inline constexpr char kGetHealthStatus[] = WITAN_CORE_METHOD("GetHealthStatus");
 // Test-only methods (service.md 5.8): only a client knows these names.
 inline constexpr char kInsecureKeyGenPreproc[] = WITAN_CORE_METHOD("InsecureKeyGenPreproc");
 inline constexpr char kGetInsecureKeyGenPreprocResult[] = WITAN_CORE_METHOD("GetInsecureKeyGenPreprocResult");
+inline constexpr char kPartialKeyGenPreproc[] = WITAN_CORE_METHOD("PartialKeyGenPreproc");
 inline constexpr char kInsecureKeyGen[] = WITAN_CORE_METHOD("InsecureKeyGen");
 inline constexpr char kGetInsecureKeyGenResult[] = WITAN_CORE_METHOD("GetInsecureKeyGenResult");
 #undef WITAN_CORE_METHOD

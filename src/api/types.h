@@ -150,6 +150,18 @@ struct KeyGenPreprocRequest {
   friend bool operator==(const KeyGenPreprocRequest&, const KeyGenPreprocRequest&) = default;
 };
 
+struct PartialKeyGenPreprocParams {
+  std::uint32_t percentage_offline = 0;
+  bool store_dummy_preprocessing = false;
+  friend bool operator==(const PartialKeyGenPreprocParams&, const PartialKeyGenPreprocParams&) = default;
+};
+
+struct PartialKeyGenPreprocRequest {
+  std::optional<KeyGenPreprocRequest> base_request;
+  std::optional<PartialKeyGenPreprocParams> partial_params;
+  friend bool operator==(const PartialKeyGenPreprocRequest&, const PartialKeyGenPreprocRequest&) = default;
+};
+
 struct KeyGenPreprocResult {
   IdText preprocessing_id;
   Bytes external_signature;

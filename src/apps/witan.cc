@@ -91,6 +91,13 @@ class Commands {
         ->capture_default_str();
     current_->add_flag("--dealt", o.dealt,
                        "party 1 makes the key and deals shares: that party has seen it; needs --test-nodes");
+    CLI::Option* existing = current_->add_option(
+        "--existing", o.existing, "id of a key: a new key set from its secret keys, with the same public key");
+    existing->excludes(plan)->excludes("--dealt");
+    current_
+        ->add_flag("--keep-tag", o.keep_tag,
+                   "--existing: the key set carries the tag of the public key, not its own id")
+        ->needs(existing);
     current_->add_option("--params", o.params, "parameter set")
         ->check(CLI::IsMember({"test", "default"}))
         ->capture_default_str();

@@ -45,7 +45,7 @@ json status_json(const Committee& committee) {
   json parties = json::array();
   for (const PartyStatus& status : committee_status(committee)) {
     json keys = json::array();
-    for (const auto& [id, origin] : status.keys) keys.push_back({{"id", id}, {"origin", origin}});
+    for (const KeyStatus& key : status.keys) keys.push_back({{"id", key.id}, {"origin", key.origin}});
     int reachable = 0;
     if (status.health)
       for (const auto& context : status.health->peers_from_all_contexts)
@@ -212,7 +212,8 @@ int run(const CommitteeUp& options) {
   if (Status healthy = wait_until_healthy(*committee, std::chrono::seconds(60), options.only, all ? 0 : 1); !healthy)
     return fail_with(healthy.error());
   if (all)
-    if (Status epoch = ensure_epoch(*committee, std::chrono::seconds(150)); !epoch) return fail_with(epoch.error());
+    if (Status epoch = ensure_epoch(*committee, epoch_timeout(committee->size())); !epoch)
+      return fail_with(epoch.error());
   bar.finish();
   const json status = status_json(*committee);
   if (options.json)
@@ -308,10 +309,17 @@ int run(const Keygen& options) {
   if (options.import_client_key && !options.dealt)
     return fail_with(
         {Code::invalid_argument, "--import-client-key needs --dealt: an imported key is dealt by party 1"});
+  std::optional<ExistingKeyOrder> existing;
+  if (!options.existing.empty()) {
+    const auto id = parse_key(options.existing);
+    if (!id) return fail_with(id.error());
+    existing = ExistingKeyOrder{*id, options.keep_tag};
+  }
   ProgressBar bar(options.dealt ? "dealing a key" : "making a key");
   KeyOrder order{.params = options.params,
                  .dealt = options.dealt,
                  .import_client_key = options.import_client_key,
+                 .existing = existing,
                  .timeout = std::chrono::seconds(options.timeout_seconds)};
   order.progress = [&bar](const KeyProgress& progress) { bar.show(progress); };
   auto key = make_key(*committee, order);
@@ -335,7 +343,8 @@ int run(const Keygen& options) {
     return kExitOk;
   }
   fmt::print("key {}\n  origin = {}{}, parameters {}, {:.1f} s\n", key->key.hex(), key->origin,
-             options.dealt ? " (party 1 has seen it)" : "", options.params, key->seconds);
+             key->origin == "generated" ? "" : " (party 1 has seen it)", options.params, key->seconds);
+  if (existing) fmt::print("  secret keys and PublicKey of key {}\n", existing->key.hex());
   for (const auto& [type, digest] : key->digests) fmt::print("  {} {}\n", type, to_hex(digest));
   for (const auto& [party, address] : key->signers) fmt::print("  signed by party {} ({})\n", party, address);
   for (const auto& [party, why] : key->failed) fmt::print("  party {} has no share of it: {}\n", party, why);

@@ -45,6 +45,8 @@ struct Keygen {
   bool dealt = false;
   std::string params = "test";
   std::optional<std::filesystem::path> import_client_key;
+  std::string existing;   // id of a key that is there; empty: new secret keys
+  bool keep_tag = false;  // with `existing`
   int timeout_seconds = 3600;
   bool plan = false;  // only say what it will take, of such a committee and machines
   int parties = 4;

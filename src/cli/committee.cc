@@ -19,7 +19,7 @@ std::string identity_of(int party) {
   return fmt::format("party{}.committee.witan.test", party);
 }
 
-std::string node_config(const PartyInfo& self, const Committee& committee, std::chrono::milliseconds message_delay,
+std::string node_config(const PartyInfo& self, const Committee& committee, const SetUpOptions& options,
                         const std::string& extra) {
   std::string out = fmt::format(R"(# Party {0} of a committee on this machine.
 
@@ -51,11 +51,14 @@ key.path = "tls/key.pem"
 [telemetry]
 metrics_bind_address = "{5}"
 
+[threshold.core_to_core_net]
+network_timeout = {6}
+
 [internal_config]
 message_delay_ms = {4}
 )",
-                                self.id, self.service_port, self.mpc_port, committee.threshold, message_delay.count(),
-                                self.metrics_address());
+                                self.id, self.service_port, self.mpc_port, committee.threshold,
+                                options.message_delay.count(), self.metrics_address(), options.network_timeout.count());
   for (const PartyInfo& peer : committee.parties) {
     const path ca =
         path("..") / peer.folder.filename() / "vault" / peer.prefix() / "CACert" / crypto::signing_key_id().hex();
@@ -123,16 +126,22 @@ std::vector<PartyInfo> selected(const Committee& committee, const std::vector<in
   return out;
 }
 
-/// "...; key <id> origin=<origin> params=<name>; ..."
-std::vector<std::pair<std::string, std::string>> keys_in(const std::string& storage_info) {
-  std::vector<std::pair<std::string, std::string>> out;
-  constexpr std::string_view kKey = "; key ", kOrigin = " origin=";
+/// "...; key <id> origin=<origin> params=<name> ...; ..."
+std::vector<KeyStatus> keys_in(const std::string& storage_info) {
+  std::vector<KeyStatus> out;
+  constexpr std::string_view kKey = "; key ";
+  constexpr std::size_t kIdDigits = 64;
   for (std::size_t at = storage_info.find(kKey); at != std::string::npos; at = storage_info.find(kKey, at + 1)) {
-    const std::string id = storage_info.substr(at + kKey.size(), 64);
-    const std::size_t origin = at + kKey.size() + 64;
-    if (storage_info.compare(origin, kOrigin.size(), kOrigin) != 0) continue;
-    const std::size_t begin = origin + kOrigin.size();
-    out.emplace_back(id, storage_info.substr(begin, storage_info.find_first_of(" ;", begin) - begin));
+    const std::size_t begin = at + kKey.size();
+    const std::string entry = storage_info.substr(begin, storage_info.find(';', begin) - begin);
+    const auto value = [&entry](std::string_view name) {
+      const std::size_t found = entry.find(name);
+      if (found == std::string::npos) return std::string();
+      const std::size_t from = found + name.size();
+      return entry.substr(from, entry.find(' ', from) - from);
+    };
+    KeyStatus key{entry.substr(0, kIdDigits), value(" origin="), value(" params=")};
+    if (!key.origin.empty()) out.push_back(std::move(key));
   }
   return out;
 }
@@ -221,7 +230,7 @@ Result<Committee> set_up_committee(const SetUpOptions& options, const Progress& 
   }
   for (PartyInfo& party : committee.parties) {
     const auto extra = options.extra_config.find(party.id);
-    WITAN_TRY(write_text(party.config(), node_config(party, committee, options.message_delay,
+    WITAN_TRY(write_text(party.config(), node_config(party, committee, options,
                                                      extra == options.extra_config.end() ? "" : extra->second)));
     WITAN_TRY(make_keys(committee, party));
     progress(fmt::format("party {}: {}, signs as {}", party.id, party.identity, party.signer));
@@ -302,6 +311,11 @@ std::vector<PartyStatus> committee_status(const Committee& committee) {
   }
   asking.clear();
   return out;
+}
+
+std::chrono::seconds epoch_timeout(int parties, std::chrono::seconds network_timeout) {
+  const int threshold = (parties - 1) / 3;
+  return 2 * (threshold + 8) * network_timeout + std::chrono::seconds(10);
 }
 
 Status ensure_epoch(const Committee& committee, std::chrono::seconds timeout) {

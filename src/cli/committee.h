@@ -54,6 +54,8 @@ struct SetUpOptions {
   std::filesystem::path programs;  // folder of the node programs; empty: that of the running program
   /// internal_config.message_delay_ms of every party: processes of one machine are near to each other, and share its processors.
   std::chrono::milliseconds message_delay{1000};
+  /// threshold.core_to_core_net.network_timeout of every party.
+  std::chrono::seconds network_timeout{30};
   /// Lines added to node.toml of single parties (fault hooks of witan-node-test).
   std::map<int, std::string> extra_config;
 };
@@ -78,15 +80,22 @@ void stop_parties(const Committee& committee, const std::vector<int>& only = {},
 
 /// NewMpcEpoch with the default ids at every party, unless they have it; waits for its end.
 Status ensure_epoch(const Committee& committee, std::chrono::seconds timeout);
+/// Longer than nodes of such a committee wait for each other (mpc::CommonStart::longest_wait, which is checked): so what the caller is told
+/// when it fails is what a node says.
+std::chrono::seconds epoch_timeout(int parties, std::chrono::seconds network_timeout = SetUpOptions{}.network_timeout);
 
 bool party_runs(const PartyInfo& party);
 int party_pid(const PartyInfo& party);  // 0: none known
+
+struct KeyStatus {
+  std::string id, origin, params;
+};
 
 struct PartyStatus {
   PartyInfo party;
   int pid = 0;  // 0: not running
   Result<api::HealthStatusResponse> health;
-  std::vector<std::pair<std::string, std::string>> keys;  // key id, origin
+  std::vector<KeyStatus> keys;
 };
 std::vector<PartyStatus> committee_status(const Committee& committee);
 

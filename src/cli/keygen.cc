@@ -69,6 +69,12 @@ std::optional<KeyProgress> parse_progress(const std::string& text) {
   return out;
 }
 
+api::KeySetConfig config_from_existing() {
+  api::KeySetConfig out;
+  out.standard_keyset_config.emplace().secret_key_config = api::KeyGenSecretKeyConfig::use_existing;
+  return out;
+}
+
 class KeyMaking {
  public:
   KeyMaking(const Committee& committee, const KeyOrder& order)
@@ -80,12 +86,14 @@ class KeyMaking {
   }
 
   Result<NewKey> run() {
+    WITAN_TRY(check_existing());
     WITAN_TRY(hand_out_client_key());
     api::KeyGenPreprocRequest preproc;
     preproc.request_id = out_.preprocessing.hex();
     preproc.params = order_.params == "default" ? api::FheParameter::default_params : api::FheParameter::test_params;
     preproc.domain = to_message(keygen_domain());
     preproc.extra_data = extra_data();
+    if (order_.existing) preproc.keyset_config = config_from_existing();
     WITAN_TRY(at_all("the preprocessing", [&](int party) { return preprocess(party, preproc); }));
     out_.preprocessing_seconds = seconds();
 
@@ -94,6 +102,12 @@ class KeyMaking {
     request.preproc_id = out_.preprocessing.hex();
     request.domain = to_message(keygen_domain());
     request.extra_data = extra_data();
+    if (order_.existing) {
+      request.keyset_config = config_from_existing();
+      request.keyset_added_info.emplace();
+      request.keyset_added_info->existing_keyset_id = order_.existing->key.hex();
+      request.keyset_added_info->use_existing_key_tag = order_.existing->keep_tag;
+    }
     WITAN_TRY(at_all("the key generation", [&](int party) { return generate(party, request); }));
 
     for (const auto& [party, digests] : digests_) {
@@ -105,8 +119,8 @@ class KeyMaking {
     }
     out_.origin = order_.dealt ? "dealt" : "generated";
     for (const PartyStatus& status : committee_status(committee_))
-      for (const auto& [id, origin] : status.keys)
-        if (id == out_.key.hex()) out_.origin = origin;
+      for (const KeyStatus& key : status.keys)
+        if (key.id == out_.key.hex()) out_.origin = key.origin;
     out_.seconds = seconds();
     return out_;
   }
@@ -114,6 +128,26 @@ class KeyMaking {
  private:
   double seconds() const { return std::chrono::duration<double>(Clock::now() - begun_).count(); }
   const api::KmsClient& client(int party) const { return clients_[static_cast<std::size_t>(party - 1)]; }
+
+  /// Before a preprocessing is made in vain.
+  Status check_existing() const {
+    if (!order_.existing) return {};
+    const std::string id = order_.existing->key.hex();
+    const auto statuses = committee_status(committee_);
+    const auto has = [&](const PartyStatus& status) {
+      return std::ranges::any_of(status.keys, [&](const KeyStatus& key) { return key.id == id; });
+    };
+    const auto holders = std::ranges::count_if(statuses, has);
+    if (holders < committee_.size() - committee_.threshold)
+      return fail(Code::not_found, "key {} is at {} of {} parties, {} are needed", id, holders, committee_.size(),
+                  committee_.size() - committee_.threshold);
+    for (const PartyStatus& status : statuses)
+      for (const KeyStatus& key : status.keys)
+        if (key.id == id && key.params != order_.params)
+          return fail(Code::invalid_argument, "key {} has parameters {}, asked for is a key set of parameters {}", id,
+                      key.params, order_.params);
+    return {};
+  }
 
   Status hand_out_client_key() {
     if (!order_.import_client_key) return {};

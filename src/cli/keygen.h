@@ -19,10 +19,17 @@ struct KeyProgress {
   double seconds = 0;                 // since the phase began
 };
 
+/// A key set from secret keys that the committee has (UseExisting): new evaluation keys, the same PublicKey.
+struct ExistingKeyOrder {
+  KeyId key;
+  bool keep_tag = false;  // objects carry the tag of that key set
+};
+
 struct KeyOrder {
   std::string params = "test";
   bool dealt = false;
   std::optional<std::filesystem::path> import_client_key = std::nullopt;  // to deal instead of a new one
+  std::optional<ExistingKeyOrder> existing = std::nullopt;  // not with `dealt`; `params` are those of that key
   std::chrono::seconds timeout{600};
   std::function<void(const KeyProgress&)> progress = [](const KeyProgress&) {};
 };

@@ -26,6 +26,7 @@ inline constexpr Separator kAgreement{"WITAGREE"};         // mpc.md 17.2
 inline constexpr Separator kBroadcastMessage{"BRACHABC"};  // mpc.md 6.1, 6.4
 inline constexpr Separator kBroadcastVector{"WITBCAST"};   // mpc.md 6.4
 inline constexpr Separator kBroadcastRelay{"WITRELAY"};    // mpc.md 6.4
+inline constexpr Separator kPreprocessing{"WITPREPR"};     // what a preprocessing is of: request, plan, configuration
 inline constexpr Separator kCall{"WITCALL_"};              // calls for the next attempt of a preprocessing
 inline constexpr Separator kAttempt{"WITSTART"};           // what is agreed on at the beginning of an attempt
 inline constexpr Separator kMaterialName{"WITMATER"};      // all that a preprocessing has made

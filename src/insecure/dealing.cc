@@ -8,6 +8,7 @@
 #include "crypto/ids.h"
 #include "crypto/separators.h"
 #include "node/key_requests.h"
+#include "node/material.h"
 #include "node/service.h"
 #include "node/validation.h"
 #include "tfhe/keygen.h"
@@ -35,6 +36,12 @@ constexpr std::size_t kChunkBytes = 4u << 20;
 constexpr auto kDealTimeout = std::chrono::minutes(30);
 const Role kDealer(1);
 
+std::unexpected<Error> deals_new_keys_alone() {
+  return fail(Code::unimplemented,
+              "a dealer makes key sets that are all new; KeyGen makes one from the secret keys of a dealt one "
+              "(UseExisting)");
+}
+
 struct Dealt {
   KeyObjects objects;
   std::vector<protocols::KeyShares> shares;  // by role
@@ -45,6 +52,7 @@ struct Dealt {
 Task<Result<api::Empty>> key_gen_preproc(Core& core, api::KeyGenPreprocRequest request) {
   const auto permit = co_await ok(core.limiter.take(core.config.rate_limits.preproc));
   const auto fields = co_await ok(node::validate_preprocessing(core, request));
+  if (fields.kind == PreprocessingRecord::Kind::from_existing) co_return deals_new_keys_alone();
   Bytes body = api::encode(request);
   const auto digest = node::content_digest(body);
   const PreprocessingRecord record{PreprocessingRecord::Kind::dealt, fields.params, fields.context, fields.epoch};
@@ -206,6 +214,14 @@ Task<Result<Received>> receive_dealt(Core& core, Session& session, const KeygenF
   co_return out;
 }
 
+/// The result of the key, encoded.
+Task<Result<Bytes>> store_key(Core& core, const KeygenFields& fields, const KeyObjects& objects,
+                              protocols::KeyShares shares) {
+  const node::KeyRecord record = node::signed_record(core, fields, node::KeyOrigin::dealt, objects);
+  co_await ok(co_await core.keys.add(record, std::make_shared<const protocols::KeyShares>(std::move(shares))));
+  co_return node::key_result(record);
+}
+
 Task<Result<Bytes>> deal_or_receive(Core& core, KeygenFields fields, std::filesystem::path import_dir) {
   const SessionId id = crypto::session_id(fields.key.bytes(), crypto::SessionKind::keygen, 0, 0);
   Session session = co_await ok(core.router.open(id, {.lane = runtime::Lane::bulk}));
@@ -213,17 +229,17 @@ Task<Result<Bytes>> deal_or_receive(Core& core, KeygenFields fields, std::filesy
   if (core.router.self() != kDealer) {
     Received received = co_await ok(co_await receive_dealt(core, session, fields, deadline));
     // Whether the dealer made or imported the key cannot be told from here; both are refused alike.
-    co_return node::store_key(core, fields, node::KeyOrigin::dealt, received.objects, received.shares);
+    co_return co_await store_key(core, fields, received.objects, std::move(received.shares));
   }
   std::filesystem::path import_file;
   if (!import_dir.empty() && std::filesystem::exists(import_dir / (fields.key.hex() + ".bin")))
     import_file = import_dir / (fields.key.hex() + ".bin");
-  const auto dealt = co_await ok(co_await core.compute(
+  Dealt dealt = co_await ok(co_await core.compute(
       Work::preprocessing, [fields, import_file, committee = core.router.committee(), &vault = core.public_vault] {
         return make_and_deal(fields, committee, import_file, vault);
       }));
   co_await ok(co_await deal(core, session, fields.key, dealt, deadline));
-  co_return node::store_key(core, fields, node::KeyOrigin::dealt, dealt.objects, dealt.shares[kDealer.index()]);
+  co_return co_await store_key(core, fields, dealt.objects, std::move(dealt.shares[kDealer.index()]));
 }
 
 Task<void> run_keygen(Core& core, KeygenFields fields, std::filesystem::path import_dir,
@@ -235,8 +251,8 @@ Task<void> run_keygen(Core& core, KeygenFields fields, std::filesystem::path imp
     log::info("key {}: dealt, parameters {}", fields.key.hex(), fields.params);
     stored = co_await core.requests.finish(RequestKind::keygen, fields.key.bytes(), *std::move(result));
   } else {
-    if (core.keys.find(fields.key, fields.epoch) == nullptr)
-      if (const Status removed = node::remove_key(core, fields.key, fields.epoch); !removed)
+    if (core.keys.find_in_any_epoch(fields.key) == nullptr)
+      if (const Status removed = co_await node::remove_key(core, fields.key); !removed)
         log::error("key {}: {}", fields.key.hex(), removed.error().message);
     stored = co_await core.requests.fail_request(RequestKind::keygen, fields.key.bytes(), result.error());
   }
@@ -247,12 +263,12 @@ Task<void> run_keygen(Core& core, KeygenFields fields, std::filesystem::path imp
 Task<Result<api::Empty>> key_gen(Core& core, api::KeyGenRequest request, std::filesystem::path import_dir) {
   auto permit = co_await ok(core.limiter.take(core.config.rate_limits.keygen));
   KeygenFields fields = co_await ok(node::validate_keygen(core, request));
-  co_await ok(node::check_preprocessing(core, PreprocessingRecord::Kind::dealt, fields));
+  if (fields.existing) co_return deals_new_keys_alone();
+  co_await ok(node::check_preprocessing(core, node::KeyMaker::dealer, fields));
   Bytes body = api::encode(request);
   const auto digest = node::content_digest(body);
-  // The preprocessing is used up before anything of the key exists; a failure in between costs a preprocessing, no more.
-  co_await ok(co_await core.requests.consume(fields.preprocessing.bytes(), {}));
-  co_await ok(co_await core.requests.insert(RequestKind::keygen, fields.key.bytes(), digest, std::move(body)));
+  co_await ok(co_await core.requests.insert_keygen(fields.key.bytes(), digest, std::move(body),
+                                                   fields.preprocessing.bytes(), {}));
   core.scope.spawn(run_keygen(core, std::move(fields), std::move(import_dir), std::move(permit)));
   co_return api::Empty{};
 }
@@ -285,16 +301,16 @@ std::vector<protocols::KeyShares> deal_shares(const tfhe::SecretKeySet& keys, Co
 }
 
 Task<void> abort_interrupted(Core& core, node::InterruptedRequest request) {
-  if (request.kind == RequestKind::keygen && core.keys.find_in_any_epoch(KeyId(request.id)) == nullptr) {
-    auto decoded = api::decode<api::KeyGenRequest>(request.body);
-    const auto epoch =
-        decoded ? node::id_or(decoded->epoch_id, default_epoch_id(), "epoch_id") : Result<EpochId>(default_epoch_id());
-    if (epoch)
-      if (const Status removed = node::remove_key(core, KeyId(request.id), *epoch); !removed)
-        log::error("key {}: {}", to_hex(request.id), removed.error().message);
-  }
+  if (request.kind == RequestKind::preprocessing)
+    if (const Status erased =
+            co_await node::erase_material(core.compute, core.config.material_folder(), PreprocId(request.id));
+        !erased)
+      log::error("{}: {}", to_hex(request.id), erased.error().message);
+  if (request.kind == RequestKind::keygen && core.keys.find_in_any_epoch(KeyId(request.id)) == nullptr)
+    if (const Status removed = co_await node::remove_key(core, KeyId(request.id)); !removed)
+      log::error("key {}: {}", to_hex(request.id), removed.error().message);
   const Status failed = co_await core.requests.fail_request(
-      request.kind, request.id, Error{Code::aborted, "aborted: the node stopped while the key was being dealt"});
+      request.kind, request.id, Error{Code::aborted, "aborted: the node stopped while it was running"});
   if (!failed) log::error("{}: {}", to_hex(request.id), failed.error().message);
 }
 

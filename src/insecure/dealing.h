@@ -28,7 +28,7 @@ Result<node::KeyObjects> write_public_objects(const tfhe::Params& params, const 
 /// Shamir shares of every key bit, by role.
 std::vector<protocols::KeyShares> deal_shares(const tfhe::SecretKeySet& keys, CommitteeSize committee, Rng& rng);
 
-/// A preprocessing or dealing that the node's end interrupted: ends as aborted, and what it wrote is removed.
+/// A preprocessing (also a partial one) or dealing that the node's end interrupted: ends as aborted, and what it wrote is removed.
 runtime::Task<void> abort_interrupted(node::Core& core, node::InterruptedRequest request);
 
 }  // namespace witan::insecure

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "insecure/dealing.h"
 #include "insecure/liar.h"
+#include "insecure/partial_preprocessing.h"
 
 namespace witan::insecure {
 
@@ -30,7 +31,9 @@ std::unique_ptr<runtime::Link> TestExtension::wrap_link(runtime::Link& link) {
 }
 
 api::ExtraMethods TestExtension::methods(node::Core& core) {
-  return dealing_methods(core, options_.import_dir);
+  api::ExtraMethods out = dealing_methods(core, options_.import_dir);
+  out.merge(partial_preprocessing_methods(core));
+  return out;
 }
 
 runtime::Task<void> TestExtension::resume(node::Core& core, node::InterruptedRequest request) {

@@ -311,6 +311,7 @@ Result<LoadedConfig> read(const toml::table& table, const std::filesystem::path&
   internal.get_integer("squashings_at_once", config.squashings_at_once,
                        tfhe::info(tfhe::FheType::uint256).packed_blocks, 1'000'000);
   internal.get("material_path", config.material_path);
+  internal.get_integer("unused_materials", config.unused_materials, 1, 1000);
   internal.get_duration("message_delay_ms", config.message_delay, 10, 600'000);
   internal.finish();
 

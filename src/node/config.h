@@ -75,6 +75,8 @@ struct Config {
   RateLimits rate_limits;
   // Material of key generations: private, 1.3 GB each with the default parameters. Empty: `material` beside the journal.
   std::filesystem::path material_path;
+  // Materials that are kept for keys which nobody has asked for yet; more preprocessings are refused.
+  std::uint32_t unused_materials = 8;
   // The largest delay of a message between honest parties, with all that is computed on the way (mpc::DetectionOptions): an
   // honest party that is later counts as faulty in a preprocessing.
   std::chrono::milliseconds message_delay{3000};

@@ -13,7 +13,6 @@
 #include "runtime/compute.h"
 #include "runtime/router.h"
 #include "runtime/scope.h"
-#include "transport/transport.h"
 
 namespace witan::node {
 
@@ -28,7 +27,6 @@ struct Core {
   const crypto::SigningKey& signing_key;
   const mpc::Signatories& signatories;  // that key, and those of all parties, from their CA certificates
   runtime::Router& router;
-  transport::Transport& transport;
   RequestStore& requests;
   KeyStore& keys;
   EpochStore& epochs;

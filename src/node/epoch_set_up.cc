@@ -4,7 +4,7 @@
 #include "mpc/common_start.h"
 #include "mpc/set_up.h"
 #include "node/attempts.h"
-#include "node/request_store.h"
+#include "node/disk_wait.h"
 
 namespace witan::node {
 
@@ -16,16 +16,10 @@ namespace {
 constexpr auto kKind = crypto::SessionKind::epoch_setup;
 
 /// Done when the keys are on disk. Whoever is here has keys that the others may have too: it does not give them up for a full disk.
-Task<Status> store(EpochSetUpParts parts, EpochId epoch, ContextId context, mpc::EpochKeys keys) {
-  Status stored = parts.epochs.add(epoch, context, keys);
-  for (auto pause = kFirstPause; !stored && stored.error().code == Code::unavailable;
-       pause = std::min(2 * pause, kLongestPause)) {
-    log::error("epoch {}: its keys cannot be stored, next try in {} s: {}", epoch.hex(), pause.count(),
-               stored.error().message);
-    co_await parts.router.loop().sleep_for(pause);
-    stored = parts.epochs.add(epoch, context, keys);
-  }
-  co_return stored;
+Task<Status> store(EpochSetUpParts parts, EpochId epoch, ContextId context, mpc::EpochKeys made) {
+  const auto keys = std::make_shared<const mpc::EpochKeys>(std::move(made));
+  DiskWait disk(parts.router.loop(), fmt::format("epoch {}", epoch.hex()));
+  co_return co_await disk.repeat([&] { return parts.epochs.add(parts.compute, epoch, context, keys); });
 }
 
 Task<Result<mpc::EpochKeys>> run_attempt(EpochSetUpParts parts, EpochId epoch, std::uint16_t attempt) {

@@ -1,5 +1,7 @@
 #include "node/epochs.h"
 
+#include <array>
+
 #include "base/codec.h"
 #include "base/log.h"
 
@@ -10,10 +12,9 @@ constexpr const char* kType = "EpochData";
 constexpr std::uint32_t kProvisionalLayout = 1, kLayout = 2;
 constexpr std::uint64_t kMaxBytes = 1 << 20;
 
-Epoch make_epoch(const EpochId& id, const ContextId& context, mpc::EpochKeys keys) {
-  auto shared = std::make_shared<const mpc::EpochKeys>(std::move(keys));
-  auto masks = std::make_shared<const mpc::MaskGenerator>(shared->set_keys());
-  return {id, context, std::move(shared), std::move(masks)};
+Epoch make_epoch(const EpochId& id, const ContextId& context, std::shared_ptr<const mpc::EpochKeys> keys) {
+  auto masks = std::make_shared<const mpc::MaskGenerator>(keys->set_keys());
+  return {id, context, std::move(keys), std::move(masks)};
 }
 
 }  // namespace
@@ -42,19 +43,22 @@ Status EpochStore::load(CommitteeSize committee, Role self) {
       return fail(Code::data_loss, "{} holds the keys of party {} of {}, this node is party {} of {}", name.path(),
                   keys->self().number(), keys->committee().parties(), self.number(), committee.parties());
     log::info("epoch {}", id.hex());
-    epochs_.emplace(id, make_epoch(id, context, *std::move(keys)));
+    epochs_.emplace(id, make_epoch(id, context, std::make_shared<const mpc::EpochKeys>(*std::move(keys))));
   }
   return {};
 }
 
-Status EpochStore::add(const EpochId& id, const ContextId& context, const mpc::EpochKeys& keys) {
-  const Secret<Bytes> encoded = keys.encode();
-  WITAN_ASSIGN(auto writer, vault_.create({kType, std::nullopt, id.bytes()}));
-  WITAN_TRY(writer->write(Writer().u32(kLayout).id(id).id(context).view()));
-  WITAN_TRY(writer->write(encoded.reveal()));
-  WITAN_TRY(writer->finish());
-  epochs_.emplace(id, make_epoch(id, context, keys.duplicate()));
-  return {};
+runtime::Task<Status> EpochStore::add(runtime::Compute& compute, EpochId id, ContextId context,
+                                      std::shared_ptr<const mpc::EpochKeys> keys) {
+  if (epochs_.contains(id)) co_return fail(Code::already_exists, "epoch {} exists", id.hex());
+  const auto store = [&vault = vault_, id, context, keys] {
+    const Bytes head = Writer().u32(kLayout).id(id).id(context).take();
+    const Secret<Bytes> encoded = keys->encode();
+    return vault.put_again({kType, std::nullopt, id.bytes()}, std::array<ByteView, 2>{head, encoded.reveal()});
+  };
+  co_await runtime::ok(co_await compute(runtime::Work::preprocessing, store));
+  epochs_.emplace(id, make_epoch(id, context, std::move(keys)));
+  co_return Status{};
 }
 
 const Epoch* EpochStore::find(const EpochId& id) const {

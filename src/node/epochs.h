@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "mpc/epoch_keys.h"
+#include "runtime/compute.h"
 #include "runtime/vault.h"
 
 namespace witan::node {
@@ -23,8 +24,10 @@ class EpochStore {
   /// Error: data_loss naming the object: damaged, of another committee or role, or of layout 1, whose set keys came from an agreement
   /// that anybody could make fail, and that have no zero sharings: no program uses them.
   Status load(CommitteeSize committee, Role self);
-  /// The epoch is there once its record is on disk. Errors: already_exists, unavailable.
-  Status add(const EpochId& id, const ContextId& context, const mpc::EpochKeys& keys);
+  /// The epoch is there once its record is on disk, which a bulk kernel writes. Errors: already_exists; unavailable (disk): whether it is on
+  /// the disk is unknown, and it may be added again.
+  runtime::Task<Status> add(runtime::Compute& compute, EpochId id, ContextId context,
+                            std::shared_ptr<const mpc::EpochKeys> keys);
   const Epoch* find(const EpochId& id) const;
   const std::map<EpochId, Epoch>& all() const { return epochs_; }
   std::size_t size() const { return epochs_.size(); }

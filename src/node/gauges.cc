@@ -18,15 +18,15 @@ Family single(const char* name, const char* help, std::uint64_t value, Type type
   return single(name, help, static_cast<double>(value), type);
 }
 
-void add_network(std::vector<Family>& out, const Core& core) {
-  const transport::Traffic traffic = core.transport.traffic();
+void add_network(std::vector<Family>& out, const Core& core, const transport::Transport& transport) {
+  const transport::Traffic traffic = transport.traffic();
   out.push_back(single("kms_network_rx_bytes_total", "Bytes of packets received from the other nodes.",
                        traffic.received_bytes, Type::counter));
   out.push_back(single("kms_network_tx_bytes_total", "Bytes of packets sent to the other nodes.", traffic.sent_bytes,
                        Type::counter));
   Family connected{"kms_peer_connected", "1 if both channels to the party stand.", Type::gauge, {}};
   Family round_trip{"kms_peer_round_trip_seconds", "Of the last heartbeat.", Type::gauge, {}};
-  for (const transport::PeerStatus& peer : core.transport.peer_status()) {
+  for (const transport::PeerStatus& peer : transport.peer_status()) {
     const metrics::Labels party = {{"party", std::to_string(peer.role.number())}};
     connected.samples.push_back({party, peer.connected ? 1.0 : 0.0});
     if (peer.round_trip) round_trip.samples.push_back({party, std::chrono::duration<double>(*peer.round_trip).count()});
@@ -139,10 +139,11 @@ std::vector<Family> keygen_gauges(const std::vector<KeygenProgress>& runs) {
           std::move(rate),  std::move(left),    std::move(excluded), std::move(convicted)};
 }
 
-std::vector<Family> gauges_of(const Core& core, const store::SqliteJournal& journal, const PublicDecryptor& decryptor,
+std::vector<Family> gauges_of(const Core& core, const transport::Transport& transport,
+                              const store::SqliteJournal& journal, const PublicDecryptor& decryptor,
                               const KeyGenerator& generator) {
   std::vector<Family> out;
-  add_network(out, core);
+  add_network(out, core, transport);
   add_work(out, core);
   add_keys(out, core, decryptor);
   const store::JournalQueue queue = journal.queue();

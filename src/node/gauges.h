@@ -8,6 +8,7 @@
 #include "node/key_generator.h"
 #include "node/public_decryptor.h"
 #include "store/journal/sqlite_journal.h"
+#include "transport/transport.h"
 
 namespace witan::node {
 
@@ -15,8 +16,9 @@ namespace witan::node {
 inline constexpr std::size_t kMaxKeySeries = 100;
 
 /// As it is now. Loop thread.
-std::vector<metrics::Family> gauges_of(const Core& core, const store::SqliteJournal& journal,
-                                       const PublicDecryptor& decryptor, const KeyGenerator& generator);
+std::vector<metrics::Family> gauges_of(const Core& core, const transport::Transport& transport,
+                                       const store::SqliteJournal& journal, const PublicDecryptor& decryptor,
+                                       const KeyGenerator& generator);
 
 /// Of the runs of key generations alone.
 std::vector<metrics::Family> keygen_gauges(const std::vector<KeygenProgress>& runs);

@@ -75,11 +75,13 @@ Task<Status> confirm_key(ConfirmationParty party, KeyToConfirm key, runtime::Ins
   log::info("key {}: confirmed; its test ciphertext took {} ms, the opening {} ms; agreed {}, not heard yet {}",
             key.key.hex(), milliseconds(made - begun), milliseconds(loop.now() - made), text_of(report.agreed),
             text_of(report.silent));
-  co_return co_await party.compute(Work::preprocessing, [test, id = key.key, &vault = party.private_vault]() -> Status {
-    // One may be there from a confirmation that a restart has interrupted before the key was published.
+  const auto store = [test, id = key.key, &vault = party.private_vault]() -> Status {
+    // One may be there from a confirmation that a restart has interrupted before the key was published, or from a try that has failed.
     WITAN_TRY(erase_test_ciphertext(vault, id));
     return vault.put(record_name(id), test->encode());
-  });
+  };
+  co_return co_await party.disk.repeat(
+      [&]() -> Task<Status> { co_return co_await party.compute(Work::preprocessing, store); });
 }
 
 }  // namespace witan::node

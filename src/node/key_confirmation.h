@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/ids.h"
+#include "node/disk_wait.h"
 #include "protocols/key_confirmation.h"
 #include "runtime/vault.h"
 
@@ -13,6 +14,7 @@ struct ConfirmationParty {
   runtime::Journal& journal;
   runtime::Compute& compute;
   runtime::Vault& private_vault;
+  DiskWait& disk;  // of whoever wants the key
 };
 
 struct KeyToConfirm {
@@ -28,7 +30,7 @@ struct KeyToConfirm {
 /// Confirms a key, or says why it must not be published; the whole of it is bulk work. What it opens counts as blocks of the key and
 /// epoch (S40) and is in the journal before it leaves. A confirmed key's test ciphertext is kept in the private vault,
 /// `KeyConfirmation/<key>` (1.2 MB with the default parameters), for confirmations after a resharing. Errors: those of
-/// TestCiphertextMaker::begin, KeyConfirmation::run and the vault.
+/// TestCiphertextMaker::begin, KeyConfirmation::run and the vault, except those that `disk` waits for.
 runtime::Task<Status> confirm_key(ConfirmationParty party, KeyToConfirm key, runtime::Instant deadline);
 
 /// Of a confirmed key. Errors: not_found, data_loss.

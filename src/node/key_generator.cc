@@ -1,13 +1,17 @@
 #include "node/key_generator.h"
 
 #include "api/codec.h"
+#include "base/check.h"
 #include "base/codec.h"
 #include "base/log.h"
 #include "crypto/separators.h"
 #include "mpc/common_start.h"
 #include "node/attempts.h"
+#include "node/disk_wait.h"
 #include "node/key_confirmation.h"
+#include "node/run_log.h"
 #include "node/service.h"
+#include "node/tracked_compute.h"
 #include "node/validation.h"
 
 namespace witan::node {
@@ -24,31 +28,14 @@ namespace {
 /// Of both rings together: where their common start and its attempts are recorded.
 constexpr auto kKind = crypto::SessionKind::preprocessing_64;
 constexpr auto kWatchEvery = std::chrono::milliseconds(500);
-constexpr unsigned kReportedParts = 10;
 
 double seconds(runtime::Duration duration) {
   return std::chrono::duration<double>(duration).count();
 }
 
-Result<KeyPlan> plan_of(const std::string& params) {
+Result<KeyPlan> plan_of(const std::string& params, PreprocessingRecord::Kind material) {
   WITAN_ASSIGN(const tfhe::Params set, tfhe::params_by_name(params));
-  return protocols::plan_key_generation(set, protocols::KeySource::all_new);
-}
-
-/// Everything that parties must agree on beside ids and parameters (security.md 4.5).
-crypto::Digest configuration_of(const KeygenFields& fields) {
-  Writer out;
-  out.text("standard, all new, compressed").id(fields.context).id(fields.epoch);
-  return crypto::tagged_hash(crypto::separators::kAgreement, out.view());
-}
-
-std::string text_of(const mpc::Verdict& verdict) {
-  if (verdict.kind == mpc::Verdict::Kind::missing)
-    return fmt::format("party {} takes no part: {}", verdict.party.number(), verdict.reason);
-  if (verdict.kind == mpc::Verdict::Kind::excluded)
-    return fmt::format("party {} is excluded: {}", verdict.party.number(), verdict.reason);
-  return fmt::format("parties {} and {} are in dispute: {}", verdict.party.number(), verdict.other.number(),
-                     verdict.reason);
+  return protocols::plan_key_generation(set, keys_of(material));
 }
 
 /// Whoever has the lock is the only one to accept a key generation.
@@ -75,9 +62,16 @@ class SerialLock {
 
 }  // namespace
 
-/// What of a run others see, and how it ends.
+/// What of a run others see, how it ends, and what it works with.
 struct KeyGenerator::Run {
-  explicit Run(runtime::Loop& loop) : begun(loop.now()), ended(loop), recorded(loop) {}
+  Run(Core& core, const std::string& what)
+      : begun(core.loop.now()),
+        ended(core.loop),
+        recorded(core.loop),
+        compute(core.compute),
+        disk(core.loop, what),
+        journal(core.journal, disk),
+        news(what) {}
 
   const char* stage = "beginning";
   const runtime::Instant begun;
@@ -87,30 +81,37 @@ struct KeyGenerator::Run {
   runtime::Event recorded;  // and in the journal
   std::uint64_t done = 0, total = 0;
   std::optional<std::pair<runtime::Instant, std::uint64_t>> first_look;  // after a restart some are done already
-  unsigned parts_reported = 0;                                           // tenths, in the log
-  std::size_t verdicts_reported = 0;
+  TrackedCompute compute;
+  DiskWait disk;
+  PatientJournal journal;
+  RunLog news;
 
   void end(Status with) {
     if (ended.is_set()) return;
     outcome = std::move(with);
     ended.set();
   }
-  void report(std::string_view what, runtime::Instant now) {
+  void report(std::uint16_t attempt, std::span<const mpc::Verdict> verdicts, runtime::Instant now) {
     if (!first_look) first_look = {now, done};
-    if (total == 0 || done * kReportedParts / total <= parts_reported) return;
-    parts_reported = static_cast<unsigned>(done * kReportedParts / total);
-    const double took = seconds(now - begun);
-    log::info("{}: {} {} %, {} of {} elements, {:.0f} elements/s", what, stage, parts_reported * 100 / kReportedParts,
-              done, total, took > 0 ? static_cast<double>(done) / took : 0.0);
+    for (const RunLog::Line& line : news.news({.attempt = attempt,
+                                               .stage = stage,
+                                               .done = done,
+                                               .total = total,
+                                               .verdicts = verdicts,
+                                               .seconds = seconds(now - begun)}))
+      log::emit(line.level, "{}", line.text);
   }
 };
 
 struct KeyGenerator::PreprocessingRun : Run {
-  PreprocessingRun(runtime::Loop& loop, PreprocId with) : Run(loop), id(with), tasks(loop) {}
+  PreprocessingRun(Core& core, PreprocId with, bool again)
+      : Run(core, fmt::format("preprocessing {}", with.hex())), id(with), resumed(again), tasks(core.loop) {}
 
   const PreprocId id;
+  const bool resumed;  // after a restart
   std::shared_ptr<const mpc::EpochKeys> keys;
   std::unique_ptr<MaterialFile> material;
+  std::optional<PatientMaterial> store;  // of that file
   std::unique_ptr<protocols::Preprocessing> protocol;
   runtime::TaskScope tasks;  // destroyed first
 
@@ -118,24 +119,22 @@ struct KeyGenerator::PreprocessingRun : Run {
     if (!protocol) return;
     done = protocol->progress().elements_done;
     total = protocol->progress().elements;
-    const std::string what = fmt::format("preprocessing {}", id.hex());
-    report(what, now);
-    for (const auto& verdicts = protocol->disputes().verdicts(); verdicts_reported < verdicts.size();
-         ++verdicts_reported)
-      log::warn("{}: {}", what, text_of(verdicts[verdicts_reported]));
+    report(protocol->attempt(), protocol->disputes().verdicts(), now);
   }
 };
 
 struct KeyGenerator::KeygenRun : Run {
-  KeygenRun(runtime::Loop& loop, const KeyId& with, const PreprocId& of, bool again)
-      : Run(loop), key(with), preprocessing(of), resumed(again), tasks(loop) {}
+  KeygenRun(Core& core, const KeyId& with, bool again)
+      : Run(core, fmt::format("key {}", with.hex())), key(with), resumed(again), tasks(core.loop) {}
 
   const KeyId key;
-  const PreprocId preprocessing;
-  const bool resumed;  // after a restart
+  std::optional<PreprocId> preprocessing;  // once it is known
+  const bool resumed;                      // after a restart
   std::shared_ptr<const mpc::EpochKeys> keys;
   std::unique_ptr<MaterialFile> material;
+  std::optional<PatientMaterial> source;  // of that file
   std::unique_ptr<protocols::KeyGeneration> protocol;
+  bool reads = true;  // its material, or the key that it uses
   runtime::RoleSet liars_reported;
   Bytes result;
   runtime::TaskScope tasks;  // destroyed first
@@ -144,7 +143,7 @@ struct KeyGenerator::KeygenRun : Run {
     if (!protocol) return;
     done = protocol->progress().elements_done;
     total = protocol->progress().elements;
-    report(fmt::format("key {}", key.hex()), now);
+    report(0, {}, now);
     for (const Role role : protocol->liars() - liars_reported)
       log::warn("key {}: party {} sent wrong shares, or makes another key", key.hex(), role.number());
     liars_reported = protocol->liars();
@@ -162,8 +161,9 @@ std::optional<std::string> KeyGenerator::progress(RequestKind kind, const RawId&
     run = preprocessing_.get();
   if (kind == RequestKind::keygen && keygen_ && keygen_->key.bytes() == id) run = keygen_.get();
   if (run == nullptr) return std::nullopt;
-  return fmt::format("stage={} done={} total={} seconds={:.1f}", run->stage, run->done, run->total,
-                     seconds(core_.loop.now() - run->begun));
+  const auto& waits = run->disk.reason();
+  return fmt::format("stage={} done={} total={} seconds={:.1f}{}", run->stage, run->done, run->total,
+                     seconds(core_.loop.now() - run->begun), waits ? "; waits for the disk: " + *waits : "");
 }
 
 template <class Running>
@@ -226,29 +226,53 @@ Task<void> watch(Run& run, runtime::Loop& loop) {
   }
 }
 
+/// Who cannot read what it needs is not waited for by the others any longer than anybody is: what is not there yet cannot be lost.
+template <class Run>
+Task<void> give_up_reading(Run& run, runtime::Loop& loop, std::chrono::seconds timeout) {
+  for (co_await loop.sleep_for(timeout); run.reads; co_await loop.sleep_for(kWatchEvery))
+    if (const auto& reason = run.disk.reason())
+      run.end(fail(Code::aborted, "aborted: what it needs could not be read for {} s (threshold.keygen_timeout): {}",
+                   timeout.count(), *reason));
+}
+
 }  // namespace
+
+/// The outcome of a run is in the journal, or will not be in this life of the node.
+template <class AnyRun>
+void KeyGenerator::settled(std::shared_ptr<AnyRun>& running, const std::shared_ptr<AnyRun>& run) {
+  if (running == run) running = nullptr;
+  run->recorded.set();
+}
 
 // Preprocessing.
 
 Task<Result<api::Empty>> KeyGenerator::preprocess(api::KeyGenPreprocRequest request) {
   auto permit = co_await ok(core_.limiter.take(core_.config.rate_limits.preproc));
   PreprocessingFields fields = co_await ok(validate_preprocessing(core_, request));
-  co_await ok(plan_of(fields.params));
+  co_await ok(plan_of(fields.params, fields.kind));
   if (core_.requests.state(RequestKind::preprocessing, fields.id.bytes()))
     co_return fail(Code::already_exists, "preprocessing {} exists, or was asked for before", fields.id.hex());
   if (preprocessing_)
     co_return fail(Code::resource_exhausted, "preprocessing {} is running, at most one runs at once; try again later",
                    preprocessing_->id.hex());
-  const auto run = preprocessing_ = std::make_shared<PreprocessingRun>(core_.loop, fields.id);
+  if (const auto kept = co_await ok(unused()); kept.size() >= core_.config.unused_materials) {
+    std::string ids;
+    for (const PreprocId& id : kept) ids += (ids.empty() ? "" : ", ") + id.hex();
+    co_return fail(Code::resource_exhausted,
+                   "the material of {} preprocessings waits for its key, the limit "
+                   "(internal_config.unused_materials); use it (KeyGen), or erase it (AbortKeyGen): {}",
+                   kept.size(), ids);
+  }
+  const auto run = preprocessing_ = std::make_shared<PreprocessingRun>(core_, fields.id, false);
   Bytes body = api::encode(request);
   const crypto::Digest digest = content_digest(body);
-  const PreprocessingRecord record{PreprocessingRecord::Kind::generated, fields.params, fields.context, fields.epoch};
   const Status inserted = co_await core_.requests.insert(RequestKind::preprocessing, fields.id.bytes(), digest,
-                                                         std::move(body), {record.change(fields.id)});
+                                                         std::move(body), {fields.record().change(fields.id)});
   if (!inserted) {
-    preprocessing_ = nullptr;
+    settled(preprocessing_, run);
     co_return fail(inserted.error());
   }
+  run->may_be_aborted = true;
   core_.scope.spawn(work(run, std::move(fields), std::move(permit)));
   co_return api::Empty{};
 }
@@ -259,11 +283,14 @@ Task<void> KeyGenerator::work(std::shared_ptr<PreprocessingRun> run, Preprocessi
   run->tasks.spawn(watch(*run, core_.loop));
   co_await run->ended.wait();
   run->tasks.cancel();
+  co_await run->compute.until_idle();  // what was given up writes no more
   run->look(core_.loop.now());
   const Status outcome = run->outcome;
   const std::string what = fmt::format("preprocessing {}", fields.id.hex());
   const double took = seconds(core_.loop.now() - run->begun);
-  if (outcome) {
+  if (outcome && !run->protocol) {
+    log::info("{}: was complete before the restart", what);
+  } else if (outcome) {
     const auto& report = run->protocol->report();
     log::info("{}: done in {:.1f} s, {} bytes of material; {} disputes settled, {} silences, {} values fetched", what,
               took, run->material->size_bytes(), report.passes, report.silence, report.fetched);
@@ -271,6 +298,7 @@ Task<void> KeyGenerator::work(std::shared_ptr<PreprocessingRun> run, Preprocessi
     log::error("{}: failed after {:.1f} s: {}", what, took, outcome.error().message);
   }
   run->protocol = nullptr;
+  run->store.reset();
   run->material = nullptr;
   permit = {};
   const Status stored =
@@ -278,45 +306,72 @@ Task<void> KeyGenerator::work(std::shared_ptr<PreprocessingRun> run, Preprocessi
                                                node::preprocessing_result(core_, fields))
               : co_await core_.requests.fail_request(RequestKind::preprocessing, fields.id.bytes(), outcome.error());
   if (!stored) log::error("{}: the outcome could not be recorded: {}", what, stored.error().message);
-  preprocessing_ = nullptr;
-  run->recorded.set();
-  if (!outcome) co_await erase(fields.id);
+  settled(preprocessing_, run);
+  if (!outcome && stored) co_await erase(fields.id);
+}
+
+/// What was still waiting for the others when the node stopped has no place among them. Whatever else keeps the material from being read, it
+/// is waited for.
+Task<Result<std::unique_ptr<MaterialFile>>> KeyGenerator::interrupted_material(PreprocessingRun& run,
+                                                                               const PreprocessingFields& fields,
+                                                                               const protocols::MaterialPlan& plan) {
+  run.stage = "reading";
+  auto material = co_await run.disk.repeat(
+      [&] { return MaterialFile::open(run.compute, folder_, fields.id, plan, MaterialFile::State::interrupted); });
+  if (!material && material.error().code == Code::not_found)
+    co_return fail(Code::aborted,
+                   "aborted: the node stopped before the preprocessing had begun here ({}); start a new one",
+                   material.error().message);
+  co_return material;
 }
 
 Task<Status> KeyGenerator::make_material(PreprocessingRun& run, const PreprocessingFields& fields) {
-  const KeyMaterial layout(co_await ok(plan_of(fields.params)));
+  const KeyMaterial layout(co_await ok(plan_of(fields.params, fields.kind)));
   const auto options = preprocessing_options();
   run.keys = core_.epochs.find(fields.epoch)->keys;
-  run.may_be_aborted = true;
 
   std::optional<runtime::Session> meeting;
   std::optional<mpc::CommonStart> common;
-  if (!run.material) {
+  if (run.resumed) {
+    run.material = co_await ok(co_await interrupted_material(run, fields, layout.orders));
+    run.may_be_aborted = !run.material->is_complete();
+    if (run.material->is_complete()) co_return Status{};
+  } else {
     run.stage = "start";
-    meeting =
-        co_await ok(core_.router.open(mpc::start_session(fields.id.bytes(), kKind), mpc::start_session_options()));
+    const crypto::Digest name =
+        protocols::preprocessing_name(fields.id, core_.router.committee(), fields.epoch, layout.orders, options);
+    meeting = co_await ok(core_.router.open(mpc::start_session(name, kKind), mpc::start_session_options()));
     const std::uint16_t first = co_await ok(next_attempt(core_.journal, fields.id.bytes(), kKind));
     common.emplace(*meeting, mpc::Patience(options.variant, options.delay, 0).round, first,
-                   [&journal = core_.journal, id = fields.id.bytes()](std::uint16_t attempt) {
+                   [&journal = run.journal, id = fields.id.bytes()](std::uint16_t attempt) {
                      return record_attempt(journal, id, kKind, attempt);
                    });
-    const std::uint16_t attempt = co_await ok(co_await common->start());
-    run.material =
-        co_await ok(co_await MaterialFile::create(core_.compute, folder_, fields.id, attempt, layout.orders));
+    const auto attempt = co_await common->start();
+    if (!attempt)
+      co_return fail(attempt.error().code,
+                     "{}. Parties that were asked for other parameters than {}, or for another epoch, under this id do "
+                     "not count: ask all parties for the same, under a new id",
+                     attempt.error().message, fields.params);
+    run.material = co_await ok(co_await run.disk.repeat(
+        [&] { return MaterialFile::create(run.compute, folder_, fields.id, *attempt, layout.orders); }));
   }
+  run.store.emplace(*run.material, run.disk);
   run.protocol = std::make_unique<protocols::Preprocessing>(
-      protocols::PreprocessingParty{core_.router, core_.journal, core_.compute, *run.keys, core_.signatories},
-      fields.id, run.material->attempt(), layout.orders, *run.material, options);
+      protocols::PreprocessingParty{core_.router, run.journal, run.compute, *run.keys, core_.signatories, fields.epoch},
+      fields.id, run.material->attempt(), layout.orders, *run.store, options);
   run.stage = "preprocessing";
   log::info("preprocessing {}: {}, attempt {}, parameters {}, {} elements in {} batches, delay {} ms", fields.id.hex(),
             common ? "begins" : "is taken up again", run.material->attempt(), fields.params,
             run.protocol->progress().elements, run.protocol->progress().batches,
             std::chrono::duration_cast<std::chrono::milliseconds>(options.delay).count());
   co_await ok(co_await run.protocol->run());
-  run.may_be_aborted = false;
   run.stage = "storing";
-  co_await ok(co_await run.material->complete(run.protocol->content()));
-  if (common) co_return common->done();
+  co_await ok(co_await run.disk.repeat([&] { return run.material->complete(run.protocol->content()); }));
+  run.may_be_aborted = false;
+  if (common)
+    if (const Status told = common->done(); !told)
+      log::warn("preprocessing {}: the others could not be told that it is done: {}", fields.id.hex(),
+                told.error().message);
   co_return Status{};
 }
 
@@ -326,42 +381,42 @@ Task<Result<api::Empty>> KeyGenerator::generate(api::KeyGenRequest request) {
   const SerialLock lock = co_await SerialLock::enter(accepting_, accepted_);
   auto permit = co_await ok(core_.limiter.take(core_.config.rate_limits.keygen));
   KeygenFields fields = co_await ok(validate_keygen(core_, request));
-  co_await ok(check_preprocessing(core_, PreprocessingRecord::Kind::generated, fields));
+  co_await ok(check_preprocessing(core_, KeyMaker::committee, fields));
+  if (fields.existing) co_await ok(find_existing_key(core_, fields));
   if (keygen_)
     co_return fail(Code::resource_exhausted, "key {} is being generated, at most one is at once; try again later",
                    keygen_->key.hex());
-  const auto run = keygen_ = std::make_shared<KeygenRun>(core_.loop, fields.key, fields.preprocessing, false);
+  const auto run = keygen_ = std::make_shared<KeygenRun>(core_, fields.key, false);
+  run->preprocessing = fields.preprocessing;
   Bytes body = api::encode(request);
   const crypto::Digest digest = content_digest(body);
   const auto bytes_of = [](const auto& id) { return Bytes(id.bytes().begin(), id.bytes().end()); };
   const runtime::Change use{runtime::Change::Kind::put_new, kMaterialUseTable, bytes_of(fields.preprocessing),
                             bytes_of(fields.key)};
-  Status accepted =
-      co_await core_.requests.insert(RequestKind::keygen, fields.key.bytes(), digest, std::move(body), {use});
-  if (accepted) {
-    accepted = co_await core_.requests.consume(fields.preprocessing.bytes(), {});
-    if (accepted) {
-      core_.scope.spawn(work(run, std::move(fields), std::move(permit)));
-      co_return api::Empty{};
-    }
-    const Status failed =
-        co_await core_.requests.fail_request(RequestKind::keygen, fields.key.bytes(), accepted.error());
-    if (!failed) log::error("key {}: {}", fields.key.hex(), failed.error().message);
+  const Status accepted = co_await core_.requests.insert_keygen(fields.key.bytes(), digest, std::move(body),
+                                                                fields.preprocessing.bytes(), {use});
+  if (!accepted) {
+    settled(keygen_, run);
+    co_return fail(accepted.error());
   }
-  keygen_ = nullptr;
-  co_return fail(std::move(accepted).error());
+  run->may_be_aborted = true;
+  core_.scope.spawn(work(run, std::move(fields), std::move(permit)));
+  co_return api::Empty{};
 }
 
 Task<void> KeyGenerator::work(std::shared_ptr<KeygenRun> run, KeygenFields fields, RateLimiter::Permit permit) {
   run->tasks.spawn(run_to_end(*run, make_key(*run, fields)));
+  run->tasks.spawn(give_up_reading(*run, core_.loop, core_.config.threshold.keygen_timeout));
   run->tasks.spawn(watch(*run, core_.loop));
   co_await run->ended.wait();
   run->tasks.cancel();
+  co_await run->compute.until_idle();  // what was given up writes no more
   run->look(core_.loop.now());
   const Status outcome = run->outcome;
   const std::string what = fmt::format("key {}", fields.key.hex());
   const double took = seconds(core_.loop.now() - run->begun);
   run->protocol = nullptr;
+  run->source.reset();
   run->material = nullptr;
   permit = {};
   Status stored;
@@ -370,70 +425,95 @@ Task<void> KeyGenerator::work(std::shared_ptr<KeygenRun> run, KeygenFields field
     stored = co_await core_.requests.finish(RequestKind::keygen, fields.key.bytes(), std::move(run->result));
   } else {
     log::error("{}: failed after {:.1f} s: {}", what, took, outcome.error().message);
-    if (core_.keys.find(fields.key, fields.epoch) == nullptr)
-      if (const Status removed = remove_key(core_, fields.key, fields.epoch); !removed)
-        log::error("{}: {}", what, removed.error().message);
+    if (const Status removed = co_await run->disk.repeat([&] { return remove_key(fields.key); }); !removed)
+      log::error("{}: {}", what, removed.error().message);
     stored = co_await core_.requests.fail_request(RequestKind::keygen, fields.key.bytes(), outcome.error());
   }
   if (!stored) log::error("{}: the outcome could not be recorded: {}", what, stored.error().message);
-  keygen_ = nullptr;
-  run->recorded.set();
+  settled(keygen_, run);
   if (stored) co_await erase(fields.preprocessing);
 }
 
+Task<Status> KeyGenerator::remove_key(const KeyId& key) {
+  if (core_.keys.find_in_any_epoch(key) != nullptr) co_return Status{};
+  co_return co_await node::remove_key(core_, key);
+}
+
 Task<Status> KeyGenerator::make_key(KeygenRun& run, const KeygenFields& fields) {
-  const KeyPlan plan = co_await ok(plan_of(fields.params));
+  WITAN_CHECK(fields.material);
+  const KeyPlan plan = co_await ok(plan_of(fields.params, *fields.material));
+  std::optional<ExistingKey> existing;
+  if (fields.existing) existing = co_await ok(co_await load_existing_key(core_, run.disk, fields));
   run.keys = core_.epochs.find(fields.epoch)->keys;
-  run.may_be_aborted = true;
-  run.material =
-      co_await ok(co_await MaterialFile::open(core_.compute, folder_, fields.preprocessing, KeyMaterial(plan).orders));
+  run.material = co_await ok(co_await run.disk.repeat(
+      [&] { return MaterialFile::open(run.compute, folder_, fields.preprocessing, KeyMaterial(plan).orders); }));
+  run.source.emplace(*run.material, run.disk);
   protocols::KeyGenerationJob job{.key = fields.key,
                                   .preprocessing = fields.preprocessing,
                                   .material = run.material->content(),
                                   .plan = plan,
-                                  .configuration = configuration_of(fields),
+                                  .source = existing ? protocols::KeySource::existing : protocols::KeySource::all_new,
+                                  .configuration = configuration_of(fields, existing ? existing->record : nullptr),
                                   .options = {}};
-  job.options.tag = Bytes(fields.key.bytes().begin(), fields.key.bytes().end());
+  job.options.tag = fields.existing && fields.existing->keep_tag
+                        ? existing->tag
+                        : Bytes(fields.key.bytes().begin(), fields.key.bytes().end());
   run.protocol = std::make_unique<protocols::KeyGeneration>(
-      protocols::KeyGenerationParty{core_.router, core_.journal, core_.compute, *run.keys, *run.material},
+      protocols::KeyGenerationParty{core_.router, run.journal, run.compute, *run.keys, *run.source,
+                                    existing ? existing->shares : nullptr},
       std::move(job));
   run.stage = "online";
-  log::info("key {}: begins, parameters {}, of preprocessing {}, {} elements", fields.key.hex(), fields.params,
-            fields.preprocessing.hex(), run.protocol->progress().elements);
+  log::info("key {}: begins, parameters {}, of preprocessing {}{}, {} elements", fields.key.hex(), fields.params,
+            fields.preprocessing.hex(),
+            existing ? fmt::format(", secret keys of key {}", existing->record->key.hex()) : std::string(),
+            run.protocol->progress().elements);
   auto key = co_await run.protocol->run(core_.loop.after(core_.config.threshold.keygen_timeout));
   GeneratedKey made = co_await ok(std::move(key));
+  run.reads = false;
   const auto set = std::make_shared<const tfhe::CompressedKeySet>(std::move(made.set));
   const auto shares = std::make_shared<const protocols::KeyShares>(std::move(made.shares));
   run.stage = "confirming";
-  co_await ok(co_await confirm(fields, set, shares, run.resumed));
-  run.may_be_aborted = false;
+  co_await ok(co_await confirm(run, fields, set, shares));
   run.stage = "publishing";
-  run.result = co_await ok(co_await publish(fields, set, shares));
+  run.result = co_await ok(co_await publish(run, fields, set, shares, std::move(existing)));
   co_return Status{};
 }
 
-Task<Status> KeyGenerator::confirm(const KeygenFields& fields, std::shared_ptr<const tfhe::CompressedKeySet> set,
-                                   std::shared_ptr<const protocols::KeyShares> shares, bool resumed) {
-  co_return co_await confirm_key({core_.router, core_.journal, core_.compute, core_.private_vault},
+Task<Status> KeyGenerator::confirm(KeygenRun& run, const KeygenFields& fields,
+                                   std::shared_ptr<const tfhe::CompressedKeySet> set,
+                                   std::shared_ptr<const protocols::KeyShares> shares) {
+  co_return co_await confirm_key({core_.router, run.journal, run.compute, core_.private_vault, run.disk},
                                  {.key = fields.key,
                                   .epoch = fields.epoch,
                                   .set = std::move(set),
                                   .shares = std::move(shares),
                                   .masks = core_.epochs.find(fields.epoch)->masks,
                                   .sequence = core_.requests.sequence(RequestKind::keygen, fields.key.bytes()),
-                                  .resumed = resumed},
+                                  .resumed = run.resumed},
                                  core_.loop.after(core_.config.threshold.keygen_timeout));
 }
 
-Task<Result<Bytes>> KeyGenerator::publish(const KeygenFields& fields, std::shared_ptr<const tfhe::CompressedKeySet> set,
-                                          std::shared_ptr<const protocols::KeyShares> shares) {
-  // Objects without metadata are of a run that a restart has interrupted here.
-  co_await ok(erase_key_objects(fields.key, core_.public_vault));
-  const KeyObjects objects =
-      co_await ok(co_await core_.compute(Work::preprocessing, [set, key = fields.key, &vault = core_.public_vault] {
-        return write_key_objects(*set, key, vault);
-      }));
-  co_return store_key(core_, fields, KeyOrigin::generated, objects, *shares);
+Task<Result<Bytes>> KeyGenerator::publish(KeygenRun& run, const KeygenFields& fields,
+                                          std::shared_ptr<const tfhe::CompressedKeySet> set,
+                                          std::shared_ptr<const protocols::KeyShares> shares,
+                                          std::optional<ExistingKey> existing) {
+  if (fields.existing && fields.existing->copy_wanted)
+    log::warn("key {}: copy_compressed_key_to_original does nothing: key {} has a compressed key set, as all keys here",
+              fields.key.hex(), fields.existing->key.hex());
+  const auto public_key = existing ? existing->public_key : nullptr;
+  const auto write = [set, public_key, key = fields.key, &vault = core_.public_vault]() -> Result<KeyObjects> {
+    // Objects without metadata are of a run that a restart has interrupted here, or of a try that has failed.
+    WITAN_TRY(erase_key_objects(key, vault));
+    if (public_key) return write_key_objects(*set, *public_key, key, vault);
+    return write_key_objects(*set, key, vault);
+  };
+  const KeyObjects objects = co_await ok(co_await run.disk.repeat(
+      [&]() -> Task<Result<KeyObjects>> { co_return co_await run.compute(Work::preprocessing, write); }));
+  run.may_be_aborted = false;  // from here on the key may be there
+  const KeyRecord record =
+      signed_record(core_, fields, origin_of(fields, existing ? existing->record : nullptr), objects);
+  co_await ok(co_await run.disk.repeat([&] { return core_.keys.add(record, shares); }));
+  co_return key_result(record);
 }
 
 Task<Result<api::Empty>> KeyGenerator::abort(api::IdRequest request) {
@@ -452,12 +532,24 @@ Task<Result<api::Empty>> KeyGenerator::abort(api::IdRequest request) {
     co_await run->recorded.wait();
     co_return api::Empty{};
   }
-  co_return fail(Code::not_found, "no preprocessing {} is running here, and no key generation that uses it", id.hex());
+  if (core_.requests.check_usable(id.bytes())) {
+    const auto record = co_await ok(find_preprocessing(core_.journal, id));
+    if (record && record->has_material()) {
+      co_await ok(co_await core_.requests.discard(id.bytes()));
+      log::info("preprocessing {}: its material is erased, no key was made of it", id.hex());
+      core_.scope.spawn(erase(id));
+      co_return api::Empty{};
+    }
+  }
+  co_return fail(Code::not_found,
+                 "no preprocessing {} is running or waiting for its key here, and no key generation "
+                 "that uses it is running",
+                 id.hex());
 }
 
 // After a restart.
 
-bool KeyGenerator::owns(const InterruptedRequest& request) const {
+Result<bool> KeyGenerator::owns(const InterruptedRequest& request) const {
   Result<PreprocId> id(request.id);
   if (request.kind == RequestKind::keygen) {
     const auto decoded = api::decode<api::KeyGenRequest>(request.body);
@@ -466,111 +558,127 @@ bool KeyGenerator::owns(const InterruptedRequest& request) const {
     if (!id) return false;
   }
   const auto record = find_preprocessing(core_.journal, *id);
-  return record && *record && (*record)->kind == PreprocessingRecord::Kind::generated;
+  if (!record && record.error().code == Code::data_loss) return false;
+  if (!record) return fail(record.error());
+  if (!*record) return false;
+  // A partial preprocessing is another program's; a key of it is made here.
+  return (*record)->has_material() &&
+         (request.kind == RequestKind::keygen || (*record)->kind != PreprocessingRecord::Kind::partial);
 }
 
+/// At most one of a kind is pending when a node stops; were it more, they are taken up one after the other.
 void KeyGenerator::resume(InterruptedRequest request) {
-  if (request.kind == RequestKind::keygen)
-    core_.scope.spawn(resume_keygen(std::move(request)));
-  else
-    core_.scope.spawn(resume_preprocessing(std::move(request)));
+  if (request.kind == RequestKind::keygen) {
+    auto before = std::exchange(keygen_, std::make_shared<KeygenRun>(core_, KeyId(request.id), true));
+    core_.scope.spawn(resume_keygen(keygen_, std::move(before), std::move(request)));
+  } else {
+    auto before = std::exchange(preprocessing_, std::make_shared<PreprocessingRun>(core_, PreprocId(request.id), true));
+    core_.scope.spawn(resume_preprocessing(preprocessing_, std::move(before), std::move(request)));
+  }
 }
 
-/// What is complete is signed. What has begun is taken up again. What was still waiting for the others has no place among them.
-Task<void> KeyGenerator::resume_preprocessing(InterruptedRequest request) {
-  const auto left = [this, &request](std::unique_ptr<MaterialFile>& material) -> Task<Result<PreprocessingFields>> {
-    const auto decoded = co_await ok(api::decode<api::KeyGenPreprocRequest>(request.body));
-    PreprocessingFields fields = co_await ok(validate_preprocessing(core_, decoded));
-    const KeyPlan plan = co_await ok(plan_of(fields.params));
-    material = co_await ok(co_await MaterialFile::open(core_.compute, folder_, fields.id, KeyMaterial(plan).orders,
-                                                       MaterialFile::State::interrupted));
-    co_return fields;
+Task<void> KeyGenerator::resume_preprocessing(std::shared_ptr<PreprocessingRun> run,
+                                              std::shared_ptr<PreprocessingRun> before, InterruptedRequest request) {
+  if (before) co_await before->recorded.wait();
+  const auto read = [&]() -> Result<PreprocessingFields> {
+    WITAN_ASSIGN(const auto decoded, api::decode<api::KeyGenPreprocRequest>(request.body));
+    return validate_preprocessing(core_, decoded);
   };
-  std::unique_ptr<MaterialFile> material;
-  auto fields = co_await left(material);
-  if (fields && !material->is_complete()) {
-    const auto run = preprocessing_ = std::make_shared<PreprocessingRun>(core_.loop, fields->id);
-    run->material = std::move(material);
+  auto fields = read();
+  if (fields) {
+    run->may_be_aborted = true;
+    co_await work(run, *std::move(fields), {});
+    co_return;
+  }
+  const Status stored = co_await core_.requests.fail_request(
+      request.kind, request.id, std::move(fields).error().within("aborted after a restart"));
+  if (!stored) log::error("preprocessing {}: {}", run->id.hex(), stored.error().message);
+  settled(preprocessing_, run);
+  if (stored) co_await erase(run->id);
+}
+
+Result<KeygenFields> KeyGenerator::read_keygen(const InterruptedRequest& request) const {
+  WITAN_ASSIGN(const auto decoded, api::decode<api::KeyGenRequest>(request.body));
+  WITAN_ASSIGN(auto fields, validate_keygen(core_, decoded));
+  WITAN_ASSIGN(const auto record, find_preprocessing(core_.journal, fields.preprocessing));
+  if (!record) return fail(Code::data_loss, "preprocessing {} is not in the journal", fields.preprocessing.hex());
+  WITAN_TRY(check_material(core_, fields.preprocessing, *record));
+  take_preprocessing(fields, *record);
+  return fields;
+}
+
+Task<void> KeyGenerator::resume_keygen(std::shared_ptr<KeygenRun> run, std::shared_ptr<KeygenRun> before,
+                                       InterruptedRequest request) {
+  if (before) co_await before->recorded.wait();
+  auto fields =
+      co_await run->disk.repeat([this, &request]() -> Task<Result<KeygenFields>> { co_return read_keygen(request); });
+  const std::string what = fmt::format("key {}", run->key.hex());
+  const KeyRecord* record = core_.keys.find_in_any_epoch(run->key);
+  if (fields && record == nullptr) {
+    log::info("{}: its generation is taken up again after a restart", what);
+    run->preprocessing = fields->preprocessing;
+    run->may_be_aborted = true;
     co_await work(run, *std::move(fields), {});
     co_return;
   }
   Status stored;
-  if (fields) {
-    log::info("preprocessing {}: was complete before the restart", to_hex(request.id));
-    stored = co_await core_.requests.finish(request.kind, request.id, node::preprocessing_result(core_, *fields));
+  if (record != nullptr) {
+    log::info("{}: was there before the restart", what);
+    stored = co_await core_.requests.finish(request.kind, request.id, key_result(*record));
   } else {
-    const Error error{
-        Code::aborted,
-        fmt::format("aborted: the node stopped before the preprocessing had begun here ({}); start a new one",
-                    fields.error().message)};
-    log::warn("preprocessing {}: {}", to_hex(request.id), error.message);
-    stored = co_await core_.requests.fail_request(request.kind, request.id, error);
+    if (const Status removed = co_await run->disk.repeat([&] { return remove_key(run->key); }); !removed)
+      log::error("{}: {}", what, removed.error().message);
+    stored = co_await core_.requests.fail_request(request.kind, request.id,
+                                                  std::move(fields).error().within("aborted after a restart"));
   }
-  if (!stored) log::error("preprocessing {}: {}", to_hex(request.id), stored.error().message);
-  if (!fields && stored) co_await erase(PreprocId(request.id));
+  if (!stored) log::error("{}: the outcome could not be recorded: {}", what, stored.error().message);
+  settled(keygen_, run);
+  co_await erase_unused();
 }
 
-Task<void> KeyGenerator::resume_keygen(InterruptedRequest request) {
-  const auto read = [&]() -> Result<KeygenFields> {
-    WITAN_ASSIGN(const auto decoded, api::decode<api::KeyGenRequest>(request.body));
-    WITAN_ASSIGN(auto fields, validate_keygen(core_, decoded));
-    WITAN_ASSIGN(const auto record, find_preprocessing(core_.journal, fields.preprocessing));
-    if (!record) return fail(Code::data_loss, "preprocessing {} is not in the journal", fields.preprocessing.hex());
-    fields.params = record->params;
-    return fields;
-  };
-  auto fields = read();
-  if (!fields) {
-    const Status failed = co_await core_.requests.fail_request(
-        request.kind, request.id, std::move(fields).error().within("aborted after a restart"));
-    if (!failed) log::error("key {}: {}", to_hex(request.id), failed.error().message);
-    co_return;
+// Material on the disk.
+
+/// Can a key still be made of it?
+Result<bool> KeyGenerator::is_needed(const PreprocId& id) const {
+  WITAN_ASSIGN(const auto use, core_.journal.get(kMaterialUseTable, id.view()));
+  if (!use) {
+    const auto state = core_.requests.state(RequestKind::preprocessing, id.bytes());
+    return state == RequestState::done || state == RequestState::pending;
   }
-  if (const KeyRecord* record = core_.keys.find(fields->key, fields->epoch)) {
-    log::info("key {}: was there before the restart", fields->key.hex());
-    const Status stored = co_await core_.requests.finish(RequestKind::keygen, fields->key.bytes(), key_result(*record));
-    if (!stored) log::error("key {}: the outcome could not be recorded: {}", fields->key.hex(), stored.error().message);
-    if (stored) co_await erase(fields->preprocessing);
-    co_return;
-  }
-  log::info("key {}: its generation is taken up again after a restart", fields->key.hex());
-  if (core_.requests.check_usable(fields->preprocessing.bytes()))
-    if (const Status used = co_await core_.requests.consume(fields->preprocessing.bytes(), {}); !used)
-      log::error("preprocessing {}: {}", fields->preprocessing.hex(), used.error().message);
-  keygen_ = std::make_shared<KeygenRun>(core_.loop, fields->key, fields->preprocessing, true);
-  co_await work(keygen_, *std::move(fields), {});
+  const auto key = KeyId::from_bytes(*use);
+  return key && core_.requests.state(RequestKind::keygen, key->bytes()) == RequestState::pending;
 }
 
-void KeyGenerator::erase_unused() {
-  const auto there = list_material(folder_);
+/// Preprocessings that are done and have no key.
+Result<std::vector<PreprocId>> KeyGenerator::unused() const {
+  std::vector<PreprocId> out;
+  for (const RequestSummary& summary : core_.requests.list(RequestKind::preprocessing)) {
+    if (summary.state != RequestState::done) continue;
+    const PreprocId id(summary.id);
+    WITAN_ASSIGN(const auto record, find_preprocessing(core_.journal, id));
+    if (record && record->has_material()) out.push_back(id);
+  }
+  return out;
+}
+
+Task<void> KeyGenerator::erase_unused() {
+  const auto there = co_await core_.compute(Work::preprocessing, [folder = folder_] { return list_material(folder); });
   if (!there) {
     log::error("material of key generations: {}", there.error().message);
-    return;
+    co_return;
   }
-  std::vector<PreprocId> unused;
   for (const PreprocId& id : *there) {
-    const auto state = core_.requests.state(RequestKind::preprocessing, id.bytes());
-    bool needed = state == RequestState::done || state == RequestState::pending;
-    const auto use = core_.journal.get(kMaterialUseTable, id.view());
-    if (!use) {
-      log::error("material of preprocessing {}: {}", id.hex(), use.error().message);
-      continue;
-    }
-    if (*use) {
-      const auto key = KeyId::from_bytes(**use);
-      needed = key && core_.requests.state(RequestKind::keygen, key->bytes()) == RequestState::pending;
-    }
-    if (!needed) unused.push_back(id);
+    const auto needed = is_needed(id);
+    if (!needed)
+      log::error("material of preprocessing {}: {}", id.hex(), needed.error().message);
+    else if (!*needed)
+      co_await erase(id);
   }
-  if (!unused.empty()) core_.scope.spawn(erase_all(std::move(unused)));
-}
-
-Task<void> KeyGenerator::erase_all(std::vector<PreprocId> ids) {
-  for (const PreprocId& id : ids) co_await erase(id);
 }
 
 Task<void> KeyGenerator::erase(PreprocId id) {
-  const Status erased = co_await erase_material(core_.compute, folder_, id);
+  DiskWait disk(core_.loop, fmt::format("erasing the material of preprocessing {}", id.hex()));
+  const Status erased = co_await disk.repeat([&] { return erase_material(core_.compute, folder_, id); });
   if (!erased)
     log::error("material of preprocessing {} could not be erased, the next start tries again: {}", id.hex(),
                erased.error().message);

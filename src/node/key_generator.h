@@ -1,10 +1,12 @@
 // Keys that nobody has seen, made by the committee (service.md 5.1, threshold-tfhe.md 4): KeyGenPreproc makes material, KeyGen turns it into
 // a key.
 //
-//   KeyGenPreproc   journal: id, what it is for                       the session ids of its messages are used up
+//   KeyGenPreproc   journal: id, what it is for
+//                   parties with the same plan begin together         preprocessing_name(): others meet nobody
 //                   protocols/preprocessing -> MaterialFile           synced before the request is done
 //                   journal: result
-//   KeyGen          journal: key id, request; material -> key id      the material's only use
+//   KeyGen          journal: key id, request; material -> key id      one commit: the material's only use
+//                   node/existing_key                                 UseExisting: secret keys of a key that is here
 //                   protocols/key_generation                          asynchronous, up to t parties may be gone
 //                   node/key_confirmation                             a key that fails is never published
 //                   public objects, shares, journal: result; then the material is erased
@@ -13,8 +15,12 @@
 // up again: the same session id, the same messages. Preprocessings begin by a common start (mpc/common_start.h); who restarts before it has
 // begun one has no place in it, and says so.
 //
+// A full or failing disk: whatever has to be read or written waits for it (node/disk_wait.h) and loses nothing; the status says so. An end, by
+// an error or AbortKeyGen: first the kernels that still write end (node/tracked_compute.h), then what they wrote is erased, then the outcome
+// is recorded.
+//
 // At most one of each kind runs at once. Material of a preprocessing lies in `folder`/<preprocessing id>, as long as a key can still be made
-// of it.
+// of it: at most `internal_config.unused_materials` of them.
 #pragma once
 
 #include <filesystem>
@@ -24,6 +30,7 @@
 #include <vector>
 
 #include "node/core.h"
+#include "node/existing_key.h"
 #include "node/key_requests.h"
 #include "node/material.h"
 #include "protocols/key_generation.h"
@@ -54,19 +61,21 @@ class KeyGenerator {
   KeyGenerator(Core& core, std::filesystem::path folder);
   ~KeyGenerator();
 
-  /// Takes up what was pending when the node stopped. Loop thread.
+  /// Takes up what was pending when the node stopped: from here on it counts as running. Loop thread.
   void resume(InterruptedRequest request);
-  /// Is it for resume()? Not what a dealer has begun, and nothing that cannot be read.
-  bool owns(const InterruptedRequest& request) const;
+  /// Is it for resume()? Not what a dealer has begun, and nothing that cannot be read. Errors: those of the journal, except data_loss.
+  Result<bool> owns(const InterruptedRequest& request) const;
   /// After the resume() of everything: erases the material that no key can be made of any more.
-  void erase_unused();
+  runtime::Task<void> erase_unused();
 
   runtime::Task<Result<api::Empty>> preprocess(api::KeyGenPreprocRequest request);
   runtime::Task<Result<api::Empty>> generate(api::KeyGenRequest request);
-  /// AbortKeyGen, by preprocessing id (service.md 4.4): ends once the outcome is in the journal. Errors: invalid_argument, not_found.
+  /// AbortKeyGen, by preprocessing id (service.md 4.4): ends once the outcome is in the journal. Ours: also erases material that no key has
+  /// used. Errors: invalid_argument, not_found.
   runtime::Task<Result<api::Empty>> abort(api::IdRequest request);
 
-  /// For people and the command line, while it runs: "stage=... done=... total=... seconds=...", counted in opened elements.
+  /// For people and the command line, while it runs: "stage=... done=... total=... seconds=...", counted in opened elements, and
+  /// "; waits for the disk: ..." while it does.
   std::optional<std::string> progress(RequestKind kind, const RawId& id) const;
   /// Of what runs: at most one of each kind.
   std::vector<KeygenProgress> progress() const;
@@ -80,25 +89,39 @@ class KeyGenerator {
 
   runtime::Task<void> work(std::shared_ptr<PreprocessingRun> run, PreprocessingFields fields,
                            RateLimiter::Permit permit);
+  runtime::Task<Result<std::unique_ptr<MaterialFile>>> interrupted_material(PreprocessingRun& run,
+                                                                            const PreprocessingFields& fields,
+                                                                            const protocols::MaterialPlan& plan);
   runtime::Task<Status> make_material(PreprocessingRun& run, const PreprocessingFields& fields);
   runtime::Task<void> work(std::shared_ptr<KeygenRun> run, KeygenFields fields, RateLimiter::Permit permit);
   runtime::Task<Status> make_key(KeygenRun& run, const KeygenFields& fields);
-  runtime::Task<Status> confirm(const KeygenFields& fields, std::shared_ptr<const tfhe::CompressedKeySet> set,
-                                std::shared_ptr<const protocols::KeyShares> shares, bool resumed);
-  runtime::Task<Result<Bytes>> publish(const KeygenFields& fields, std::shared_ptr<const tfhe::CompressedKeySet> set,
-                                       std::shared_ptr<const protocols::KeyShares> shares);
-  runtime::Task<void> resume_preprocessing(InterruptedRequest request);
-  runtime::Task<void> resume_keygen(InterruptedRequest request);
+  runtime::Task<Status> confirm(KeygenRun& run, const KeygenFields& fields,
+                                std::shared_ptr<const tfhe::CompressedKeySet> set,
+                                std::shared_ptr<const protocols::KeyShares> shares);
+  runtime::Task<Result<Bytes>> publish(KeygenRun& run, const KeygenFields& fields,
+                                       std::shared_ptr<const tfhe::CompressedKeySet> set,
+                                       std::shared_ptr<const protocols::KeyShares> shares,
+                                       std::optional<ExistingKey> existing);
+  runtime::Task<Status> remove_key(const KeyId& key);
+  runtime::Task<void> resume_preprocessing(std::shared_ptr<PreprocessingRun> run,
+                                           std::shared_ptr<PreprocessingRun> before, InterruptedRequest request);
+  runtime::Task<void> resume_keygen(std::shared_ptr<KeygenRun> run, std::shared_ptr<KeygenRun> before,
+                                    InterruptedRequest request);
+  Result<KeygenFields> read_keygen(const InterruptedRequest& request) const;
+  Result<bool> is_needed(const PreprocId& id) const;
+  Result<std::vector<PreprocId>> unused() const;
   runtime::Task<void> erase(PreprocId id);
-  runtime::Task<void> erase_all(std::vector<PreprocId> ids);
+  template <class AnyRun>
+  static void settled(std::shared_ptr<AnyRun>& running, const std::shared_ptr<AnyRun>& run);
   protocols::PreprocessingOptions preprocessing_options() const;
 
   Core& core_;
   const std::filesystem::path folder_;
   bool accepting_ = false;  // the serial lock of KeyGen
   runtime::WaitList accepted_;
-  std::shared_ptr<PreprocessingRun> preprocessing_;  // that runs
-  std::shared_ptr<KeygenRun> keygen_;                // that runs
+  // That run, or will when what was interrupted before them has ended.
+  std::shared_ptr<PreprocessingRun> preprocessing_;
+  std::shared_ptr<KeygenRun> keygen_;
 };
 
 }  // namespace witan::node

@@ -1,6 +1,7 @@
 #include "node/key_store.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/codec.h"
 #include "base/log.h"
@@ -17,10 +18,9 @@ namespace {
 constexpr std::uint32_t kLayout = 1;
 constexpr std::uint64_t kMaxRecordBytes = 1 << 20;
 constexpr std::uint64_t kMaxShareBytes = 64u << 20;
-constexpr const char* kType = "FheKeyInfo";
 
 runtime::ObjectName private_name(const KeyId& key, const EpochId& epoch) {
-  return {kType, epoch, key.bytes()};
+  return {kKeyType, epoch, key.bytes()};
 }
 
 }  // namespace
@@ -192,7 +192,7 @@ Task<void> KeyStore::until_public_objects_are_intact(const KeyRecord& record) {
 }
 
 Status KeyStore::load() {
-  WITAN_ASSIGN(const auto names, private_vault_.list(kType));
+  WITAN_ASSIGN(const auto names, private_vault_.list(kKeyType));
   for (const auto& name : names) WITAN_TRY(load_record(name));
   return {};
 }
@@ -225,14 +225,18 @@ Status KeyStore::load_record(const runtime::ObjectName& name) {
   return {};
 }
 
-Status KeyStore::add(const KeyRecord& record, const protocols::KeyShares& shares) {
-  const Secret<Bytes> encoded = shares.encode();
-  WITAN_ASSIGN(auto writer, private_vault_.create(private_name(record.key, record.epoch)));
-  WITAN_TRY(writer->write(Writer().bytes(record.encode()).view()));
-  WITAN_TRY(writer->write(encoded.reveal()));
-  WITAN_TRY(writer->finish());
-  entries_.emplace(Key{record.key, record.epoch}, Entry{record, Status{}, nullptr, nullptr, nullptr});
-  return {};
+Task<Status> KeyStore::add(KeyRecord record, std::shared_ptr<const protocols::KeyShares> shares) {
+  const Key key{record.key, record.epoch};
+  if (entries_.contains(key))
+    co_return fail(Code::already_exists, "key {} exists in epoch {}", record.key.hex(), record.epoch.hex());
+  const auto store = [&vault = private_vault_, name = private_name(record.key, record.epoch),
+                      head = Writer().bytes(record.encode()).take(), shares = std::move(shares)] {
+    const Secret<Bytes> encoded = shares->encode();
+    return vault.put_again(name, std::array<ByteView, 2>{head, encoded.reveal()});
+  };
+  co_await ok(co_await compute_(Work::preprocessing, store));
+  entries_.emplace(key, Entry{std::move(record), Status{}, nullptr, nullptr, nullptr});
+  co_return Status{};
 }
 
 const KeyRecord* KeyStore::find(const KeyId& key, const EpochId& epoch) const {
@@ -257,21 +261,46 @@ std::size_t KeyStore::loaded() const {
       std::ranges::count_if(entries_, [](const auto& item) { return item.second.shares != nullptr; }));
 }
 
-Result<std::shared_ptr<const protocols::KeyShares>> KeyStore::shares(const KeyRecord& record) {
+namespace {
+
+using SharedShares = std::shared_ptr<const protocols::KeyShares>;
+
+Result<SharedShares> read_shares(const runtime::Vault& vault, const runtime::ObjectName& name,
+                                 const std::string& params_name) {
+  auto plain = vault.get(name, kMaxRecordBytes + kMaxShareBytes);
+  if (!plain && plain.error().code == Code::resource_exhausted)
+    return fail(Code::data_loss, "the private vault has no such shares: {}", plain.error().message);
+  if (!plain) return fail(std::move(plain).error());
+  const Secret<Bytes> raw(*std::move(plain));
+  Reader reader(raw.reveal());
+  reader.bytes(kMaxRecordBytes);
+  if (reader.failed()) return fail(Code::data_loss, "{} in the private vault is damaged", name.path());
+  WITAN_ASSIGN(const tfhe::Params params, tfhe::params_by_name(params_name));
+  auto shares = protocols::KeyShares::decode(reader.raw(reader.remaining()), params);
+  if (!shares) return fail(std::move(shares).error().within(name.path()));
+  return std::make_shared<const protocols::KeyShares>(*std::move(shares));
+}
+
+}  // namespace
+
+Result<SharedShares> KeyStore::shares(const KeyRecord& record) {
   Entry& entry = entries_.at({record.key, record.epoch});
   if (!entry.shares) {
-    const auto name = private_name(record.key, record.epoch);
-    WITAN_ASSIGN(Bytes plain, private_vault_.get(name, kMaxRecordBytes + kMaxShareBytes));
-    const Secret<Bytes> raw(std::move(plain));
-    Reader reader(raw.reveal());
-    reader.bytes(kMaxRecordBytes);
-    if (reader.failed()) return fail(Code::data_loss, "{} in the private vault is damaged", name.path());
-    WITAN_ASSIGN(const tfhe::Params params, tfhe::params_by_name(record.params));
-    auto shares = protocols::KeyShares::decode(reader.raw(reader.remaining()), params);
-    if (!shares) return fail(std::move(shares).error().within(name.path()));
-    entry.shares = std::make_shared<const protocols::KeyShares>(*std::move(shares));
+    WITAN_ASSIGN(entry.shares, read_shares(private_vault_, private_name(record.key, record.epoch), record.params));
   }
   return entry.shares;
+}
+
+Task<Result<SharedShares>> KeyStore::load_shares(const KeyRecord& record) {
+  Entry& entry = entries_.at({record.key, record.epoch});
+  if (!entry.shares) {
+    const auto read = [&vault = private_vault_, name = private_name(record.key, record.epoch), params = record.params] {
+      return read_shares(vault, name, params);
+    };
+    SharedShares shares = co_await ok(co_await compute_(Work::preprocessing, read));
+    if (!entry.shares) entry.shares = std::move(shares);
+  }
+  co_return entry.shares;
 }
 
 Task<Result<std::shared_ptr<const SmallKeys>>> KeyStore::small_keys(const KeyRecord& record) {

@@ -25,6 +25,9 @@
 
 namespace witan::node {
 
+/// Type of the private object of a key, in its epoch.
+inline constexpr const char* kKeyType = "FheKeyInfo";
+
 /// How a key came to be. Only `generated` ones may be used by a production node.
 enum class KeyOrigin : std::uint8_t { dealt = 1, imported = 2, generated = 3 };
 const char* to_string(KeyOrigin origin);
@@ -79,9 +82,9 @@ class KeyStore {
   /// Ends once they are found to be intact. If they are not, it never ends.
   runtime::Task<void> until_public_objects_are_intact(const KeyRecord& record);
 
-  /// Stores shares and metadata; the public objects must be there already, with the record's digests: they count as checked.
-  /// Errors: already_exists, unavailable.
-  Status add(const KeyRecord& record, const protocols::KeyShares& shares);
+  /// Stores shares and metadata, by a bulk kernel; the public objects must be there already, with the record's digests: they count as
+  /// checked. Errors: already_exists; unavailable (disk): whether the key is on the disk is unknown, and it may be added again.
+  runtime::Task<Status> add(KeyRecord record, std::shared_ptr<const protocols::KeyShares> shares);
 
   /// Null if the key does not exist in that epoch.
   const KeyRecord* find(const KeyId& key, const EpochId& epoch) const;
@@ -90,7 +93,10 @@ class KeyStore {
   /// Keys whose shares are in memory.
   std::size_t loaded() const;
 
+  /// Errors: data_loss naming the object; unavailable.
   Result<std::shared_ptr<const protocols::KeyShares>> shares(const KeyRecord& record);
+  /// The same; a bulk kernel reads them.
+  runtime::Task<Result<std::shared_ptr<const protocols::KeyShares>>> load_shares(const KeyRecord& record);
   /// Expanded once, on the pool; concurrent callers share the work. Errors: also those of require_public_objects().
   runtime::Task<Result<std::shared_ptr<const SmallKeys>>> small_keys(const KeyRecord& record);
 

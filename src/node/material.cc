@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <mutex>
 #include <system_error>
@@ -52,15 +53,7 @@ Status sync_folder(const std::filesystem::path& folder) {
 }
 
 crypto::Digest plan_hash(const MaterialPlan& plan) {
-  Writer out;
-  for (const MaterialOrder& order : plan)
-    out.u8(static_cast<std::uint8_t>(order.kind))
-        .u32(static_cast<std::uint32_t>(order.word_bits))
-        .u64(order.count)
-        .u32(static_cast<std::uint32_t>(order.bound_log2))
-        .u64(order.inputs)
-        .u64(order.outputs);
-  return crypto::tagged_hash(crypto::separators::kMaterial, out.view());
+  return crypto::tagged_hash(crypto::separators::kMaterial, protocols::encode(plan));
 }
 
 crypto::Digest record_hash(ByteView header, ByteView head, ByteView content) {
@@ -124,10 +117,7 @@ class MaterialFile::Descriptor {
 
   /// Records lie one behind the other without gaps, and one that is on the disk has all before it on the disk. So kernels append, and not
   /// those that were given up before something was dropped: theirs would come behind it.
-  std::uint64_t generation() const {
-    const std::lock_guard lock(mutex_);
-    return generation_;
-  }
+  std::uint64_t generation() const { return generation_; }
   /// On the disk when it ends. Returns where the piece begins.
   Result<std::uint64_t> append(std::uint64_t generation, ByteView head, ByteView content) {
     const std::lock_guard lock(mutex_);
@@ -142,7 +132,9 @@ class MaterialFile::Descriptor {
   }
   Status append_drop(ByteView record) {
     const std::lock_guard lock(mutex_);
+    // Synced: were it lost by a later sync that fails, what comes behind it would be lost with it.
     WITAN_TRY(write(end_, record));
+    WITAN_TRY(sync());
     end_ += record.size();
     ++generation_;
     return {};
@@ -157,14 +149,8 @@ class MaterialFile::Descriptor {
     end_ += last.size();
     return {};
   }
-  std::uint64_t end() const {
-    const std::lock_guard lock(mutex_);
-    return end_;
-  }
-  void set_end(std::uint64_t end) {
-    const std::lock_guard lock(mutex_);
-    end_ = end;
-  }
+  std::uint64_t end() const { return end_; }
+  void set_end(std::uint64_t end) { end_ = end; }
   Result<std::uint64_t> size_bytes() const {
     struct stat info{};
     if (::fstat(fd_, &info) != 0) return system_failure("examine", file_);
@@ -175,9 +161,9 @@ class MaterialFile::Descriptor {
  private:
   const int fd_;
   const std::filesystem::path file_;
-  mutable std::mutex mutex_;
-  std::uint64_t end_ = kHeaderBytes;  // where the next piece goes
-  std::uint64_t generation_ = 0;      // pieces dropped
+  std::mutex mutex_;  // of kernels, which hold it while the disk works; the loop never takes it
+  std::atomic<std::uint64_t> end_ = kHeaderBytes;  // where the next piece goes
+  std::atomic<std::uint64_t> generation_ = 0;      // pieces dropped
 };
 
 MaterialFile::MaterialFile(runtime::Compute& compute, std::filesystem::path file, PreprocId id, std::uint16_t attempt,
@@ -286,21 +272,21 @@ Status MaterialFile::check_whole() const {
 Result<std::unique_ptr<MaterialFile>> MaterialFile::create_now(runtime::Compute& compute,
                                                                const std::filesystem::path& folder, const PreprocId& id,
                                                                std::uint16_t attempt, MaterialPlan plan) {
-  if (::mkdir(folder.c_str(), 0700) == 0) {
-    WITAN_TRY(sync_folder(folder.has_parent_path() ? folder.parent_path() : "."));
-  } else if (errno != EEXIST) {
-    return system_failure("make the folder", folder);
-  }
+  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return system_failure("make the folder", folder);
+  // Also of a folder that is there: an earlier try may have made it, and failed here.
+  WITAN_TRY(sync_folder(folder.has_parent_path() ? folder.parent_path() : "."));
   const auto file = file_of(folder, id);
   const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return system_failure("create", file);
   auto descriptor = std::make_shared<Descriptor>(fd, file);
   std::unique_ptr<MaterialFile> out(
       new MaterialFile(compute, file, id, attempt, std::move(plan), std::move(descriptor)));
-  WITAN_TRY(out->descriptor_->write(0, out->header()));
-  WITAN_TRY(out->descriptor_->sync());
-  WITAN_TRY(sync_folder(folder));
-  return out;
+  Status stored = out->descriptor_->write(0, out->header());
+  if (stored) stored = out->descriptor_->sync();
+  if (stored) stored = sync_folder(folder);
+  if (stored) return out;
+  static_cast<void>(::unlink(file.c_str()));  // so that it can be created again; nothing is in it yet
+  return fail(std::move(stored).error());
 }
 
 Result<std::unique_ptr<MaterialFile>> MaterialFile::open_now(runtime::Compute& compute,
@@ -401,9 +387,14 @@ Task<Result<std::unique_ptr<MaterialFile>>> MaterialFile::open(runtime::Compute&
 }
 
 Task<Status> MaterialFile::put(std::size_t order, std::uint64_t first, SessionId session, Secret<Bytes> content) {
+  return put_shared(order, first, session, std::make_shared<const Secret<Bytes>>(std::move(content)));
+}
+
+Task<Status> MaterialFile::put_shared(std::size_t order, std::uint64_t first, SessionId session,
+                                      std::shared_ptr<const Secret<Bytes>> content) {
   WITAN_CHECK(order < plan_.size() && !complete_);
   Record record;
-  record.content_bytes = content.reveal().size();
+  record.content_bytes = content->reveal().size();
   const std::size_t unit = plan_[order].unit_bytes();
   record.units = (record.content_bytes + unit - 1) / unit;
   record.session = session;
@@ -411,16 +402,16 @@ Task<Status> MaterialFile::put(std::size_t order, std::uint64_t first, SessionId
     std::uint64_t at;
     crypto::Digest hash;
   };
-  const auto written = co_await ok(
-      co_await compute_(Work::preprocessing,
-                        [descriptor = descriptor_, header = header(), head = record_head(order, first, record),
-                         generation = descriptor_->generation(), content = std::move(content)]() -> Result<Written> {
-                          const crypto::Digest hash = record_hash(header, head, content.reveal());
-                          Bytes whole = head;
-                          append(whole, hash);
-                          WITAN_ASSIGN(const std::uint64_t at, descriptor->append(generation, whole, content.reveal()));
-                          return Written{at, hash};
-                        }));
+  const auto written = co_await ok(co_await compute_(
+      Work::preprocessing,
+      [descriptor = descriptor_, header = header(), head = record_head(order, first, record),
+       generation = descriptor_->generation(), content = std::move(content)]() -> Result<Written> {
+        const crypto::Digest hash = record_hash(header, head, content->reveal());
+        Bytes whole = head;
+        append(whole, hash);
+        WITAN_ASSIGN(const std::uint64_t at, descriptor->append(generation, whole, content->reveal()));
+        return Written{at, hash};
+      }));
   record.offset = written.at + kRecordHeadBytes;
   record.hash = written.hash;
   const Status added = add(order, first, record);
@@ -497,6 +488,19 @@ Task<Result<Secret<Bytes>>> MaterialFile::get(std::size_t order, std::uint64_t f
       });
 }
 
+Task<Status> PatientMaterial::put(std::size_t order, std::uint64_t first, SessionId session, Secret<Bytes> content) {
+  const auto shared = std::make_shared<const Secret<Bytes>>(std::move(content));
+  co_return co_await wait_.repeat([&] { return file_.put_shared(order, first, session, shared); });
+}
+
+Task<Status> PatientMaterial::drop(std::size_t order, protocols::UnitRange units) {
+  co_return co_await wait_.repeat([&] { return file_.drop(order, units); });
+}
+
+Task<Result<Secret<Bytes>>> PatientMaterial::get(std::size_t order, std::uint64_t first, std::uint64_t count) {
+  co_return co_await wait_.repeat([&] { return file_.get(order, first, count); });
+}
+
 Result<SessionId> MaterialFile::session(std::size_t order) const {
   WITAN_CHECK(order < plan_.size());
   if (records_[order].empty()) return fail(Code::not_found, "{}: nothing of order {} is there", file_.native(), order);
@@ -514,24 +518,38 @@ Result<std::vector<PreprocId>> list_material(const std::filesystem::path& folder
   return out;
 }
 
+namespace {
+
+/// A file that is to be overwritten.
+struct Doomed {
+  explicit Doomed(int descriptor) : fd(descriptor) {}
+  Doomed(const Doomed&) = delete;
+  Doomed& operator=(const Doomed&) = delete;
+  ~Doomed() { ::close(fd); }
+  const int fd;
+  std::uint64_t size_bytes = 0;
+};
+
+/// Null if it is not there.
+Result<std::shared_ptr<const Doomed>> open_doomed(const std::filesystem::path& file) {
+  const int fd = ::open(file.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0 && errno == ENOENT) return nullptr;
+  if (fd < 0) return system_failure("open", file);
+  auto out = std::make_shared<Doomed>(fd);
+  struct stat info{};
+  if (::fstat(fd, &info) != 0) return system_failure("examine", file);
+  out->size_bytes = static_cast<std::uint64_t>(info.st_size);
+  return out;
+}
+
+}  // namespace
+
 Task<Status> erase_material(runtime::Compute& compute, std::filesystem::path folder, PreprocId id) {
   const auto file = file_of(folder, id);
-  struct Open {
-    explicit Open(int descriptor) : fd(descriptor) {}
-    Open(const Open&) = delete;
-    Open& operator=(const Open&) = delete;
-    ~Open() { ::close(fd); }
-    const int fd;
-  };
-  const int fd = ::open(file.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0 && errno == ENOENT) co_return Status{};
-  if (fd < 0) co_return system_failure("open", file);
-  const auto open = std::make_shared<const Open>(fd);
-  struct stat info{};
-  if (::fstat(fd, &info) != 0) co_return system_failure("examine", file);
-  const auto size = static_cast<std::uint64_t>(info.st_size);
-  for (std::uint64_t at = 0; at < size; at += kErasedAtOnce) {
-    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(kErasedAtOnce, size - at));
+  const auto open = co_await ok(co_await compute(Work::preprocessing, [file] { return open_doomed(file); }));
+  if (!open) co_return Status{};
+  for (std::uint64_t at = 0; at < open->size_bytes; at += kErasedAtOnce) {
+    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(kErasedAtOnce, open->size_bytes - at));
     const Status erased = co_await compute(Work::preprocessing, [open, file, at, count]() -> Status {
       const Bytes zeros(count);
       for (std::size_t done = 0; done < count;) {

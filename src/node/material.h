@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "crypto/hash.h"
+#include "node/disk_wait.h"
 #include "protocols/preprocessing.h"
 #include "runtime/compute.h"
 
@@ -41,12 +42,15 @@ class MaterialFile final : public protocols::MaterialStore, public protocols::Ma
                                                                    State state = State::complete);
   ~MaterialFile() override;
 
-  /// Preconditions (checked): units of the plan, each once unless they were dropped; not complete. Error: unavailable (disk full, ...).
+  /// Preconditions (checked): units of the plan, each once unless they were dropped; not complete. Error: unavailable (disk full, ...):
+  /// nothing of it counts, and it may be put again.
   runtime::Task<Status> put(std::size_t order, std::uint64_t first, SessionId session, Secret<Bytes> content) override;
-  /// Precondition (checked): not complete. Errors: data_loss (a record has other units too), unavailable.
+  runtime::Task<Status> put_shared(std::size_t order, std::uint64_t first, SessionId session,
+                                   std::shared_ptr<const Secret<Bytes>> content);
+  /// Precondition (checked): not complete. Errors: data_loss (a record has other units too); unavailable: to be called again.
   runtime::Task<Status> drop(std::size_t order, protocols::UnitRange units) override;
   /// After the last put(): writes the end and waits until all of it is on disk. `content` names what was made. Errors: internal (units
-  /// are missing), unavailable.
+  /// are missing); unavailable: to be called again.
   runtime::Task<Status> complete(const crypto::Digest& content);
   bool is_complete() const { return complete_; }
   /// Of a complete one.
@@ -97,6 +101,20 @@ class MaterialFile final : public protocols::MaterialStore, public protocols::Ma
   std::vector<std::pair<std::size_t, std::uint64_t>> in_file_;  // order, first unit: as they lie in the file
   crypto::Digest content_{};
   bool complete_ = false;
+};
+
+/// Material whose reads and writes wait for the disk. Both outlive it.
+class PatientMaterial final : public protocols::MaterialStore, public protocols::MaterialSource {
+ public:
+  PatientMaterial(MaterialFile& file, DiskWait& wait) : file_(file), wait_(wait) {}
+  runtime::Task<Status> put(std::size_t order, std::uint64_t first, SessionId session, Secret<Bytes> content) override;
+  runtime::Task<Status> drop(std::size_t order, protocols::UnitRange units) override;
+  runtime::Task<Result<Secret<Bytes>>> get(std::size_t order, std::uint64_t first, std::uint64_t count) override;
+  Result<SessionId> session(std::size_t order) const override { return file_.session(order); }
+
+ private:
+  MaterialFile& file_;
+  DiskWait& wait_;
 };
 
 /// Bytes of so many units from `first` on: a bit order may end within its last unit.

@@ -109,7 +109,6 @@ struct Node::Impl {
   std::unique_ptr<store::SqliteJournal> journal;
   std::optional<crypto::SigningKey> signing_key;
   mpc::Signatories signatories;
-  std::unique_ptr<runtime::ComputePool> compute;
   std::unique_ptr<transport::Transport> transport;
   std::unique_ptr<runtime::Link> wrapped_link;
   std::unique_ptr<KeyStore> keys;
@@ -127,6 +126,8 @@ struct Node::Impl {
   std::unique_ptr<KeyGenerator> generator;
   std::unique_ptr<Service> service;
   std::unique_ptr<api::ApiServer> server;
+  std::unique_ptr<runtime::ComputePool>
+      compute;  // made before the keys; its kernels read what all others own, and end first
 
   Status open_telemetry(const About& about);
   Status open_storage();
@@ -149,7 +150,7 @@ Status Node::Impl::open_storage() {
   WITAN_ASSIGN(public_vault, open_vault(config.public_vault, Visibility::public_objects));
   WITAN_ASSIGN(signing_key, load_signing_key(*private_vault));
   WITAN_TRY(check_published_identity(*signing_key, *public_vault));
-  WITAN_ASSIGN(const auto stored_keys, private_vault->list("FheKeyInfo"));
+  WITAN_ASSIGN(const auto stored_keys, private_vault->list(kKeyType));
   WITAN_ASSIGN(const auto stored_epochs, private_vault->list("EpochData"));
   // A node that has worked before must find its journal: a new one would allow to use ids again.
   const bool worked_before = !stored_keys.empty() || !stored_epochs.empty();
@@ -202,15 +203,14 @@ Status Node::Impl::serve() {
   squashings = std::make_unique<Admission>("blocks of Small ciphertexts", config.squashings_at_once,
                                            config.threshold.threshold, loop.clock());
   scope = std::make_unique<runtime::TaskScope>(loop);
-  core = std::make_unique<Core>(Core{config,        loop,       *compute,     *journal,    *private_vault,
-                                     *public_vault, rng,        *signing_key, signatories, *router,
-                                     *transport,    *requests,  *keys,        *epochs,     *limiter,
-                                     *memory,       *admission, *squashings,  *scope,      extension});
+  core = std::make_unique<Core>(Core{config, loop, *compute, *journal, *private_vault, *public_vault, rng, *signing_key,
+                                     signatories, *router, *requests, *keys, *epochs, *limiter, *memory, *admission,
+                                     *squashings, *scope, extension});
   decryptor = std::make_unique<PublicDecryptor>(*core, telemetry.get());
   generator = std::make_unique<KeyGenerator>(*core, config.material_folder());
-  service = std::make_unique<Service>(*core, *decryptor, *generator);
+  service = std::make_unique<Service>(*core, *decryptor, *generator, *transport);
   transport->set_sink(router.get());
-  service->resume(std::move(interrupted));
+  WITAN_TRY(service->resume(std::move(interrupted)));
   scope->spawn(check_keys(*keys, on_fault));
 
   api::ServerOptions options;
@@ -224,7 +224,7 @@ Status Node::Impl::serve() {
                api::ApiServer::start(options, *service, extension ? extension->methods(*core) : api::ExtraMethods{}));
   server->set_serving(kApiService, true);
   server->set_serving(kPeerService, true);
-  if (telemetry) telemetry->serving([this] { return gauges_of(*core, *journal, *decryptor, *generator); });
+  if (telemetry) telemetry->serving([this] { return gauges_of(*core, *transport, *journal, *decryptor, *generator); });
   return {};
 }
 
@@ -258,7 +258,8 @@ Node::~Node() {
   impl_->server.reset();
   if (impl_->telemetry) impl_->telemetry->close();
   impl_->transport->set_sink(nullptr);
-  impl_->scope.reset();  // what still runs is dropped where it stands; the journal knows it
+  impl_->scope.reset();    // what still runs is dropped where it stands; the journal knows it
+  impl_->compute.reset();  // kernels of it still read keys and vaults: they end before those go
 }
 
 }  // namespace witan::node

@@ -44,6 +44,17 @@ Result<KeyObjects> write_key_objects(const tfhe::CompressedKeySet& set, const Ke
   return out;
 }
 
+Result<KeyObjects> write_key_objects(const tfhe::CompressedKeySet& set, ByteView public_key, const KeyId& key,
+                                     runtime::Vault& vault) {
+  KeyObjects out;
+  WITAN_ASSIGN(auto target, ObjectBeingWritten::begin(vault, key_object_name(kPublicKeyType, key)));
+  WITAN_TRY(target.write(public_key));
+  out.public_key = target.info();
+  WITAN_TRY(target.publish());
+  WITAN_ASSIGN(out.key_set, write_object(vault, key_object_name(kKeySetType, key), set));
+  return out;
+}
+
 Status erase_key_objects(const KeyId& key, runtime::Vault& vault) {
   WITAN_TRY(vault.erase(key_object_name(kKeySetType, key)));
   return vault.erase(key_object_name(kPublicKeyType, key));

@@ -48,6 +48,10 @@ class ObjectBeingWritten final : public tfhe_rs::Sink {
 /// Errors: those of the vault.
 Result<KeyObjects> write_key_objects(const tfhe::CompressedKeySet& set, const KeyId& key, runtime::Vault& vault);
 
+/// The same with another public key for these secret keys: the bytes that stand for it elsewhere, which clients know.
+Result<KeyObjects> write_key_objects(const tfhe::CompressedKeySet& set, ByteView public_key, const KeyId& key,
+                                     runtime::Vault& vault);
+
 /// Success also if they are not there.
 Status erase_key_objects(const KeyId& key, runtime::Vault& vault);
 

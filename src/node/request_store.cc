@@ -6,6 +6,7 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "node/disk_wait.h"
 
 namespace witan::node {
 
@@ -19,11 +20,6 @@ constexpr const char* kRequests = "requests";
 constexpr std::size_t kMaxErrorBytes = 512;
 /// Of records that earlier versions made.
 constexpr std::size_t kMaxReadErrorBytes = 4096;
-
-/// Of a commit: the disk is full, or too many wait for it.
-bool may_pass(const Error& error) {
-  return error.code == Code::unavailable || error.code == Code::resource_exhausted;
-}
 
 bool is_decryption(RequestKind kind) {
   return kind == RequestKind::public_decryption;
@@ -437,23 +433,42 @@ Status RequestStore::check_usable(RawId preprocessing) const {
   return {};
 }
 
-Task<Status> RequestStore::consume(RawId preprocessing, std::vector<Change> extra) {
-  co_await ok(check_usable(preprocessing));
+/// What marks it as used in the journal; end_use() follows. Meanwhile nobody else can use it.
+Result<std::vector<Change>> RequestStore::begin_use(const RawId& preprocessing) {
+  WITAN_TRY(check_usable(preprocessing));
   const Key key{RequestKind::preprocessing, preprocessing};
-  const auto it = entries_.find(key);
-  it->second.settling = true;
-  Entry used = it->second;
+  Entry& entry = entries_.at(key);
+  Entry used = entry;
   used.state = RequestState::deleted;
   used.result.clear();
-  extra.push_back({Change::Kind::put, kRequests, journal_key(key), encode(used)});
-  extra.push_back({Change::Kind::erase, kResultsTable, runtime::number_key(used.sequence), {}});
-  Status committed = co_await journal_.commit(std::move(extra));
-  Entry& entry = entries_.at(key);
+  std::vector<Change> out;
+  out.push_back({Change::Kind::put, kRequests, journal_key(key), encode(used)});
+  out.push_back({Change::Kind::erase, kResultsTable, runtime::number_key(used.sequence), {}});
+  entry.settling = true;
+  return out;
+}
+
+void RequestStore::end_use(const RawId& preprocessing, bool committed) {
+  Entry& entry = entries_.at({RequestKind::preprocessing, preprocessing});
   entry.settling = false;
-  if (committed) {
-    entry.state = RequestState::deleted;
-    entry.result.clear();
-  }
+  if (!committed) return;
+  entry.state = RequestState::deleted;
+  entry.result.clear();
+}
+
+Task<Status> RequestStore::insert_keygen(RawId key, ByteArray<32> content_digest, Bytes body, RawId preprocessing,
+                                         std::vector<Change> extra) {
+  std::vector<Change> use = co_await ok(begin_use(preprocessing));
+  std::ranges::move(use, std::back_inserter(extra));
+  const Status inserted = co_await insert(RequestKind::keygen, key, content_digest, std::move(body), std::move(extra));
+  end_use(preprocessing, inserted.has_value());
+  co_return inserted;
+}
+
+Task<Status> RequestStore::discard(RawId preprocessing) {
+  std::vector<Change> use = co_await ok(begin_use(preprocessing));
+  const Status committed = co_await journal_.commit(std::move(use));
+  end_use(preprocessing, committed.has_value());
   co_return committed;
 }
 

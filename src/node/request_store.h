@@ -2,7 +2,7 @@
 //
 //   absent --insert, take_up--> pending --finish--> done(result)   an id is used for ever: the journal keeps its record also
 //                                  \------fail----> failed(error)  after its result was evicted
-//   done(preprocessing) --consume--> deleted
+//   done(preprocessing) --insert_keygen, discard--> deleted
 //   failed(decryption) --insert, take_up with the same content--> pending
 //
 // Journal tables:
@@ -83,9 +83,6 @@ struct RequestSummary {
   std::string error;  // of a failed one
 };
 
-/// Between tries while the disk is full: doubled from the first to the longest.
-inline constexpr auto kFirstPause = std::chrono::seconds(1), kLongestPause = std::chrono::seconds(30);
-
 /// Tables whose keys are sequences (runtime::number_key).
 inline constexpr const char* kBodiesTable = "request_bodies";
 inline constexpr const char* kResultsTable = "request_results";
@@ -130,6 +127,10 @@ class RequestStore {
   /// up for another caller and its outcome is open: nothing may be promised of it).
   runtime::Task<Status> insert(RequestKind kind, RawId id, ByteArray<32> content_digest, Bytes body,
                                std::vector<runtime::Change> extra = {});
+  /// Records a new key generation as pending and its preprocessing as used, in one commit, together with `extra`. Errors: those of insert()
+  /// and of check_usable(), and then nothing has changed.
+  runtime::Task<Status> insert_keygen(RawId key, ByteArray<32> content_digest, Bytes body, RawId preprocessing,
+                                      std::vector<runtime::Change> extra);
 
   /// Takes a decryption up for a caller who waits. Nothing is recorded yet: the changes belong into the first commit of the work,
   /// and then into recorded() or withdraw(). Errors: as insert().
@@ -149,8 +150,8 @@ class RequestStore {
   /// Is it a finished preprocessing that no key has used? Errors: not_found (absent, used), unavailable (still running), the
   /// error it failed with (aborted or internal).
   Status check_usable(RawId preprocessing) const;
-  /// Marks it as used, together with `extra`. Errors: those of check_usable.
-  runtime::Task<Status> consume(RawId preprocessing, std::vector<runtime::Change> extra);
+  /// Marks it as used, though no key is made of it. Errors: those of check_usable.
+  runtime::Task<Status> discard(RawId preprocessing);
 
   /// The result, after waiting for a pending one until the deadline, or until stop is requested because nobody waits for the
   /// answer any more. Errors as service.md 4.2: not_found (absent, deleted, evicted), unavailable (still pending), aborted or
@@ -206,6 +207,8 @@ class RequestStore {
   Status load_requests(BySequence results, BySequence& bodies);
   Result<Insertion> prepare(const Key& key, ByteArray<32> content_digest, bool has_body);
   runtime::Task<Status> settle(Key key, RequestState state, Bytes result, std::optional<Error> error, Extra extra);
+  Result<std::vector<runtime::Change>> begin_use(const RawId& preprocessing);
+  void end_use(const RawId& preprocessing, bool committed);
   Result<std::optional<Key>> make_room();
   void evicted(const Key& key, bool committed);
   Result<std::optional<Entry>> find(const Key& key) const;

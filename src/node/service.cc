@@ -42,10 +42,10 @@ std::string role_list(runtime::RoleSet set) {
 
 }  // namespace
 
-Service::Service(Core& core, PublicDecryptor& decryptor, KeyGenerator& generator)
-    : core_(core), decryptor_(decryptor), generator_(generator) {}
+Service::Service(Core& core, PublicDecryptor& decryptor, KeyGenerator& generator, transport::Transport& transport)
+    : core_(core), decryptor_(decryptor), generator_(generator), transport_(transport) {}
 
-void Service::resume(std::vector<InterruptedRequest> requests) {
+Status Service::resume(std::vector<InterruptedRequest> requests) {
   struct Fail {
     static Task<void> run(Core& core, InterruptedRequest request) {
       const Status failed = co_await core.requests.fail_request(
@@ -54,18 +54,24 @@ void Service::resume(std::vector<InterruptedRequest> requests) {
     }
   };
   for (InterruptedRequest& request : requests) {
+    const bool of_keys = request.kind == RequestKind::preprocessing || request.kind == RequestKind::keygen;
+    bool generated = false;
+    if (of_keys) {
+      WITAN_ASSIGN(generated, generator_.owns(request));
+    }
     if (request.kind == RequestKind::public_decryption)
       decryptor_.resume(request);
     else if (request.kind == RequestKind::epoch)
       core_.scope.spawn(set_up_epoch(EpochId(request.id), default_context_id()));
-    else if (generator_.owns(request))
+    else if (generated)
       generator_.resume(std::move(request));
     else if (core_.extension != nullptr)
       core_.scope.spawn(core_.extension->resume(core_, std::move(request)));
     else
       core_.scope.spawn(Fail::run(core_, std::move(request)));
   }
-  generator_.erase_unused();
+  core_.scope.spawn(generator_.erase_unused());
+  return {};
 }
 
 // Keys.
@@ -200,7 +206,7 @@ Task<Result<api::KeyMaterialAvailabilityResponse>> Service::availability() {
 }
 
 Task<Result<api::HealthStatusResponse>> Service::health() {
-  const auto pings = co_await core_.transport.ping_all(kPingTimeout);
+  const auto pings = co_await transport_.ping_all(kPingTimeout);
   const int n = core_.router.committee().parties();
   api::PeersFromContext context;
   context.context_id = default_context_id().hex();

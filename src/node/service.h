@@ -5,15 +5,16 @@
 #include "node/core.h"
 #include "node/key_generator.h"
 #include "node/public_decryptor.h"
+#include "transport/transport.h"
 
 namespace witan::node {
 
 class Service final : public api::KmsHandler {
  public:
-  Service(Core& core, PublicDecryptor& decryptor, KeyGenerator& generator);
+  Service(Core& core, PublicDecryptor& decryptor, KeyGenerator& generator, transport::Transport& transport);
 
-  /// Takes up what was pending when the node stopped. Loop thread.
-  void resume(std::vector<InterruptedRequest> requests);
+  /// Takes up what was pending when the node stopped. Loop thread. Errors: those of the journal; then nothing is lost, and nothing goes on.
+  Status resume(std::vector<InterruptedRequest> requests);
 
   void key_gen_preproc(api::KeyGenPreprocRequest request, api::CallContext context,
                        api::Responder<api::Empty> respond) override;
@@ -63,6 +64,7 @@ class Service final : public api::KmsHandler {
   Core& core_;
   PublicDecryptor& decryptor_;
   KeyGenerator& generator_;
+  transport::Transport& transport_;
 };
 
 /// Runs a task on the loop and answers the call with its result. `make` is called on the loop thread.

@@ -158,9 +158,11 @@ Attempts::History Attempts::supported_history(const std::map<Role, Claim>& claim
   return best;
 }
 
-Attempts::Attempts(PreprocessingParty party, PreprocId id, std::uint16_t first, AttemptOptions options)
+Attempts::Attempts(PreprocessingParty party, PreprocId id, const crypto::Digest& name, std::uint16_t first,
+                   AttemptOptions options)
     : party_(party),
       id_(id),
+      name_(name),
       first_(first),
       options_(options),
       committee_(party.router.committee()),
@@ -177,7 +179,7 @@ int Attempts::level_of(std::uint16_t attempt) const {
 SessionId Attempts::session(int word_bits, std::uint16_t number) const {
   const auto kind = word_bits == 64 ? crypto::SessionKind::preprocessing_64 : crypto::SessionKind::preprocessing_128;
   const auto attempt = static_cast<std::uint16_t>(first_ + state_.attempt);
-  return crypto::session_id(state_.attempt == 0 ? id_.bytes() : state_.name, kind, attempt, number);
+  return crypto::session_id(state_.attempt == 0 ? name_ : state_.name, kind, attempt, number);
 }
 
 // Journal.
@@ -212,7 +214,7 @@ Task<Result<bool>> Attempts::open() {
   session.resend_after = record ? runtime::Duration{} : options_.delay;
   session.resend_at_most = std::max<runtime::Duration>(20 * options_.delay, session.resend_at_most);
   session_ = co_await ok(party_.router.open(
-      crypto::session_id(id_.bytes(), crypto::SessionKind::preprocessing_64, first_, kCallSession), session));
+      crypto::session_id(name_, crypto::SessionKind::preprocessing_64, first_, kCallSession), session));
   if (is_done()) {
     co_await ok(session_->send_all(kDoneStep, runtime::make_payload({1})));
     co_return true;
@@ -238,7 +240,7 @@ Task<Status> Attempts::finished(FinishedBatch batch) {
 
 Task<Status> Attempts::finish() {
   Writer all_batches;
-  all_batches.id(id_).u16(first_);
+  all_batches.raw(name_).u16(first_);
   for (const FinishedBatch& batch : batches_) all_batches.bytes(batch.encode());
   state_.phase = Phase::done;
   state_.name = crypto::tagged_hash(crypto::separators::kMaterialName, all_batches.view());
@@ -254,7 +256,7 @@ Task<Status> Attempts::finish() {
 /// What a call for the attempt names.
 Bytes Attempts::name_of(std::uint16_t attempt) const {
   Writer out;
-  out.id(id_).u16(first_).u16(attempt);
+  out.raw(name_).u16(first_).u16(attempt);
   return out.take();
 }
 

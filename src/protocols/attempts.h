@@ -19,9 +19,10 @@
 //             a member, calls for a + 1
 //   done      who has everything says so; t+1 of them: it is too late to take part
 //
-// *Nothing is used twice.* Sessions of attempt a >= 1 are named by a hash over everything agreed, so one session id stands for one content
-// whatever parties believe of the attempts. It does not name the plan: the caller gives all parties the same one. The journal holds the
-// attempt before its first message; a party that has shown n-t calls for a, or run a, never gathers for a again. What it repeats
+// *Nothing is used twice.* Sessions of attempt 0, the session of calls, and what a call signs are named by `name`
+// (preprocessing_name()): request, plan, committee and epoch. Sessions of attempt a >= 1 are named by a hash over that and everything agreed. So
+// one session id stands for one content whatever parties believe of plan and attempts; who was given another plan meets nobody. The journal
+// holds the attempt before its first message; a party that has shown n-t calls for a, or run a, never gathers for a again. What it repeats
 // (calls, done) has one content.
 //
 // *Liars.* An attempt is ended by a call that is reported, of a party that is not convicted and has ended fewer than kCallsPerParty
@@ -66,6 +67,7 @@ struct PreprocessingParty {
   runtime::Compute& compute;
   const mpc::EpochKeys& keys;
   const mpc::Signatories& signatories;
+  EpochId epoch;  // of the keys
 };
 
 /// Which units came out of a decided batch; they are stored when this is in the journal.
@@ -106,8 +108,10 @@ inline bool has_failed(const Error& error) {
 
 class Attempts {
  public:
-  /// `first`: the attempt of mpc.md 5.2 that the caller has given this preprocessing; those of this class are counted from 0 in it.
-  Attempts(PreprocessingParty party, PreprocId id, std::uint16_t first, AttemptOptions options);
+  /// `name`: preprocessing_name(), the same after a restart. `first`: the attempt of mpc.md 5.2 that the caller has given this
+  /// preprocessing; those of this class are counted from 0 in it.
+  Attempts(PreprocessingParty party, PreprocId id, const crypto::Digest& name, std::uint16_t first,
+           AttemptOptions options);
   Attempts(const Attempts&) = delete;
   Attempts& operator=(const Attempts&) = delete;
 
@@ -183,6 +187,7 @@ class Attempts {
 
   PreprocessingParty party_;
   const PreprocId id_;
+  const crypto::Digest name_;
   const std::uint16_t first_;
   const AttemptOptions options_;
   const CommitteeSize committee_;

@@ -2,7 +2,7 @@
 //
 //   journal       (session -> digest)                            before the first message; it names the material's only use (S33)
 //   agree         D = H(session, preprocessing, key, parameters, configuration) to all; go on after n-t equal ones     (S32)
-//   keys          shares of the secret keys from the bits that were made
+//   keys          shares of the secret keys from the bits that were made, or those of a key set that exists
 //   open          one random element: the public seed;  all differences eps, rho of the slices, each once              (S21)
 //   body          shares of the rows of every component from keys, noises, products (protocols/key_rows.h)
 //   open          chunk by chunk, four bodies per element, in the ring of the component                                 (R1, S20)
@@ -38,7 +38,9 @@ struct KeyGenerationJob {
   KeyId key;
   PreprocId preprocessing;
   crypto::Digest material{};  // Preprocessing::content(): parties with other material take no part
-  KeyPlan plan;
+  KeyPlan plan;               // of the material
+  /// Which secret keys are made of it. The others are those of KeyGenerationParty::existing; bits that the material has for them are left.
+  KeySource source = KeySource::all_new;
   /// What else all parties must agree on: configuration, referenced keys and epochs.
   crypto::Digest configuration{};
   tfhe::KeySetOptions options;
@@ -51,7 +53,8 @@ struct KeyGenerationParty {
   runtime::Compute& compute;
   const mpc::EpochKeys& keys;
   MaterialSource& material;
-  std::shared_ptr<const KeyShares> existing = nullptr;  // of plans that do not make all keys
+  /// Of generations that do not make all keys: shares from the same epoch, of the same parameters.
+  std::shared_ptr<const KeyShares> existing = nullptr;
 };
 
 struct GeneratedKey {
@@ -75,6 +78,7 @@ struct KeyGenerationRules : mpc::OpeningRules {
 template <class Rules = KeyGenerationRules>
 class BasicKeyGeneration {
  public:
+  /// Preconditions (checked): the material has bits for every key that is made; `existing` has shares of every other one.
   BasicKeyGeneration(KeyGenerationParty party, KeyGenerationJob job);
   ~BasicKeyGeneration();
 
@@ -99,6 +103,8 @@ class BasicKeyGeneration {
   runtime::Task<Status> bind();
   runtime::Task<Status> agree(runtime::Instant deadline);
   runtime::Task<Status> take_keys();
+  void check_keys() const;
+  void take_existing_keys();
   template <class Z>
   runtime::Task<Result<Slices<Z>>> load_slices(std::size_t component);
   template <class Z>

@@ -42,6 +42,7 @@ BasicKeyGeneration<Rules>::BasicKeyGeneration(KeyGenerationParty party, KeyGener
       slices_64_(job_.plan.components.size()),
       slices_128_(job_.plan.components.size()) {
   for (const ComponentPlan& component : job_.plan.components) progress_.elements += component.elements();
+  check_keys();
 }
 
 template <class Rules>
@@ -70,7 +71,8 @@ template <class Rules>
 crypto::Digest BasicKeyGeneration<Rules>::digest() const {
   Writer out;
   out.raw(session_id_.bytes()).id(job_.preprocessing).raw(job_.material).id(job_.key);
-  out.text(job_.plan.params.name).u8(static_cast<std::uint8_t>(job_.plan.source)).raw(job_.configuration);
+  out.text(job_.plan.params.name).u8(static_cast<std::uint8_t>(job_.plan.source));
+  out.u8(static_cast<std::uint8_t>(job_.source)).raw(job_.configuration);
   out.bytes(job_.options.tag).u64(job_.options.max_degree);
   return crypto::tagged_hash(crypto::separators::kAgreement, out.view());
 }
@@ -114,16 +116,34 @@ runtime::Task<Status> BasicKeyGeneration<Rules>::agree(runtime::Instant deadline
 }
 
 template <class Rules>
+void BasicKeyGeneration<Rules>::check_keys() const {
+  for (std::size_t k = 0; k < tfhe::kKeyNames; ++k) {
+    const auto key = static_cast<tfhe::KeyName>(k);
+    const std::size_t bits = tfhe::key_bits(job_.plan.params, key);
+    if (bits == 0) continue;
+    if (makes(job_.source, key))
+      WITAN_CHECK(makes(job_.plan.source, key));
+    else
+      WITAN_CHECK(party_.existing && party_.existing->of(key).size() == bits);
+  }
+}
+
+template <class Rules>
+void BasicKeyGeneration<Rules>::take_existing_keys() {
+  for (std::size_t k = 0; k < tfhe::kKeyNames; ++k) {
+    if (makes(job_.source, static_cast<tfhe::KeyName>(k))) continue;
+    const SharedKey& key = party_.existing->keys[k];
+    SecretShares<Z128> shares{std::vector<Share<Z128>>(key.size())};
+    for (std::size_t i = 0; i < key.size(); ++i) shares.reveal_mutable()[i] = key.at(i);
+    shares_.keys[k] = SharedKey(shares.reveal());
+  }
+}
+
+template <class Rules>
 runtime::Task<Status> BasicKeyGeneration<Rules>::take_keys() {
-  if (party_.existing)
-    for (std::size_t k = 0; k < tfhe::kKeyNames; ++k) {
-      std::vector<Share<Z128>> shares;
-      for (std::size_t i = 0; i < party_.existing->keys[k].size(); ++i)
-        shares.push_back(party_.existing->keys[k].at(i));
-      const Secret<std::vector<Share<Z128>>> kept(std::move(shares));
-      shares_.keys[k] = SharedKey(kept.reveal());
-    }
-  if (!layout_.bits) co_return Status{};
+  if (party_.existing) take_existing_keys();
+  if (!std::ranges::any_of(job_.plan.key_bits, [this](const KeyBits& key) { return makes(job_.source, key.key); }))
+    co_return Status{};
   const MaterialOrder& order = layout_.orders[*layout_.bits];
   const Secret<Bytes> content = co_await runtime::ok(co_await party_.material.get(*layout_.bits, 0, order.units()));
   if (content.reveal().size() != order.count * sizeof(Share<Z128>))
@@ -131,11 +151,11 @@ runtime::Task<Status> BasicKeyGeneration<Rules>::take_keys() {
                    content.reveal().size(), order.count * sizeof(Share<Z128>));
   std::size_t at = 0;
   for (const KeyBits& key : job_.plan.key_bits) {
-    Secret<std::vector<Share<Z128>>> shares{std::vector<Share<Z128>>(static_cast<std::size_t>(key.count))};
+    SecretShares<Z128> shares{std::vector<Share<Z128>>(static_cast<std::size_t>(key.count))};
     const std::size_t bytes = shares.reveal().size() * sizeof(Share<Z128>);
     std::memcpy(shares.reveal_mutable().data(), content.reveal().data() + at, bytes);
     at += bytes;
-    shares_.keys[static_cast<std::size_t>(key.key)] = SharedKey(shares.reveal());
+    if (makes(job_.source, key.key)) shares_.keys[static_cast<std::size_t>(key.key)] = SharedKey(shares.reveal());
   }
   co_return Status{};
 }

@@ -25,7 +25,17 @@ std::vector<ProductSlicePlan> slices_of(const tfhe::Component& component) {
   return out;
 }
 
-bool is_made(tfhe::KeyName key, KeySource source) {
+template <class Amount>
+std::uint64_t sum(const KeyPlan& plan, Ring ring, Amount amount) {
+  std::uint64_t out = 0;
+  for (const ComponentPlan& part : plan.components)
+    if (part.ring() == ring) out += amount(part);
+  return out;
+}
+
+}  // namespace
+
+bool makes(KeySource source, tfhe::KeyName key) {
   switch (source) {
     case KeySource::all_new:
       return true;
@@ -36,16 +46,6 @@ bool is_made(tfhe::KeyName key, KeySource source) {
   }
   return true;
 }
-
-template <class Amount>
-std::uint64_t sum(const KeyPlan& plan, Ring ring, Amount amount) {
-  std::uint64_t out = 0;
-  for (const ComponentPlan& part : plan.components)
-    if (part.ring() == ring) out += amount(part);
-  return out;
-}
-
-}  // namespace
 
 std::uint64_t ComponentPlan::products() const {
   return std::accumulate(slices.begin(), slices.end(), std::uint64_t{0},
@@ -92,7 +92,7 @@ Result<KeyPlan> plan_key_generation(const tfhe::Params& params, KeySource source
   for (std::size_t i = 0; i < tfhe::kKeyNames; ++i) {
     const auto key = static_cast<tfhe::KeyName>(i);
     const std::size_t count = tfhe::key_bits(params, key);
-    if (count > 0 && is_made(key, source)) out.key_bits.push_back({key, count});
+    if (count > 0 && makes(source, key)) out.key_bits.push_back({key, count});
   }
   for (const tfhe::Component& component : tfhe::key_components(params))
     out.components.push_back({component, slices_of(component)});

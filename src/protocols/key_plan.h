@@ -26,6 +26,7 @@ enum class KeySource : std::uint8_t {
   existing,           // UseExisting
   existing_but_oprf,  // UseExisting of a key set that has no OPRF key
 };
+bool makes(KeySource source, tfhe::KeyName key);
 
 enum class Ring : std::uint8_t { gr64, gr128 };
 constexpr Ring ring_of(const tfhe::Component& component) {

@@ -1,3 +1,4 @@
+#include "crypto/separators.h"
 #include "protocols/preprocessing_impl.h"
 
 namespace witan::protocols {
@@ -73,6 +74,28 @@ std::uint64_t batches_of(const MaterialPlan& plan, std::size_t batch_elements) {
     out += (order.units() + at_once - 1) / at_once;
   }
   return out;
+}
+
+Bytes encode(const MaterialPlan& plan) {
+  Writer out;
+  for (const MaterialOrder& order : plan)
+    out.u8(static_cast<std::uint8_t>(order.kind))
+        .u32(static_cast<std::uint32_t>(order.word_bits))
+        .u64(order.count)
+        .u32(static_cast<std::uint32_t>(order.bound_log2))
+        .u64(order.inputs)
+        .u64(order.outputs);
+  return out.take();
+}
+
+crypto::Digest preprocessing_name(const PreprocId& id, CommitteeSize committee, const EpochId& epoch,
+                                  const MaterialPlan& plan, const PreprocessingOptions& options) {
+  Writer out;
+  out.id(id).id(epoch);
+  out.u16(static_cast<std::uint16_t>(committee.parties())).u16(static_cast<std::uint16_t>(committee.threshold()));
+  out.u8(static_cast<std::uint8_t>(options.variant)).u64(options.batch_elements);
+  out.text(options.purpose).raw(encode(plan));
+  return crypto::tagged_hash(crypto::separators::kPreprocessing, out.view());
 }
 
 template class BasicPreprocessing<mpc::DetectionRules>;

@@ -17,6 +17,7 @@
 
 #include <array>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "crypto/ids.h"
@@ -60,6 +61,9 @@ inline constexpr std::size_t kBatchElements = 1u << 17, kBatchesAtOnce = 3;
 /// Batches of a plan, when nothing is spoiled. Each is decided on its own, one after the other.
 std::uint64_t batches_of(const MaterialPlan& plan, std::size_t batch_elements = kBatchElements);
 
+/// In a fixed form, for hashes.
+Bytes encode(const MaterialPlan& plan);
+
 /// Where the material goes; private and durable, also across restarts. Units are stored once, unless they are dropped.
 ///   bits     Share<Z> of each bit            noises   Share<Z> of sum_c X^c e_{4u+c}
 ///   slice    the opened elements, from which mpc::ProductSlice makes the products, for the session given
@@ -85,6 +89,8 @@ class MaterialSource {
 
 struct PreprocessingOptions {
   mpc::OpeningVariant variant = mpc::OpeningVariant::w1;
+  /// Of what is not for a key generation as it is: parts of its name.
+  std::string purpose = {};
   /// Elements in one batch; a slice is one batch whatever its size.
   std::size_t batch_elements = kBatchElements;
   /// Batches under way at once.
@@ -94,6 +100,12 @@ struct PreprocessingOptions {
   /// How long a party waits for others to begin another attempt. A running one ends at its next decide.
   runtime::Duration wait = std::chrono::minutes(30);
 };
+
+/// What a preprocessing is of: whose name is equal makes the same material in the same batches, under the same keys. All session ids of a
+/// preprocessing are made of it, those of its common start too, so none stands for two contents (S5), whatever parties were asked for
+/// under one request id.
+crypto::Digest preprocessing_name(const PreprocId& id, CommitteeSize committee, const EpochId& epoch,
+                                  const MaterialPlan& plan, const PreprocessingOptions& options);
 
 struct PreprocessingProgress {
   std::uint64_t elements_done = 0, elements = 0;
@@ -117,9 +129,9 @@ class BasicPreprocessing {
   const crypto::Digest& content() const { return attempts_.content(); }
 
   PreprocessingProgress progress() const { return progress_; }
-  /// Of the last attempt.
+  /// Of the attempt that has begun last: its number and the disputes in it change together.
   const mpc::Disputes& disputes() const { return disputes_; }
-  std::uint16_t attempt() const { return attempts_.number(); }
+  std::uint16_t attempt() const { return attempt_; }
   const mpc::DetectionReport& report() const { return report_; }
 
  private:
@@ -152,6 +164,7 @@ class BasicPreprocessing {
   std::vector<Planned> batches_;
   std::array<std::uint32_t, 2> next_bits_{0, 0}, next_slice_{kFirstSliceNumber, kFirstSliceNumber};  // by ring
   mpc::Disputes disputes_;
+  std::uint16_t attempt_ = 0;
   runtime::RoleSet callers_;  // who ended the attempt
   mpc::DetectionReport report_;
   PreprocessingProgress progress_;

@@ -185,7 +185,8 @@ BasicPreprocessing<Rules>::BasicPreprocessing(PreprocessingParty party, PreprocI
                                               MaterialPlan plan, MaterialStore& store, PreprocessingOptions options)
     : party_(party),
       id_(id),
-      attempts_(party, id, attempt, {.variant = options.variant, .delay = options.delay, .wait = options.wait}),
+      attempts_(party, id, preprocessing_name(id, party.router.committee(), party.epoch, plan, options), attempt,
+                {.variant = options.variant, .delay = options.delay, .wait = options.wait}),
       plan_(std::move(plan)),
       store_(store),
       options_(options),
@@ -290,6 +291,7 @@ std::unique_ptr<typename BasicPreprocessing<Rules>::Batch> BasicPreprocessing<Ru
 template <class Rules>
 runtime::Task<Status> BasicPreprocessing<Rules>::run() {
   const bool restarted = co_await runtime::ok(co_await attempts_.open());
+  attempt_ = attempts_.number();
   if (attempts_.is_done()) co_return Status{};
   co_await runtime::ok(check_batches());
   co_await runtime::ok(restarted ? co_await next_attempt() : co_await attempts_.begin());
@@ -307,6 +309,7 @@ runtime::Task<Status> BasicPreprocessing<Rules>::run() {
 template <class Rules>
 runtime::Task<Status> BasicPreprocessing<Rules>::next_attempt() {
   co_await runtime::ok(co_await attempts_.next());
+  attempt_ = attempts_.number();
   disputes_ = mpc::Disputes(party_.router.committee());
   for (const Role role : attempts_.convicted()) disputes_.exclude(role, "it was convicted in an earlier attempt");
   for (const Role role : runtime::RoleSet::all(party_.router.committee()) - attempts_.members())

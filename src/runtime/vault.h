@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,7 +30,8 @@ class ObjectWriter {
   virtual ~ObjectWriter() = default;
   virtual Status write(ByteView piece) = 0;
   /// Makes the object durable and visible under its name; before that nothing is visible. Dropping the writer without
-  /// finish() removes what was written. Errors: already_exists, unavailable (disk full, read-only, ...).
+  /// finish() removes what was written. Errors: already_exists; unavailable (disk full, read-only, ...): whether the object is there is
+  /// unknown, see Vault::put_again().
   virtual Status finish() = 0;
 };
 
@@ -54,11 +56,16 @@ class Vault {
   /// Names of one type, of all epochs, sorted.
   virtual Result<std::vector<ObjectName>> list(const std::string& type) const = 0;
   virtual Status erase(const ObjectName& name) = 0;  // success if it is not there
+  /// Makes the name of an object durable that is visible. Errors: not_found, unavailable.
+  virtual Status sync(const ObjectName& name) = 0;
   /// For status messages, e.g. "file vault at <path>".
   virtual std::string describe() const = 0;
 
   /// create + write + finish.
   Status put(const ObjectName& name, ByteView content);
+  /// put() of pieces, for who may have tried it before with an error that leaves open what is there: an object with this very content is made
+  /// durable. Error: already_exists if it has other content.
+  Status put_again(const ObjectName& name, std::span<const ByteView> pieces);
   /// open + read all; resource_exhausted above max_bytes.
   Result<Bytes> get(const ObjectName& name, std::uint64_t max_bytes) const;
 };

@@ -34,6 +34,7 @@ TEST(CodecTest, EveryFieldOfEveryMessageSurvivesTheStruct) {
       {"kms.v1.PublicDecryptionRequest", through_struct<PublicDecryptionRequest>},
       {"kms.v1.PublicDecryptionResponse", through_struct<PublicDecryptionResponse>},
       {"kms.v1.KeyGenPreprocRequest", through_struct<KeyGenPreprocRequest>},
+      {"kms.v1.PartialKeyGenPreprocRequest", through_struct<PartialKeyGenPreprocRequest>},
       {"kms.v1.KeyGenPreprocResult", through_struct<KeyGenPreprocResult>},
       {"kms.v1.KeyGenRequest", through_struct<KeyGenRequest>},
       {"kms.v1.KeyGenResult", through_struct<KeyGenResult>},

@@ -250,6 +250,7 @@ TEST(ServerTest, MethodsWithoutAnOverrideAndUnknownNamesAreUnimplemented) {
     EXPECT_EQ(client.call_raw(name, {}).error().code, Code::unimplemented) << name;
   EXPECT_EQ(client.insecure_key_gen({}).error().code, Code::unimplemented);
   EXPECT_EQ(client.insecure_key_gen_preproc({}).error().code, Code::unimplemented);
+  EXPECT_EQ(client.partial_key_gen_preproc({}).error().code, Code::unimplemented);
   EXPECT_EQ(client.get_insecure_key_gen_result({}).error().code, Code::unimplemented);
   EXPECT_EQ(client.get_insecure_key_gen_preproc_result({}).error().code, Code::unimplemented);
 }

@@ -7,6 +7,7 @@
 #include "base/codec.h"
 #include "cli/process.h"
 #include "e2e/live_committee.h"
+#include "mpc/common_start.h"
 
 namespace witan::e2e {
 namespace {
@@ -15,8 +16,8 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 /// Rounds that a stopped party costs are short.
-constexpr const char* kShortRounds = "\n[threshold.core_to_core_net]\nnetwork_timeout = 3\n";
-constexpr auto kRounds = 3s * 20;  // more than one attempt lasts, whoever is faulty
+constexpr auto kShortRounds = 3s;
+constexpr auto kRounds = kShortRounds * 20;  // more than one attempt lasts, whoever is faulty
 
 EpochId epoch(int number) {
   ByteArray<32> raw{8};
@@ -54,6 +55,13 @@ bool logged(const LiveCommittee& live, int party, const std::string& text) {
   return read_text(live.committee.party(party).log()).find(text) != std::string::npos;
 }
 
+TEST(EpochTimeout, OfTheCommandLineIsLongerThanThatOfTheNodes) {
+  for (const int n : {4, 7, 10, 13})
+    for (const auto rounds : {3s, 30s, 120s})
+      EXPECT_GT(cli::epoch_timeout(n, rounds),
+                mpc::CommonStart::longest_wait(CommitteeSize::make(n, (n - 1) / 3).value(), rounds));
+}
+
 class Epochs : public testing::TestWithParam<int> {};
 
 TEST_P(Epochs, ProductionNodesSetOneUpAndHaveItAfterARestart) {
@@ -76,7 +84,7 @@ TEST_P(Epochs, ProductionNodesSetOneUpAndHaveItAfterARestart) {
 INSTANTIATE_TEST_SUITE_P(Committees, Epochs, testing::Values(4, 13));
 
 TEST(EpochFaults, AStoppedPartyCostsTimeIsNamedAndLearnsThatItIsTooLate) {
-  LiveCommittee live({.with_epoch = false, .test_nodes = false, .extra_config = kShortRounds});
+  LiveCommittee live({.with_epoch = false, .test_nodes = false, .network_timeout = kShortRounds});
   kill(cli::party_pid(live.committee.party(4)), SIGSTOP);
   for (const int party : {1, 2, 3}) must(request(live, epoch(1), party));
   for (const int party : {1, 2, 3}) {
@@ -98,7 +106,7 @@ TEST(EpochFaults, AStoppedPartyCostsTimeIsNamedAndLearnsThatItIsTooLate) {
 }
 
 TEST(EpochFaults, ALiarChangesNothing) {
-  LiveCommittee live({.with_epoch = false, .extra_config = kShortRounds});
+  LiveCommittee live({.with_epoch = false, .network_timeout = kShortRounds});
   cli::stop_parties(live.committee, {2});
   const auto file = live.committee.party(2).config();
   std::string config = read_text(file);
@@ -116,7 +124,7 @@ TEST(EpochFaults, ALiarChangesNothing) {
 
 // Killed while it waits for the others, in the middle of a set-up, or when it has ended.
 TEST(EpochFaults, AKilledPartyHasTheEpochOrIsToldThatItHasNone) {
-  LiveCommittee live({.with_epoch = false, .test_nodes = false, .extra_config = kShortRounds});
+  LiveCommittee live({.with_epoch = false, .test_nodes = false, .network_timeout = kShortRounds});
   std::mt19937 random(20261126);
   for (int round = 1; round <= 4; ++round) {
     const EpochId id = epoch(round);
@@ -134,7 +142,7 @@ TEST(EpochFaults, AKilledPartyHasTheEpochOrIsToldThatItHasNone) {
 }
 
 TEST(EpochFaults, APowerCutInTheMiddleLeadsToTheNextAttempt) {
-  LiveCommittee live({.with_epoch = false, .test_nodes = false, .extra_config = kShortRounds});
+  LiveCommittee live({.with_epoch = false, .test_nodes = false, .network_timeout = kShortRounds});
   // Party 1 waits for its peers until all are killed: nobody can have ended.
   kill(cli::party_pid(live.committee.party(4)), SIGSTOP);
   kill(cli::party_pid(live.committee.party(3)), SIGSTOP);

@@ -177,8 +177,7 @@ TEST_F(KeyGeneration, WrongRequestsAreRefusedAndCostNothing) {
   wrong.epoch_id = random_id<EpochId>(8).hex();
   EXPECT_EQ(code(client.key_gen_preproc(wrong)), Code::not_found);
   wrong = preprocessing_request(random_id<PreprocId>(3));
-  wrong.keyset_config = api::KeySetConfig{api::KeySetType::standard, api::StandardKeySetConfig{}};
-  wrong.keyset_config->standard_keyset_config->secret_key_config = api::KeyGenSecretKeyConfig::use_existing;
+  wrong.keyset_config = api::KeySetConfig{api::KeySetType::decompression_only, {}};
   EXPECT_EQ(code(client.key_gen_preproc(wrong)), Code::unimplemented);
   EXPECT_EQ(code(client.key_gen_preproc(preprocessing_request(used))), Code::already_exists);
 
@@ -191,11 +190,12 @@ TEST_F(KeyGeneration, WrongRequestsAreRefusedAndCostNothing) {
   EXPECT_EQ(code(client.key_gen(request)), Code::invalid_argument);
   EXPECT_EQ(code(client.key_gen(key_request(key, random_id<PreprocId>(3)))), Code::not_found);
   EXPECT_EQ(code(client.get_key_gen_result({key.hex()})), Code::not_found);
-  EXPECT_EQ(code(client.abort_key_gen({used.hex()})), Code::not_found);  // complete but unused
+  EXPECT_EQ(code(client.abort_key_gen({random_id<PreprocId>(3).hex()})), Code::not_found);
   EXPECT_EQ(code(client.abort_key_gen({"no id"})), Code::invalid_argument);
 
   for (const int party : everybody()) must(live->client(party).key_gen(key_request(key, used)));
   expect_key(key, everybody());
+  EXPECT_EQ(code(client.abort_key_gen({used.hex()})), Code::not_found);
   EXPECT_EQ(code(client.key_gen(key_request(random_id<KeyId>(4), used))), Code::not_found);
   EXPECT_EQ(code(client.get_key_gen_preproc_result({used.hex()})), Code::not_found);
   EXPECT_EQ(code(client.key_gen(key_request(key, other))), Code::already_exists);
@@ -250,6 +250,55 @@ TEST_F(KeyGeneration, OnePreprocessingRunsAtOnceAndCanBeAborted) {
   expect_clean_disk({1});
   for (const int party : {2, 3, 4}) must(live->client(party).key_gen(key_request(key, id)));
   expect_key(key, {2, 3, 4});
+}
+
+// Material that no key has used: gone at once, also if nothing was running.
+TEST_F(KeyGeneration, UnusedMaterialIsErasedWhenItIsAborted) {
+  start();
+  const auto id = make_material();
+  for (const int party : everybody()) {
+    EXPECT_EQ(material_files(party), 1u);
+    must(live->client(party).abort_key_gen({id.hex()}));
+    expect_clean_disk({party});
+    EXPECT_EQ(code(live->client(party).abort_key_gen({id.hex()})), Code::not_found);
+    EXPECT_EQ(code(live->client(party).key_gen(key_request(random_id<KeyId>(4), id))), Code::not_found);
+    EXPECT_EQ(code(live->client(party).key_gen_preproc(preprocessing_request(id))), Code::already_exists);
+  }
+}
+
+// S5: what two callers want under one id never meets, so no session id serves two contents.
+TEST_F(KeyGeneration, PartiesThatAreAskedForOtherParametersUnderOneIdMeetNobody) {
+  start({.test_nodes = false, .message_delay = 30ms});
+  const auto id = random_id<PreprocId>(3);
+  ask_for_material(id, {1, 2});
+  auto other = preprocessing_request(id);
+  other.params = api::FheParameter::default_params;
+  for (const int party : {3, 4}) must(live->client(party).key_gen_preproc(other));
+  for (const int party : everybody()) {
+    const auto result = material_at(id, party);
+    ASSERT_FALSE(result);
+    EXPECT_NE(result.error().message.find("asked for other parameters than "), std::string::npos)
+        << result.error().message;
+  }
+  expect_clean_disk(everybody());
+  EXPECT_TRUE(material_at(make_material(), 1));
+}
+
+// SIGTERM while kernels run: they end before what they read goes.
+TEST_F(KeyGeneration, ANodeEndsInTheMiddleOfAPreprocessing) {
+  start({.test_nodes = false, .message_delay = 150ms});
+  for (int round = 0; round < 5; ++round) {
+    const auto id = random_id<PreprocId>(3);
+    ask_for_material(id, everybody());
+    while (!logged(2, "preprocessing " + id.hex() + ": begins")) std::this_thread::sleep_for(1ms);
+    std::this_thread::sleep_for(std::chrono::milliseconds(20 * round));
+    restart(2, false);
+    for (const char* fault : {"Sanitizer", "runtime error", "assertion"}) EXPECT_FALSE(logged(2, fault)) << log(2);
+    for (const int party : everybody()) {
+      const auto made = material_at(id, party);
+      EXPECT_TRUE(made) << made.error().message << log(party);
+    }
+  }
 }
 
 // The others exclude it, say so, and make the key without it.

@@ -71,6 +71,7 @@ struct LiveOptions {
   bool test_nodes = true;
   std::string extra_config = {};  // of every party
   std::chrono::milliseconds message_delay{1000};
+  std::chrono::seconds network_timeout{120};  // tests share their machine with others
 };
 
 class LiveCommittee {
@@ -82,6 +83,7 @@ class LiveCommittee {
     options.test_nodes = live.test_nodes;
     options.programs = programs();
     options.message_delay = live.message_delay;
+    options.network_timeout = live.network_timeout;
     for (int party = 1; party <= live.parties; ++party) options.extra_config[party] = live.extra_config;
     committee = must(cli::set_up_committee(options, [](const std::string&) {}));
     must(cli::start_parties(committee));
@@ -106,6 +108,18 @@ class LiveCommittee {
  private:
   TemporaryFolder folder_;
 };
+
+/// Runs the production program for a party of test nodes, on the same disk.
+inline void replace_by_production_node(const LiveCommittee& live, int party) {
+  cli::stop_parties(live.committee, {party});
+  const auto file = live.committee.party(party).config();
+  const std::string config = read_text(file);
+  write_text(file, config.substr(0, config.find("\n[insecure]")));
+  auto production = live.committee;
+  production.node_program = programs() / "witan-node";
+  must(cli::start_parties(production, {party}));
+  must(cli::wait_until_healthy(production, std::chrono::seconds(60), {party}));
+}
 
 inline api::PublicDecryptionRequest request_for(const KeyId& key, const RequestId& id, Bytes ciphertext, int fhe_type,
                                                 api::Open<api::CiphertextFormat> format) {

@@ -181,7 +181,7 @@ void preprocess(World& world, std::map<int, Made>& made) {
       const auto signatories = dealt().signatories(node.role());
       made[node.role().number()] = {};
       protocols::Preprocessing run(
-          {node.router(), node.journal(), node.compute(), dealt().keys(node.role()), signatories},
+          {node.router(), node.journal(), node.compute(), dealt().keys(node.role()), signatories, default_epoch_id()},
           PreprocId(ByteArray<32>{9}), 0, plan, store,
           {.variant = mpc::variant_for(committee()), .batch_elements = 25, .chunk_rows = 4, .delay = 700ms});
       Made& own = made[node.role().number()];

@@ -32,6 +32,10 @@ class MemoryVault final : public runtime::Vault {
     objects.erase(name);
     return {};
   }
+  Status sync(const runtime::ObjectName& name) override {
+    if (!objects.contains(name)) return fail(Code::not_found, "{}", name.path());
+    return {};
+  }
   std::string describe() const override { return "memory vault"; }
 
  private:

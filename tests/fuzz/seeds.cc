@@ -111,7 +111,10 @@ void epoch_records(Rng& rng) {
   record(RecordKind::epoch_keys, "epoch_keys_7", epoch_keys(7, 2, rng).encode().reveal());
   MemoryVault vault;
   node::EpochStore store(vault);
-  WITAN_CHECK(store.add(numbered<EpochId>(2), numbered<ContextId>(4), epoch_keys(4, 1, rng)).has_value());
+  runtime::VirtualLoop loop;
+  runtime::InlineCompute compute(loop);
+  const auto keys = std::make_shared<const mpc::EpochKeys>(epoch_keys(4, 1, rng));
+  WITAN_CHECK(loop.run(store.add(compute, numbered<EpochId>(2), numbered<ContextId>(4), keys)).has_value());
   record(RecordKind::epoch_object, "epoch_object", vault.objects.at(epoch_object_name()));
 }
 
@@ -126,8 +129,7 @@ void request_records() {
   using enum node::RequestKind;
   good(loop.run(store.insert(preprocessing, id(1), {}, {1})));
   good(loop.run(store.finish(preprocessing, id(1), {2})));
-  good(loop.run(store.consume(id(1), {})));
-  good(loop.run(store.insert(keygen, id(1), {}, {1, 2, 3})));
+  good(loop.run(store.insert_keygen(id(1), {}, {1, 2, 3}, id(1), {})));
   good(loop.run(store.fail_request(keygen, id(1), Error{Code::aborted, "for a reason"})));
   good(loop.run(store.insert(epoch, id(1), {}, {4})));
   for (std::uint8_t number = 1; number <= 4; ++number) {

@@ -152,6 +152,37 @@ async function keyGeneration(epoch, insecure) {
   return key;
 }
 
+// A key set from the secret keys of that key, asked for as FHEVM's connector does: its preprocessing is one for a key set that is all new.
+async function fromExistingKey(epoch, existing) {
+  const preproc = id(3);
+  const key = id(4);
+  const keyset_config = {
+    keyset_type: 'Standard',
+    standard_keyset_config: { compute_key_type: 'CPU', secret_key_config: 'UseExisting', compressed_key_config: 'CompressedAll' },
+  };
+  const prepare = { request_id: rid(preproc), params: 'test', domain, epoch_id: rid(epoch) };
+  check(codes(await all(nodes, (node) => node.call('KeyGenPreproc', prepare))) === 'OK', 'KeyGenPreproc for a key set from existing keys');
+  await all(nodes, (node) => polled(() => node.call('GetKeyGenPreprocResult', rid(preproc))));
+  const added = { existing_keyset_id: rid(existing), use_existing_key_tag: true };
+  const request = { request_id: rid(key), preproc_id: rid(preproc), domain, epoch_id: rid(epoch), keyset_config, keyset_added_info: added };
+  await refused([
+    ['KeyGen', altered(request, ['keyset_added_info', undefined]), 'INVALID_ARGUMENT', 'UseExisting without keyset_added_info'],
+    ['KeyGen', altered(request, ['keyset_added_info.existing_keyset_id', undefined]), 'INVALID_ARGUMENT', 'UseExisting without existing_keyset_id'],
+    ['KeyGen', altered(request, ['keyset_added_info.existing_keyset_id', rid(id(4))]), 'NOT_FOUND', 'UseExisting of an unknown key'],
+    ['KeyGen', altered(request, ['keyset_config.keyset_type', 'DecompressionOnly']), 'UNIMPLEMENTED', 'a decompression key'],
+  ]);
+  check(codes(await all(nodes, (node) => node.call('KeyGen', request))) === 'OK', 'KeyGen with UseExisting at every party');
+  const results = await all(nodes, (node) => polled(() => node.call('GetKeyGenResult', rid(key))));
+  check(codes(results) === 'OK', 'GetKeyGenResult with UseExisting at every party');
+  for (const [i, { value }] of results.entries()) {
+    const published = (type, of) => readFileSync(join(nodes[i].publicVault, type, of));
+    check(published('PublicKey', key).equals(published('PublicKey', existing)), `party ${i + 1}: the public key is that of the existing key`);
+    check(!published('CompressedXofKeySet', key).equals(published('CompressedXofKeySet', existing)), `party ${i + 1}: the key set is another one`);
+    const digest = value?.key_digests.find(({ key_type }) => key_type === 'PublicKey')?.digest;
+    check(digest?.equals(digestOf(published('PublicKey', key))), `party ${i + 1}: its digest is signed again`);
+  }
+}
+
 async function decryption(key, epoch) {
   const values = [
     ['bool', 1n, 'big-compressed'],
@@ -288,6 +319,7 @@ await healthChecks();
 const epoch = await newEpoch();
 await keyGeneration(epoch, 'Insecure');
 const key = await keyGeneration(epoch, '');
+await fromExistingKey(epoch, key);
 const request = await decryption(key, epoch);
 await statusOfRequests(request);
 await brokenCalls();

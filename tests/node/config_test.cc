@@ -138,6 +138,7 @@ decryptions_at_once = 10
 squashings_at_once = 128
 material_path = "/material"
 message_delay_ms = 60
+unused_materials = 3
 )" + peers(7));
   EXPECT_EQ(config.service.listen_address, "10.0.0.1");
   EXPECT_EQ(config.service.listen_port, 1);
@@ -173,6 +174,7 @@ message_delay_ms = 60
   EXPECT_EQ(config.squashings_at_once, 128u);
   EXPECT_EQ(config.material_folder(), "/material");
   EXPECT_EQ(config.message_delay, 60ms);
+  EXPECT_EQ(config.unused_materials, 3u);
   ASSERT_EQ(config.threshold.peers.size(), 7u);
   const PeerConfig& third = config.threshold.peers[2];
   EXPECT_EQ(third.party_id, 3);
@@ -289,6 +291,7 @@ TEST(Config, EveryNumberHasItsRange) {
       {"internal_config", "decryptions_at_once", 1, 1'000'000},
       {"internal_config", "message_delay_ms", 10, 600'000},
       {"internal_config", "squashings_at_once", 64, 1'000'000},
+      {"internal_config", "unused_materials", 1, 1000},
   };
   for (const Range& range : ranges) {
     const auto with = [&](std::int64_t value) {

@@ -65,7 +65,11 @@ struct Dealt {
 struct Nodes {
   struct One {
     One(runtime::ThreadLoop& loop, runtime::MemoryNetwork& network, Role with)
-        : role(with), journal(loop, disk), router(loop, network.link(with)), vault(folder.private_vault()) {
+        : role(with),
+          journal(loop, disk),
+          router(loop, network.link(with)),
+          vault(folder.private_vault()),
+          disk_wait(loop, "key confirmation") {
       network.attach(role, &router);
     }
     const Role role;
@@ -74,6 +78,7 @@ struct Nodes {
     runtime::FakeJournal journal;
     runtime::Router router;
     std::unique_ptr<store::FileVault> vault;
+    DiskWait disk_wait;
   };
   Nodes() {
     for (int i = 1; i <= kParties; ++i) all.push_back(std::make_unique<One>(loop, network, Role(i)));
@@ -87,7 +92,7 @@ struct Nodes {
                               bool resumed = false) {
     std::vector<Task<Status>> running;
     for (std::size_t i = 0; i < kParties; ++i)
-      running.push_back(confirm_key({all[i]->router, all[i]->journal, compute, *all[i]->vault},
+      running.push_back(confirm_key({all[i]->router, all[i]->journal, compute, *all[i]->vault, all[i]->disk_wait},
                                     {.key = key_id(),
                                      .epoch = epoch_id(),
                                      .set = set,

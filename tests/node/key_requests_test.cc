@@ -26,8 +26,25 @@ TEST(PreprocessingRecords, CutShortLongerOrOfAnUnknownKindAreDataLoss) {
   longer.push_back(0);
   EXPECT_EQ(PreprocessingRecord::decode(longer).error().code, Code::data_loss);
   Bytes unknown = good;
-  unknown[0] = 3;
+  unknown[0] = 6;
   EXPECT_EQ(PreprocessingRecord::decode(unknown).error().code, Code::data_loss);
+}
+
+TEST(PreprocessingRecords, SayWhichKeysTheirMaterialIsFor) {
+  using Kind = PreprocessingRecord::Kind;
+  using protocols::KeySource;
+  for (const auto& [kind, keys, material] :
+       {std::tuple{Kind::dealt, KeySource::all_new, false}, std::tuple{Kind::generated, KeySource::all_new, true},
+        std::tuple{Kind::from_existing, KeySource::existing, true}, std::tuple{Kind::partial, KeySource::all_new, true},
+        std::tuple{Kind::measured, KeySource::all_new, false}}) {
+    PreprocessingRecord one = record();
+    one.kind = kind;
+    const auto read = PreprocessingRecord::decode(one.encode());
+    ASSERT_TRUE(read) << read.error().message;
+    EXPECT_EQ(read->kind, kind);
+    EXPECT_EQ(keys_of(read->kind), keys);
+    EXPECT_EQ(read->has_material(), material);
+  }
 }
 
 // A key and its result are one: who asks after a restart gets the bytes that were signed.

@@ -5,6 +5,7 @@
 
 #include "base/codec.h"
 #include "crypto/hash.h"
+#include "node/faulty_vault.h"
 #include "node/node_testing.h"
 #include "runtime/scope.h"
 #include "support/memory_meter.h"
@@ -124,8 +125,8 @@ class SteppedCompute final : public runtime::Compute {
 
 class KeyStoreTest : public testing::Test {
  protected:
-  static const protocols::KeyShares& shares() {
-    static const protocols::KeyShares all = [] {
+  static std::shared_ptr<const protocols::KeyShares> shares() {
+    static const auto all = [] {
       protocols::KeyShares out;
       const auto params = tfhe::params_by_name("test").value();
       for (std::size_t name = 0; name < tfhe::kKeyNames; ++name) {
@@ -134,7 +135,7 @@ class KeyStoreTest : public testing::Test {
         for (std::size_t i = 0; i < entries.size(); ++i) entries[i].value.c[i % 4] = 100 * name + i;
         out.keys[name] = protocols::SharedKey(entries);
       }
-      return out;
+      return std::make_shared<const protocols::KeyShares>(std::move(out));
     }();
     return all;
   }
@@ -173,7 +174,7 @@ TEST_F(KeyStoreTest, KeysAreThereAgainAfterARestart) {
   moved.digests = first.digests;
   {
     KeyStore keys = store();
-    for (const KeyRecord* record : {&first, &second, &moved}) ASSERT_TRUE(keys.add(*record, shares()));
+    for (const KeyRecord* record : {&first, &second, &moved}) ASSERT_TRUE(loop_.run(keys.add(*record, shares())));
     EXPECT_EQ(keys.all().size(), 3u);
   }
   KeyStore keys = store();
@@ -190,24 +191,60 @@ TEST_F(KeyStoreTest, KeysAreThereAgainAfterARestart) {
 
   const auto read = keys.shares(*keys.find(second.key, second.epoch));
   ASSERT_TRUE(read) << read.error().message;
-  EXPECT_EQ((*read)->encode().reveal(), shares().encode().reveal());
+  EXPECT_EQ((*read)->encode().reveal(), shares()->encode().reveal());
   EXPECT_EQ(keys.shares(*keys.find(second.key, second.epoch)).value(), *read) << "read once";
 }
 
 TEST_F(KeyStoreTest, AKeyIsAddedOnce) {
   KeyStore keys = store();
-  ASSERT_TRUE(keys.add(record_of(1), shares()));
+  ASSERT_TRUE(loop_.run(keys.add(record_of(1), shares())));
   KeyRecord again = record_of(1);
   again.params = "default";
-  EXPECT_THAT(said(keys.add(again, shares())), AllOf(StartsWith("ALREADY_EXISTS: "), HasSubstr(again.key.hex())));
+  EXPECT_THAT(said(loop_.run(keys.add(again, shares()))),
+              AllOf(StartsWith("ALREADY_EXISTS: "), HasSubstr(again.key.hex())));
   EXPECT_EQ(keys.find(again.key, again.epoch)->params, "test");
+}
+
+// The loop does not wait for the disk.
+TEST_F(KeyStoreTest, AKeyIsStoredByABulkKernel) {
+  SteppedCompute compute(loop_);
+  KeyStore keys(*private_vault_, *public_vault_, compute);
+  runtime::TaskScope scope(loop_);
+  const auto add = [&]() -> runtime::Task<void> { EXPECT_TRUE(co_await keys.add(record_of(1), shares())); };
+  scope.spawn(add());
+  loop_.run_ready();
+  EXPECT_FALSE(std::filesystem::exists(private_file(record_of(1))));
+  EXPECT_EQ(keys.find(record_of(1).key, default_epoch_id()), nullptr);
+  ASSERT_TRUE(compute.step());
+  EXPECT_TRUE(std::filesystem::exists(private_file(record_of(1))));
+  EXPECT_NE(keys.find(record_of(1).key, default_epoch_id()), nullptr);
+  EXPECT_EQ(compute.urgent, 0);
+}
+
+// What a failed sync has left is unknown: the next try finds it, and makes it durable.
+TEST_F(KeyStoreTest, AKeyMayBeAddedAgainAfterASyncThatFailed) {
+  test::FaultyVault vault;
+  KeyStore keys(vault, *public_vault_, compute_);
+  vault.unknown = 1;
+  EXPECT_THAT(said(loop_.run(keys.add(record_of(1), shares()))), StartsWith("UNAVAILABLE: "));
+  EXPECT_EQ(keys.find(record_of(1).key, default_epoch_id()), nullptr);
+  KeyRecord other = record_of(1);
+  other.params = "default";
+  EXPECT_THAT(said(loop_.run(keys.add(other, shares()))), StartsWith("ALREADY_EXISTS: "));
+  EXPECT_EQ(said(loop_.run(keys.add(record_of(1), shares()))), "OK");
+  EXPECT_EQ(vault.syncs, 1);
+  KeyStore after_restart(vault, *public_vault_, compute_);
+  EXPECT_EQ(said(after_restart.load()), "OK");
+  ASSERT_NE(after_restart.find(record_of(1).key, default_epoch_id()), nullptr);
+  EXPECT_EQ((*after_restart.shares(*after_restart.find(record_of(1).key, default_epoch_id())))->encode().reveal(),
+            shares()->encode().reveal());
 }
 
 TEST_F(KeyStoreTest, ADamagedOrMissingPublicObjectIsNamed) {
   KeyRecord record = record_of(1);
   publish(record, "PublicKey", Bytes(100, 1));
   publish(record, "CompressedXofKeySet", Bytes(100, 2));
-  ASSERT_TRUE(store().add(record, shares()));
+  ASSERT_TRUE(loop_.run(store().add(record, shares())));
   enum class Vanishes : std::uint8_t { no, after_the_start };
   const auto checked = [&](const std::filesystem::path& file = {}, Vanishes vanishes = Vanishes::no) {
     KeyStore keys = store();
@@ -243,7 +280,7 @@ TEST_F(KeyStoreTest, ALargeObjectIsCheckedInPiecesOfBulkWork) {
   constexpr std::size_t kPieces = 20;
   KeyRecord record = record_of(1);
   publish(record, "PublicKey", Bytes(kPieces * KeyStore::kHashedAtOnce, 7));
-  ASSERT_TRUE(store().add(record, shares()));
+  ASSERT_TRUE(loop_.run(store().add(record, shares())));
   SteppedCompute compute(loop_);
   KeyStore keys(*private_vault_, *public_vault_, compute);
   const witan::test::MemoryMeter meter;
@@ -268,7 +305,7 @@ TEST_F(KeyStoreTest, ALargeObjectIsCheckedInPiecesOfBulkWork) {
 TEST_F(KeyStoreTest, UntilItsObjectsAreCheckedAKeyDecryptsWithItsSharesAlone) {
   KeyRecord record = record_of(1);
   publish(record, "CompressedXofKeySet", native_key_set());
-  ASSERT_TRUE(store().add(record, shares()));
+  ASSERT_TRUE(loop_.run(store().add(record, shares())));
   SteppedCompute compute(loop_);
   KeyStore keys(*private_vault_, *public_vault_, compute);
   ASSERT_TRUE(keys.load());
@@ -303,7 +340,7 @@ TEST_F(KeyStoreTest, ADamagedKeyDoesNotDisturbTheOthers) {
   KeyRecord bad = record_of(1), good = record_of(2);
   for (KeyRecord* record : {&bad, &good}) {
     publish(*record, "CompressedXofKeySet", native_key_set());
-    ASSERT_TRUE(store().add(*record, shares()));
+    ASSERT_TRUE(loop_.run(store().add(*record, shares())));
   }
   damage(public_file(bad, "CompressedXofKeySet"));
   KeyStore keys = store();
@@ -334,7 +371,7 @@ TEST_F(KeyStoreTest, ADamagedKeyDoesNotDisturbTheOthers) {
 TEST_F(KeyStoreTest, ACheckCanBeDroppedInTheMiddle) {
   KeyRecord record = record_of(1);
   publish(record, "PublicKey", Bytes(3 * KeyStore::kHashedAtOnce, 7));
-  ASSERT_TRUE(store().add(record, shares()));
+  ASSERT_TRUE(loop_.run(store().add(record, shares())));
   SteppedCompute compute(loop_);
   KeyStore keys(*private_vault_, *public_vault_, compute);
   ASSERT_TRUE(keys.load());
@@ -368,7 +405,7 @@ TEST_F(KeyStoreTest, ThePublicDigestIsTheOneThatIsSigned) {
 
 TEST_F(KeyStoreTest, EveryTruncationOfAStoredRecordStopsTheStart) {
   const KeyRecord record = record_of(1);
-  ASSERT_TRUE(store().add(record, shares()));
+  ASSERT_TRUE(loop_.run(store().add(record, shares())));
   const auto file = private_file(record);
   const Bytes whole = witan::test::read_file(file);
   const std::size_t record_bytes = 8 + record.encode().size();
@@ -386,7 +423,7 @@ TEST_F(KeyStoreTest, EveryTruncationOfAStoredRecordStopsTheStart) {
 
 TEST_F(KeyStoreTest, TruncatedSharesAreDataLossWhenTheyAreRead) {
   const KeyRecord record = record_of(1);
-  ASSERT_TRUE(store().add(record, shares()));
+  ASSERT_TRUE(loop_.run(store().add(record, shares())));
   const auto file = private_file(record);
   const Bytes whole = witan::test::read_file(file);
   const std::size_t record_bytes = 8 + record.encode().size();
@@ -408,7 +445,7 @@ TEST_F(KeyStoreTest, TruncatedSharesAreDataLossWhenTheyAreRead) {
 
 TEST_F(KeyStoreTest, ARecordUnderAnotherKeysNameIsRefused) {
   const KeyRecord record = record_of(1);
-  ASSERT_TRUE(store().add(record, shares()));
+  ASSERT_TRUE(loop_.run(store().add(record, shares())));
   const Bytes whole = witan::test::read_file(private_file(record));
   for (const KeyRecord& other : {record_of(2), record_of(1, id_of<EpochId>(8, 2))}) {
     const auto file = private_file(other);
@@ -424,7 +461,7 @@ TEST_F(KeyStoreTest, SmallKeysAreExpandedOnceForAllWhoAsk) {
   KeyRecord record = record_of(1);
   publish(record, "CompressedXofKeySet", native_key_set());
   KeyStore keys = store();
-  ASSERT_TRUE(keys.add(record, shares()));
+  ASSERT_TRUE(loop_.run(keys.add(record, shares())));
   std::vector<std::shared_ptr<const SmallKeys>> got;
   runtime::TaskScope scope(loop_);
   const auto ask = [&]() -> runtime::Task<void> {
@@ -446,8 +483,10 @@ TEST_F(KeyStoreTest, SmallKeysAreExpandedInPiecesOfBulkWork) {
   publish(record, "CompressedXofKeySet", native_key_set());
   SteppedCompute compute(loop_);
   KeyStore keys(*private_vault_, *public_vault_, compute);
-  ASSERT_TRUE(keys.add(record, shares()));
   runtime::TaskScope scope(loop_);
+  const auto add = [&]() -> runtime::Task<void> { EXPECT_TRUE(co_await keys.add(record, shares())); };
+  scope.spawn(add());
+  ASSERT_TRUE(compute.step());
   bool expanded = false;
   const auto ask = [&]() -> runtime::Task<void> { expanded = (co_await keys.small_keys(record)).has_value(); };
   scope.spawn(ask());
@@ -467,7 +506,7 @@ TEST_F(KeyStoreTest, ExpandingHoldsTheSetOnce) {
     return content.size();
   }();
   KeyStore keys = store();
-  ASSERT_TRUE(keys.add(record, shares()));
+  ASSERT_TRUE(loop_.run(keys.add(record, shares())));
   const witan::test::MemoryMeter meter;
   ASSERT_TRUE(loop_.run(keys.small_keys(record)));
   EXPECT_GT(meter.peak_bytes(), set_bytes) << "the meter counts";
@@ -478,7 +517,7 @@ TEST_F(KeyStoreTest, AKeySetThatCannotBeExpandedFailsAllWhoAskAndBlocksNobody) {
   KeyRecord record = record_of(1);
   publish(record, "CompressedXofKeySet", Bytes(100, 1));
   KeyStore keys = store();
-  ASSERT_TRUE(keys.add(record, shares()));
+  ASSERT_TRUE(loop_.run(keys.add(record, shares())));
   int failed = 0;
   runtime::TaskScope scope(loop_);
   const auto ask = [&]() -> runtime::Task<void> {

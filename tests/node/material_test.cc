@@ -1,14 +1,13 @@
 #include "node/material.h"
 
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
-#include <csignal>
 #include <fstream>
 
 #include "node/node_testing.h"
 #include "runtime/loop.h"
+#include "runtime/scope.h"
 
 namespace witan::node {
 namespace {
@@ -272,17 +271,64 @@ TEST_F(Material, IsNeverOverwritten) {
 
 TEST_F(Material, AFullDiskIsUnavailableAndNothingCounts) {
   const auto material = create();
-  // A file system that takes no more: the descriptor's limit for files.
-  rlimit old{};
-  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &old), 0);
-  std::signal(SIGXFSZ, SIG_IGN);
-  rlimit small = old;
-  small.rlim_cur = 200;
-  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-  const Status stored = put(*material, 1, 0, 10);
-  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &old), 0);
+  Status stored;
+  {
+    const test::SmallFiles full(200);
+    stored = put(*material, 1, 0, 10);
+  }
   ASSERT_FALSE(stored);
   EXPECT_EQ(stored.error().code, Code::unavailable) << stored.error().message;
+}
+
+// Whatever could not be written is written again, and nothing is there twice.
+TEST_F(Material, AFullDiskIsWaitedForInEveryPlace) {
+  DiskWait wait(loop_, "material");
+  std::optional<test::SmallFiles> full;
+  const auto fill_disk = [&](rlim_t bytes) { full.emplace(bytes); };
+  runtime::TaskScope scope(loop_);
+  const auto when_free = [&](const char* what, auto task) {
+    const auto run = [](auto inner, bool& ended) -> runtime::Task<void> {
+      const Status status = co_await std::move(inner);
+      EXPECT_TRUE(status) << status.error().message;
+      ended = true;
+    };
+    bool ended = false;
+    scope.spawn(run(std::move(task), ended));
+    loop_.advance(std::chrono::seconds(5));
+    EXPECT_FALSE(ended) << what;
+    EXPECT_TRUE(wait.reason()) << what;
+    full.reset();
+    loop_.run(scope.join());
+    EXPECT_TRUE(ended) << what;
+    EXPECT_FALSE(wait.reason()) << what;
+  };
+  std::unique_ptr<MaterialFile> material;
+  const auto make = [&]() -> runtime::Task<Status> {
+    material = co_await runtime::ok(
+        co_await wait.repeat([&] { return MaterialFile::create(compute_, folder(), preproc(1), 5, plan_); }));
+    co_return Status{};
+  };
+  fill_disk(10);
+  when_free("create", make());
+  PatientMaterial patient(*material, wait);
+  const auto content = [&](std::size_t order, std::uint64_t first, std::uint64_t units) {
+    return Secret<Bytes>(content_of(plan_, order, first, units));
+  };
+  fill_disk(material->size_bytes() + 100);
+  when_free("put", patient.put(1, 0, {}, content(1, 0, 4)));
+  ASSERT_TRUE(loop_.run(patient.put(1, 4, {}, content(1, 4, 6))));
+  fill_disk(material->size_bytes() + 10);
+  when_free("drop", patient.drop(1, {4, 6}));
+  ASSERT_TRUE(loop_.run(patient.put(1, 4, {}, content(1, 4, 6))));
+  ASSERT_TRUE(loop_.run(patient.put(0, 0, {}, content(0, 0, 3))));
+  ASSERT_TRUE(loop_.run(patient.put(2, 0, kSession, content(2, 0, 1))));
+  fill_disk(material->size_bytes() + 10);
+  when_free("complete", wait.repeat([&] { return material->complete(kContent); }));
+  const auto again = open();
+  ASSERT_TRUE(again) << again.error().message;
+  for (std::size_t order = 0; order < plan_.size(); ++order)
+    EXPECT_EQ(run((*again)->get(order, 0, plan_[order].units()))->reveal(),
+              content_of(plan_, order, 0, plan_[order].units()));
 }
 
 TEST_F(Material, ErasedItsContentIsZeroAndItsNameIsGone) {

@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -43,6 +45,27 @@ class TemporaryFolder {
     return store::FileVault::open({.root = path_, .prefix = prefix, .visibility = visibility}).value();
   }
   std::filesystem::path path_;
+};
+
+/// A file system that takes no more: files of this process have at most so many bytes.
+class SmallFiles {
+ public:
+  explicit SmallFiles(rlim_t bytes) {
+    std::signal(SIGXFSZ, SIG_IGN);
+    EXPECT_EQ(::getrlimit(RLIMIT_FSIZE, &old_), 0);
+    set(bytes);
+  }
+  SmallFiles(const SmallFiles&) = delete;
+  SmallFiles& operator=(const SmallFiles&) = delete;
+  ~SmallFiles() { set(old_.rlim_cur); }
+
+ private:
+  void set(rlim_t bytes) {
+    rlimit limit = old_;
+    limit.rlim_cur = bytes;
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+  }
+  rlimit old_{};
 };
 
 inline void write_file(const std::filesystem::path& file, ByteView content) {

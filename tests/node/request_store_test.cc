@@ -192,17 +192,56 @@ TEST_F(RequestStoreTest, OldResultsMakeRoomAndTheirIdsStayUsed) {
   EXPECT_EQ(store->count(kDecryption), 4u);
 }
 
+// One commit: a key is asked for if and only if its preprocessing is used.
+TEST_F(RequestStoreTest, AKeyAndTheUseOfItsPreprocessingAreOneCommit) {
+  ASSERT_TRUE(insert(RequestKind::preprocessing, 1));
+  ASSERT_TRUE(finish(RequestKind::preprocessing, 1));
+  ASSERT_TRUE(insert(RequestKind::keygen, 7));
+  const auto use = [this](std::uint8_t key) { return loop.run(store->insert_keygen(id(key), {}, {1}, id(1), {})); };
+  EXPECT_EQ(use(7).error().code, Code::already_exists);
+  EXPECT_TRUE(store->check_usable(id(1))) << "a refused key uses nothing";
+  const auto commits = disk.commits;
+  disk.fails_after_commits = commits;
+  EXPECT_EQ(use(8).error().code, Code::unavailable);
+  EXPECT_TRUE(store->check_usable(id(1)));
+  disk.fails_after_commits = commits + 1;  // one more, no second one
+  EXPECT_TRUE(use(8));
+  EXPECT_EQ(store->check_usable(id(1)).error().code, Code::not_found);
+  disk.fails_after_commits = ~std::uint64_t{0};
+  restart();
+  EXPECT_EQ(store->state(RequestKind::keygen, id(8)), RequestState::pending);
+  EXPECT_EQ(store->check_usable(id(1)).error().code, Code::not_found);
+}
+
+TEST_F(RequestStoreTest, ADiscardedPreprocessingIsUsedUp) {
+  EXPECT_EQ(loop.run(store->discard(id(1))).error().code, Code::not_found);
+  ASSERT_TRUE(insert(RequestKind::preprocessing, 1));
+  EXPECT_EQ(loop.run(store->discard(id(1))).error().code, Code::unavailable);
+  ASSERT_TRUE(finish(RequestKind::preprocessing, 1));
+  ASSERT_TRUE(loop.run(store->discard(id(1))));
+  for (int life = 0; life < 2; ++life) {
+    EXPECT_EQ(store->state(RequestKind::preprocessing, id(1)), RequestState::deleted);
+    EXPECT_EQ(loop.run(store->insert_keygen(id(7), {}, {1}, id(1), {})).error().code, Code::not_found);
+    restart();
+  }
+}
+
 TEST_F(RequestStoreTest, APreprocessingIsUsedOnce) {
   constexpr auto kPreprocessing = RequestKind::preprocessing;
-  EXPECT_EQ(loop.run(store->consume(id(1), {})).error().code, Code::not_found);
+  const auto use = [this](std::uint8_t key) { return loop.run(store->insert_keygen(id(key), {}, {1}, id(1), {})); };
+  EXPECT_EQ(use(7).error().code, Code::not_found);
   ASSERT_TRUE(insert(kPreprocessing, 1));
-  EXPECT_EQ(loop.run(store->consume(id(1), {})).error().code, Code::unavailable);
+  EXPECT_EQ(use(7).error().code, Code::unavailable);
   ASSERT_TRUE(finish(kPreprocessing, 1));
   restart();
-  EXPECT_TRUE(loop.run(store->consume(id(1), {})));
-  EXPECT_EQ(loop.run(store->consume(id(1), {})).error().code, Code::not_found);
+  EXPECT_EQ(store->state(RequestKind::keygen, id(7)), std::nullopt);
+  EXPECT_TRUE(use(7));
+  EXPECT_EQ(store->state(RequestKind::keygen, id(7)), RequestState::pending);
+  EXPECT_EQ(use(8).error().code, Code::not_found);
+  EXPECT_EQ(loop.run(store->discard(id(1))).error().code, Code::not_found);
   restart();
-  EXPECT_EQ(loop.run(store->consume(id(1), {})).error().code, Code::not_found);
+  EXPECT_EQ(store->state(RequestKind::keygen, id(7)), RequestState::pending);
+  EXPECT_EQ(use(8).error().code, Code::not_found);
   EXPECT_EQ(result(kPreprocessing, 1).error().code, Code::not_found);
   EXPECT_EQ(insert(kPreprocessing, 1).error().code, Code::already_exists);
 }

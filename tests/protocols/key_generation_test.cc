@@ -20,6 +20,11 @@ using runtime::sim::Coverage;
 using runtime::sim::Node;
 using runtime::sim::SimRng;
 using runtime::sim::World;
+using test::kAllNew;
+using test::kExisting;
+using test::kExistingButOprf;
+using test::kExistingOfFullMaterial;
+using test::Keys;
 using test::MemoryMaterial;
 using test::Scene;
 
@@ -54,7 +59,7 @@ runtime::sim::Program online(const Scene& scene, Outcomes& outcomes, std::map<in
   return [&scene, &outcomes, jobs = std::move(jobs)](Node& node) -> runtime::Task<void> {
     const auto other = jobs.find(node.role().number());
     BasicKeyGeneration<Rules> run({node.router(), node.journal(), node.compute(), scene.epoch.keys(node.role()),
-                                   *scene.material[node.role().index()]},
+                                   *scene.material[node.role().index()], scene.existing[node.role().index()]},
                                   other == jobs.end() ? scene.job() : other->second);
     auto key = co_await run.run(node.loop().after(500s));
     outcomes[node.role().number()] = {std::move(key), run.liars()};
@@ -77,14 +82,19 @@ Status judge(World& world, const tfhe::CompressedKeySet& truth, const Outcomes& 
   return {};
 }
 
-class KeyGenerationRun : public testing::TestWithParam<std::tuple<const char*, int, int>> {};
-INSTANTIATE_TEST_SUITE_P(Each, KeyGenerationRun,
-                         testing::Values(std::tuple{"witan_toy_a", 4, 1}, std::tuple{"witan_toy_a", 7, 2},
-                                         std::tuple{"witan_toy_a", 13, 4}, std::tuple{"test", 4, 1}));
+class KeyGenerationRun : public testing::TestWithParam<std::tuple<const char*, int, int, Keys>> {};
+INSTANTIATE_TEST_SUITE_P(
+    Each, KeyGenerationRun,
+    testing::Values(std::tuple{"witan_toy_a", 4, 1, kAllNew}, std::tuple{"witan_toy_a", 7, 2, kAllNew},
+                    std::tuple{"witan_toy_a", 13, 4, kAllNew}, std::tuple{"test", 4, 1, kAllNew},
+                    std::tuple{"witan_toy_a", 4, 1, kExisting}, std::tuple{"witan_toy_a", 13, 4, kExisting},
+                    std::tuple{"test", 4, 1, kExisting}, std::tuple{"witan_toy_a", 4, 1, kExistingOfFullMaterial},
+                    std::tuple{"witan_toy_a", 4, 1, kExistingButOprf}));
 
 TEST_P(KeyGenerationRun, GivesWhatADealerWouldPublishForTheSameKeysAndNoises) {
-  const auto [params, n, t] = GetParam();
-  const Scene scene(params, CommitteeSize::make(n, t).value());
+  const auto [params, n, t, keys] = GetParam();
+  SCOPED_TRACE(keys.name);
+  const Scene scene(params, CommitteeSize::make(n, t).value(), 5, keys);
   Outcomes outcomes;
   World world({.seed = 1, .committee = scene.committee, .router = {}}, online(scene, outcomes));
   world.run(1000s);
@@ -96,10 +106,13 @@ TEST_P(KeyGenerationRun, GivesWhatADealerWouldPublishForTheSameKeysAndNoises) {
   EXPECT_EQ(set, dealt);
   const Status good = judge(world, dealt, outcomes);
   EXPECT_TRUE(good) << good.error().message;
+  const bool makes_keys =
+      std::ranges::any_of(scene.plan.key_bits, [&](const KeyBits& key) { return makes(scene.source, key.key); });
   for (const auto& own : scene.material)
     for (std::size_t order = 0; order < scene.orders.size(); ++order)
       for (std::uint64_t unit = 0; unit < scene.orders[order].units(); ++unit)
-        ASSERT_EQ((own->taken[{order, unit}]), 1) << "unit " << unit << " of order " << order;
+        ASSERT_EQ((own->taken[{order, unit}]), order != scene.layout.bits || makes_keys ? 1 : 0)
+            << "unit " << unit << " of order " << order;
 }
 
 /// Shares of all that was made beforehand: key bits, noises, inputs, outputs and products of slices. Nothing of it may be sent as it is.
@@ -162,8 +175,9 @@ Status judge_sent(const mpc::test::Tap& tap, const Scene& scene, const mpc::test
 
 /// A scene and its key set, made once.
 struct Made {
-  explicit Made(std::pair<int, int> size)
-      : scene("witan_toy_a", CommitteeSize::make(size.first, size.second).value()), material(material_of(scene)) {
+  explicit Made(std::pair<int, int> size, const Keys& keys = kAllNew)
+      : scene("witan_toy_a", CommitteeSize::make(size.first, size.second).value(), 5, keys),
+        material(material_of(scene)) {
     Outcomes outcomes;
     World world({.seed = 1, .committee = scene.committee, .router = {}}, online(scene, outcomes));
     world.run(1000s);
@@ -175,36 +189,45 @@ struct Made {
 };
 constexpr std::pair<int, int> kCommittees[] = {{4, 1}, {7, 2}, {10, 3}, {13, 4}};
 
-// S15, S32 to S34: whatever t parties do, however often honest ones restart, everybody publishes the same set.
+/// Whatever t parties do, however often honest ones restart, everybody publishes the same set.
+void expect_the_same_key_set(std::pair<int, int> size, const Keys& keys, std::uint64_t seeds) {
+  const Made made(size, keys);
+  const auto report = runtime::sim::campaign(
+      fmt::format("key generation{} n={}", keys.source == KeySource::all_new ? "" : " with existing keys", size.first),
+      1, seeds, [&](std::uint64_t seed, Coverage& coverage) -> Status {
+        SimRng rng(seed, 43);
+        Outcomes outcomes;
+        World world({.seed = seed, .committee = made.scene.committee, .router = {}}, online(made.scene, outcomes));
+        const mpc::test::Tap tap(world);
+        mpc::test::draw_faults(world, rng);
+        mpc::test::draw_partition(world, rng);
+        world.run(3000s);
+        coverage.merge(world.coverage());
+        for (const auto& [party, outcome] : outcomes)
+          coverage.add("keygen.liars_named", static_cast<std::uint64_t>(outcome.liars.size()));
+        WITAN_TRY(judge_sent(tap, made.scene, made.material));
+        return judge(world, made.set, outcomes);
+      });
+  EXPECT_EQ(report.failures.size(), 0u);
+  if (report.runs >= 100)
+    EXPECT_EQ(report.never(mpc::test::kAsyncStrategies), std::vector<std::string>{}) << "n = " << size.first;
+  EXPECT_EQ(report.never({"keygen.liars_named", "sim.crashes"}), std::vector<std::string>{}) << "n = " << size.first;
+}
+
+// S15, S32 to S34.
 TEST(KeyGenerationCampaign, HonestPartiesAlwaysMakeTheSameKeySet) {
-  for (const auto size : kCommittees) {
-    const Made made(size);
-    const auto report = runtime::sim::campaign(
-        fmt::format("key generation n={}", size.first), 1, size.first == 4 ? 200 : (size.first == 7 ? 50 : 12),
-        [&](std::uint64_t seed, Coverage& coverage) -> Status {
-          SimRng rng(seed, 43);
-          Outcomes outcomes;
-          World world({.seed = seed, .committee = made.scene.committee, .router = {}}, online(made.scene, outcomes));
-          const mpc::test::Tap tap(world);
-          mpc::test::draw_faults(world, rng);
-          mpc::test::draw_partition(world, rng);
-          world.run(3000s);
-          coverage.merge(world.coverage());
-          for (const auto& [party, outcome] : outcomes)
-            coverage.add("keygen.liars_named", static_cast<std::uint64_t>(outcome.liars.size()));
-          WITAN_TRY(judge_sent(tap, made.scene, made.material));
-          return judge(world, made.set, outcomes);
-        });
-    EXPECT_EQ(report.failures.size(), 0u);
-    if (report.runs >= 100)
-      EXPECT_EQ(report.never(mpc::test::kAsyncStrategies), std::vector<std::string>{}) << "n = " << size.first;
-    EXPECT_EQ(report.never({"keygen.liars_named", "sim.crashes"}), std::vector<std::string>{}) << "n = " << size.first;
-  }
+  for (const auto size : kCommittees)
+    expect_the_same_key_set(size, kAllNew, size.first == 4 ? 200 : (size.first == 7 ? 50 : 12));
+}
+
+TEST(KeyGenerationCampaign, HonestPartiesAlwaysMakeTheSameKeySetFromExistingKeys) {
+  for (const auto size : kCommittees)
+    expect_the_same_key_set(size, kExisting, size.first == 4 ? 100 : (size.first == 7 ? 25 : 12));
 }
 
 // S7, S33: kill -9 at every point of a party; the same messages leave, the same set comes out.
-TEST(KeyGenerationCampaign, CrashAtEveryPointOfAParty) {
-  const Made made({4, 1});
+void expect_the_same_key_set_after_every_crash(const Keys& keys) {
+  const Made made({4, 1}, keys);
   std::uint64_t points = 1;
   for (std::uint64_t point = 0; point <= points; ++point) {  // 0: none, to count them
     Outcomes outcomes;
@@ -219,6 +242,14 @@ TEST(KeyGenerationCampaign, CrashAtEveryPointOfAParty) {
     ASSERT_TRUE(good) << "crash point " << point << ": " << good.error().message;
   }
   EXPECT_GT(points, 100u);
+}
+
+TEST(KeyGenerationCampaign, CrashAtEveryPointOfAParty) {
+  expect_the_same_key_set_after_every_crash(kAllNew);
+}
+
+TEST(KeyGenerationCampaign, CrashAtEveryPointOfAPartyWithExistingKeys) {
+  expect_the_same_key_set_after_every_crash(kExisting);
 }
 
 // S32: a party with another configuration computes nothing, the others finish.
@@ -236,6 +267,34 @@ TEST(KeyGenerationRules, APartyWithAnotherConfigurationStopsAndTheOthersFinish) 
   EXPECT_EQ(outcomes.at(3).key.error().code, Code::aborted) << outcomes.at(3).key.error().message;
 }
 
+// S32: the keys that the set is made from are among what all must agree on.
+TEST(KeyGenerationRules, PartiesThatTakeKeysFromDifferentPlacesMakeNoKeyTogether) {
+  const Made made({4, 1}, kExistingOfFullMaterial);
+  KeyGenerationJob all_new = made.scene.job();
+  all_new.source = KeySource::all_new;
+  Outcomes outcomes;
+  World world({.seed = 2, .committee = made.scene.committee, .router = {}},
+              online(made.scene, outcomes, {{3, all_new}, {4, all_new}}));
+  world.run(2000s);
+  for (int party = 1; party <= 4; ++party) {
+    ASSERT_FALSE(outcomes.at(party).key) << party;
+    EXPECT_EQ(outcomes.at(party).key.error().code, Code::aborted) << outcomes.at(party).key.error().message;
+  }
+}
+
+// A party whose vault holds other shares of the existing key counts as one that lies.
+TEST(KeyGenerationRules, APartyWithOtherSharesOfTheExistingKeyIsNamedAndTheOthersFinish) {
+  Made made({4, 1}, kExisting);
+  made.scene.existing[2] = made.scene.existing[1];
+  Outcomes outcomes;
+  World world({.seed = 2, .committee = made.scene.committee, .router = {}}, online(made.scene, outcomes));
+  world.faults(Role(3)).byzantine = true;  // judged apart
+  world.run(2000s);
+  const Status good = judge(world, made.set, outcomes);
+  EXPECT_TRUE(good) << good.error().message;
+  for (const int party : {1, 2, 4}) EXPECT_TRUE(outcomes.at(party).liars.contains(Role(3))) << party;
+}
+
 // S33: the session of a key is bound to one preprocessing and configuration for ever.
 TEST(KeyGenerationRules, AnotherConfigurationUnderTheSameKeyIdIsRefusedAlsoAfterARestart) {
   const Made made({4, 1});
@@ -244,7 +303,7 @@ TEST(KeyGenerationRules, AnotherConfigurationUnderTheSameKeyIdIsRefusedAlsoAfter
   std::map<int, Status> second;
   World world({.seed = 2, .committee = made.scene.committee, .router = {}}, [&](Node& node) -> runtime::Task<void> {
     KeyGeneration run({node.router(), node.journal(), node.compute(), made.scene.epoch.keys(node.role()),
-                       *made.scene.material[node.role().index()]},
+                       *made.scene.material[node.role().index()], made.scene.existing[node.role().index()]},
                       node.life() == 0 ? made.scene.job() : other);
     auto key = co_await run.run(node.loop().after(500s));
     if (node.life() > 0) second[node.role().number()] = key ? Status{} : Status(std::unexpected(key.error()));
@@ -259,19 +318,22 @@ TEST(KeyGenerationRules, AnotherConfigurationUnderTheSameKeyIdIsRefusedAlsoAfter
 
 // R1, S20: what leaves for a component has the size of its ring; all bytes together are those of the cost model.
 TEST(KeyGenerationRules, BodiesTakeTheBytesOfTheirRing) {
-  const Made made({4, 1});
-  Outcomes outcomes;
-  World world({.seed = 3, .committee = made.scene.committee, .router = {}}, online(made.scene, outcomes));
-  std::uint64_t bodies = 0, before = 0;
-  world.faults(Role(2)).corrupt = [&](Role, const runtime::Frame& frame) {
-    if (frame.kind == runtime::FrameKind::data && frame.payload && frame.step != kKeyAgree)
-      (frame.step >= kKeyBodies ? bodies : before) += frame.payload->size();
-    return std::vector{frame};
-  };
-  world.run(1000s);
-  const auto cost = cost_of(made.scene.plan, made.scene.committee, mpc::OpeningVariant::w1, BodyOpeningKind::direct);
-  EXPECT_EQ(bodies, cost.bodies_bytes);
-  EXPECT_EQ(before, cost.differences_bytes);
+  for (const Keys& keys : {kAllNew, kExisting}) {
+    SCOPED_TRACE(keys.name);
+    const Made made({4, 1}, keys);
+    Outcomes outcomes;
+    World world({.seed = 3, .committee = made.scene.committee, .router = {}}, online(made.scene, outcomes));
+    std::uint64_t bodies = 0, before = 0;
+    world.faults(Role(2)).corrupt = [&](Role, const runtime::Frame& frame) {
+      if (frame.kind == runtime::FrameKind::data && frame.payload && frame.step != kKeyAgree)
+        (frame.step >= kKeyBodies ? bodies : before) += frame.payload->size();
+      return std::vector{frame};
+    };
+    world.run(1000s);
+    const auto cost = cost_of(made.scene.plan, made.scene.committee, mpc::OpeningVariant::w1, BodyOpeningKind::direct);
+    EXPECT_EQ(bodies, cost.bodies_bytes);
+    EXPECT_EQ(before, cost.differences_bytes);
+  }
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // The material of a key generation, made by a committee in the simulator, and what it opens to.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 
@@ -66,11 +67,12 @@ struct MadeMaterial {
     runtime::sim::World world(
         {.seed = seed, .committee = committee, .router = {}}, [&](runtime::sim::Node& node) -> runtime::Task<void> {
           const auto signatories = epoch.signatories(node.role());
-          Preprocessing run({node.router(), node.journal(), node.compute(), epoch.keys(node.role()), signatories},
-                            id<PreprocId>(1), 0, orders, *material[node.role().index()],
-                            {.variant = mpc::variant_for(committee),
-                             .batch_elements = 4096,
-                             .delay = std::chrono::milliseconds(700)});
+          Preprocessing run(
+              {node.router(), node.journal(), node.compute(), epoch.keys(node.role()), signatories, default_epoch_id()},
+              id<PreprocId>(1), 0, orders, *material[node.role().index()],
+              {.variant = mpc::variant_for(committee),
+               .batch_elements = 4096,
+               .delay = std::chrono::milliseconds(700)});
           const Status status = co_await run.run();
           if (!status) throw std::runtime_error(status.error().message);
           if (std::exchange(made, run.content()) != run.content() && done > 0)
@@ -129,16 +131,51 @@ struct MadeMaterial {
   std::vector<std::unique_ptr<MemoryMaterial>> material;
 };
 
-/// One key generation of a committee, as far as its material.
+/// For which keys a preprocessing was made, and which keys a generation makes of its material.
+struct Keys {
+  const char* name;
+  KeySource material = KeySource::all_new, source = KeySource::all_new;
+};
+inline constexpr Keys kAllNew{"all new"}, kExisting{"existing", KeySource::existing, KeySource::existing},
+    kExistingOfFullMaterial{"existing, with material for new ones", KeySource::all_new, KeySource::existing},
+    kExistingButOprf{"existing but OPRF", KeySource::existing_but_oprf, KeySource::existing_but_oprf};
+
+/// One key generation of a committee, as far as its material. Keys that exist were dealt.
 struct Scene : MadeMaterial {
-  Scene(std::string_view params, CommitteeSize size, std::uint64_t seed = 5)
-      : Scene(plan_key_generation(tfhe::params_by_name(params).value(), KeySource::all_new).value(), size, seed) {}
-  Scene(KeyPlan what, CommitteeSize size, std::uint64_t seed)
-      : MadeMaterial(size, KeyMaterial(what).orders, seed), plan(std::move(what)), layout(plan) {}
+  Scene(std::string_view params, CommitteeSize size, std::uint64_t seed = 5, const Keys& keys = kAllNew)
+      : Scene(plan_key_generation(tfhe::params_by_name(params).value(), keys.material).value(), size, seed,
+              keys.source) {}
+  Scene(KeyPlan what, CommitteeSize size, std::uint64_t seed, KeySource makes_keys = KeySource::all_new)
+      : MadeMaterial(size, KeyMaterial(what).orders, seed), plan(std::move(what)), layout(plan), source(makes_keys) {
+    deal_existing_keys();
+  }
+
+  /// Shares of all keys that the generation does not make.
+  void deal_existing_keys() {
+    runtime::sim::SimRng rng(6, 7);
+    secret = tfhe::generate_secret_keys(plan.params, rng);
+    std::vector<KeyShares> shares(static_cast<std::size_t>(committee.parties()));
+    for (std::size_t k = 0; k < tfhe::kKeyNames; ++k) {
+      const auto key = static_cast<tfhe::KeyName>(k);
+      if (makes(source, key)) continue;
+      std::vector<std::vector<Share<Z128>>> by_party(shares.size());
+      for (const std::uint8_t bit : secret.bits(key)) {
+        const auto dealt =
+            algebra::deal<Z128>(Gr<Z128>::from_base(bit), committee.threshold(), committee.parties(), rng);
+        for (std::size_t i = 0; i < dealt.size(); ++i) by_party[i].push_back(dealt[i]);
+      }
+      for (std::size_t i = 0; i < shares.size(); ++i) shares[i].keys[k] = SharedKey(by_party[i]);
+    }
+    for (KeyShares& one : shares) existing.push_back(std::make_shared<const KeyShares>(std::move(one)));
+  }
 
   KeyGenerationJob job() const {
-    KeyGenerationJob out{
-        .key = id<KeyId>(2), .preprocessing = id<PreprocId>(1), .material = made, .plan = plan, .options = {}};
+    KeyGenerationJob out{.key = id<KeyId>(2),
+                         .preprocessing = id<PreprocId>(1),
+                         .material = made,
+                         .plan = plan,
+                         .source = source,
+                         .options = {}};
     out.options.tag = Bytes(32, 2);
     return out;
   }
@@ -148,10 +185,28 @@ struct Scene : MadeMaterial {
     for (const std::size_t order : layout.noises) std::ranges::copy(open_noises(order), std::back_inserter(out));
     return out;
   }
-  tfhe::SecretKeySet keys() const { return tfhe::secret_keys_from_bits(plan.params, open_bits(*layout.bits)).value(); }
+  /// That come out of the generation: made of the material, or existing.
+  tfhe::SecretKeySet keys() const {
+    std::array<std::vector<std::uint8_t>, tfhe::kKeyNames> keys;
+    for (std::size_t k = 0; k < tfhe::kKeyNames; ++k) {
+      const auto dealt = secret.bits(static_cast<tfhe::KeyName>(k));
+      if (!makes(source, static_cast<tfhe::KeyName>(k))) keys[k].assign(dealt.begin(), dealt.end());
+    }
+    const auto bits = layout.bits ? open_bits(*layout.bits) : std::vector<std::uint8_t>{};
+    std::size_t at = 0;
+    for (const KeyBits& key : plan.key_bits)
+      for (std::uint64_t i = 0; i < key.count; ++i, ++at)
+        if (makes(source, key.key)) keys[static_cast<std::size_t>(key.key)].push_back(bits.at(at));
+    std::vector<std::uint8_t> all;
+    for (const auto& key : keys) all.insert(all.end(), key.begin(), key.end());
+    return tfhe::secret_keys_from_bits(plan.params, all).value();
+  }
 
   KeyPlan plan;
   KeyMaterial layout;
+  KeySource source;
+  tfhe::SecretKeySet secret;                               // of keys that exist
+  std::vector<std::shared_ptr<const KeyShares>> existing;  // by party
 };
 
 }  // namespace witan::protocols::test

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <set>
 
 #include "mpc/detection_faults_for_test.h"
 #include "mpc/draw_keys_for_test.h"
@@ -80,6 +81,10 @@ struct Scene {
   mpc::test::DealtEpoch epoch;
 };
 
+crypto::Digest name_of(const Scene& scene) {
+  return preprocessing_name(id(), scene.committee, default_epoch_id(), scene.plan, scene.options);
+}
+
 runtime::sim::Program preprocessing(const Scene& scene, Outcomes& outcomes, const mpc::test::BadKeys& bad = {}) {
   return [&scene, &outcomes, bad](Node& node) -> runtime::Task<void> {
     const auto signatories = scene.epoch.signatories(node.role());
@@ -88,8 +93,8 @@ runtime::sim::Program preprocessing(const Scene& scene, Outcomes& outcomes, cons
     outcome.status = fail(Code::unavailable, "did not end");
     if (!outcome.store) outcome.store = std::make_unique<MemoryStore>(scene.plan);
     const mpc::EpochKeys keys = mpc::test::keys_of(scene.epoch, node.role(), bad);
-    Preprocessing run({node.router(), node.journal(), node.compute(), keys, signatories}, id(), 0, scene.plan,
-                      *outcome.store, scene.options);
+    Preprocessing run({node.router(), node.journal(), node.compute(), keys, signatories, default_epoch_id()}, id(), 0,
+                      scene.plan, *outcome.store, scene.options);
     const auto start = node.loop().now();
     outcome.status = co_await run.run();
     outcome.content = run.content();
@@ -235,6 +240,77 @@ TEST(Preprocessing, HonestPartiesMakeEverythingThatWasOrdered) {
     const auto& progress = outcomes.at(1).progress;
     EXPECT_EQ(progress.elements_done, progress.elements);
     EXPECT_EQ(progress.batches_done, progress.batches);
+  }
+}
+
+// S5: session ids, and so all PRF inputs, are those of one plan under one committee and epoch.
+TEST(PreprocessingName, NamesEverythingThatDecidesWhatIsMade) {
+  const auto committee = CommitteeSize::make(4, 1).value();
+  const PreprocessingOptions options = small(mpc::OpeningVariant::w1);
+  std::set<crypto::Digest> names;
+  std::size_t given = 0;
+  const auto add = [&](const PreprocId& of, CommitteeSize size, const EpochId& epoch, const MaterialPlan& plan,
+                       const PreprocessingOptions& how) {
+    names.insert(preprocessing_name(of, size, epoch, plan, how));
+    EXPECT_EQ(names.size(), ++given);
+  };
+  add(id(), committee, default_epoch_id(), small_plan(), options);
+  ByteArray<32> other{};
+  other[0] = 9, other[31] = 1;
+  add(PreprocId(other), committee, default_epoch_id(), small_plan(), options);
+  add(id(), CommitteeSize::make(7, 2).value(), default_epoch_id(), small_plan(), options);
+  add(id(), committee, EpochId(other), small_plan(), options);
+  for (const auto change : std::initializer_list<void (*)(MaterialPlan&)>{
+           [](MaterialPlan& plan) { plan.pop_back(); }, [](MaterialPlan& plan) { std::swap(plan[0], plan[1]); },
+           [](MaterialPlan& plan) { plan[0].kind = Kind::noises; }, [](MaterialPlan& plan) { plan[0].word_bits = 64; },
+           [](MaterialPlan& plan) { ++plan[0].count; }, [](MaterialPlan& plan) { ++plan[1].bound_log2; },
+           [](MaterialPlan& plan) { ++plan[3].inputs; }, [](MaterialPlan& plan) { plan[3].outputs += 4; }}) {
+    MaterialPlan plan = small_plan();
+    change(plan);
+    add(id(), committee, default_epoch_id(), plan, options);
+  }
+  PreprocessingOptions changed = options;
+  changed.batch_elements = 26;
+  add(id(), committee, default_epoch_id(), small_plan(), changed);
+  changed = options;
+  changed.variant = mpc::OpeningVariant::w2;
+  add(id(), committee, default_epoch_id(), small_plan(), changed);
+  changed = options;
+  changed.purpose = "a tenth of it";
+  add(id(), committee, default_epoch_id(), small_plan(), changed);
+  changed = options;
+  changed.delay = 1s;  // how long one waits decides nothing
+  EXPECT_EQ(preprocessing_name(id(), committee, default_epoch_id(), small_plan(), changed),
+            preprocessing_name(id(), committee, default_epoch_id(), small_plan(), options));
+}
+
+// Two callers have asked for other material under one id: no session id, so no mask, serves both.
+TEST(Preprocessing, PartiesWithOtherPlansUnderOneIdNeverMeet) {
+  const auto committee = CommitteeSize::make(4, 1).value();
+  PreprocessingOptions options = small(mpc::OpeningVariant::w1);
+  options.wait = 60s;
+  const Scene one(committee, small_plan(), options);
+  Scene two(committee, small_plan(), options);
+  two.plan[1].bound_log2 = 4;
+  Outcomes outcomes;
+  World world({.seed = 1, .committee = committee, .router = {}}, preprocessing(one, outcomes));
+  std::map<int, std::set<SessionId>> sessions;  // by the first party of the group
+  for (const Role role : RoleSet::all(committee)) {
+    const int group = role.number() <= 2 ? 1 : 3;
+    if (group == 3) world.set_program(role, preprocessing(two, outcomes));
+    world.faults(role).corrupt = [&sessions, group](Role, const runtime::Frame& frame) {
+      sessions[group].insert(frame.session);
+      return std::vector{frame};
+    };
+  }
+  world.set_required(RoleSet::all(committee));
+  ASSERT_EQ(world.run(100'000s), runtime::sim::End::finished);
+  EXPECT_FALSE(sessions[1].empty());
+  EXPECT_FALSE(sessions[3].empty());
+  for (const SessionId& session : sessions[1]) EXPECT_FALSE(sessions[3].contains(session));
+  for (const auto& [party, outcome] : outcomes) {
+    ASSERT_FALSE(outcome.status) << party;
+    EXPECT_TRUE(has_failed(outcome.status.error())) << outcome.status.error().message;
   }
 }
 
@@ -539,10 +615,10 @@ runtime::sim::Program calling(const Scene& scene, Outcomes& outcomes) {
   return [&](Node& node) -> runtime::Task<void> {
     for (std::uint16_t attempt = 1; attempt <= kMaxAttempts; ++attempt) {
       Writer name;
-      name.id(id()).u16(0).u16(attempt);
+      name.raw(name_of(scene)).u16(0).u16(attempt);
       const auto own = mpc::Calls(scene.epoch.signatories(node.role()), name.take(), {}).sign();
       const SessionId session =
-          crypto::session_id(id().bytes(), crypto::SessionKind::preprocessing_64, 0, kCallSession);
+          crypto::session_id(name_of(scene), crypto::SessionKind::preprocessing_64, 0, kCallSession);
       for (const Role peer : RoleSet::others(scene.committee, node.role()))
         (void)node.link().send(peer,
                                {runtime::FrameKind::data, session, kCallStep + attempt,
@@ -570,9 +646,9 @@ TEST(PreprocessingRestart, ALiarThatCallsAtEveryDecideEndsTwoAttempts) {
 
 /// Lies about what a party has, whose calls ended the attempt and who is convicted, when parties agree on the next one; the same to all
 /// parties or not.
-runtime::sim::Corrupt lie_about_attempts(CommitteeSize committee, std::uint64_t seed) {
-  const SessionId session = crypto::session_id(id().bytes(), crypto::SessionKind::preprocessing_64, 0, kCallSession);
-  return [=](Role receiver, const runtime::Frame& frame) {
+runtime::sim::Corrupt lie_about_attempts(const Scene& scene, std::uint64_t seed) {
+  const SessionId session = crypto::session_id(name_of(scene), crypto::SessionKind::preprocessing_64, 0, kCallSession);
+  return [session, seed, committee = scene.committee](Role receiver, const runtime::Frame& frame) {
     runtime::Frame out = frame;
     if (frame.session == session && frame.step >= kAgreeSteps && frame.step % mpc::kBroadcastSteps == 0 &&
         frame.kind == runtime::FrameKind::data) {
@@ -606,7 +682,7 @@ TEST(PreprocessingRestart, LiarsDoNotKeepARestartedPartyOut) {
                 runtime::sim::sometimes(0.3, rng.next64(), mpc::test::draw_lie(test.committee, 7, variant, rng));
             if (rng.chance(0.2))
               faults.corrupt = runtime::sim::sometimes(0.3, rng.next64(), runtime::sim::mangle(seed));
-            if (rng.chance(0.5)) faults.corrupt = lie_about_attempts(test.committee, rng.next64());
+            if (rng.chance(0.5)) faults.corrupt = lie_about_attempts(test.scene, rng.next64());
             if (rng.chance(0.3)) world->set_program(Role(i), calling(test.scene, test.outcomes));
           }
           world->faults(Role(n)).crashes = {{1 + rng.below(1000), rng.between(1ms, 5s)}};

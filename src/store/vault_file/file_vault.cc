@@ -96,6 +96,17 @@ class FileVault::Impl {
     return make ? folder.make(name.epoch->hex(), folder_mode()) : folder.enter(name.epoch->hex());
   }
 
+  /// Of all folders in which an entry may be new: an earlier try may have made them, and failed before it synced them.
+  Status sync_folders(const ObjectName& name) const {
+    WITAN_TRY(check_type(name.type));
+    WITAN_TRY(base_.sync());
+    WITAN_ASSIGN(const Folder folder, base_.enter(name.type));
+    WITAN_TRY(folder.sync());
+    if (!name.epoch) return {};
+    WITAN_ASSIGN(const Folder inner, folder.enter(name.epoch->hex()));
+    return inner.sync();
+  }
+
   /// Removes the partial files that no living writer holds, in this folder and two levels below.
   void sweep(const Folder& folder, int levels_below) const {
     const auto entries = folder.entries();
@@ -344,6 +355,13 @@ Status FileVault::erase(const ObjectName& name) {
   if (!folder) return fail(folder.error());
   Status done = folder->remove(to_hex(name.id));
   if (done) done = folder->sync();
+  if (!done) return fail(std::move(done).error().within(impl_->text_of(name)));
+  return {};
+}
+
+Status FileVault::sync(const ObjectName& name) {
+  WITAN_TRY(impl_->check_writable(name));
+  Status done = impl_->sync_folders(name);
   if (!done) return fail(std::move(done).error().within(impl_->text_of(name)));
   return {};
 }

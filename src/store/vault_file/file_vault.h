@@ -45,6 +45,7 @@ class FileVault final : public runtime::Vault {
   Result<std::vector<runtime::ObjectName>> list(const std::string& type) const override;
   /// Removes the name. Whether the disk forgets the content is up to the disk.
   Status erase(const runtime::ObjectName& name) override;
+  Status sync(const runtime::ObjectName& name) override;
   std::string describe() const override;
 
  private:

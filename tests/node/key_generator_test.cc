@@ -1,0 +1,640 @@
+// Key generations of four nodes whose disks fail, which restart, and whose requests are wrong: nothing that was made is lost, and nothing of
+// what is given up stays.
+#include "node/key_generator.h"
+
+#include <array>
+#include <future>
+#include <thread>
+
+#include "api/codec.h"
+#include "mpc/draw_keys_for_test.h"
+#include "node/faulty_vault.h"
+#include "node/node_testing.h"
+#include "protocols/decrypt.h"
+#include "runtime/fake_journal.h"
+#include "runtime/memory_network.h"
+
+namespace witan::node {
+namespace {
+
+using namespace std::chrono_literals;
+using runtime::Task;
+using test::said;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr int kParties = 4;
+const CommitteeSize kCommittee = CommitteeSize::make(kParties, 1).value();
+
+template <class IdType>
+IdType id_of(std::uint8_t type, std::uint8_t number) {
+  ByteArray<32> raw{type};
+  raw[31] = number;
+  return IdType(raw);
+}
+PreprocId preproc(std::uint8_t number) {
+  return id_of<PreprocId>(3, number);
+}
+KeyId key(std::uint8_t number) {
+  return id_of<KeyId>(4, number);
+}
+
+api::Eip712DomainMsg domain() {
+  return {.name = "KMSGeneration",
+          .version = "1",
+          .chain_id = {0xd4, 0x31},
+          .verifying_contract = "0x037D0C1aA70ABE155DD611A033bF2D6F97D7b857",
+          .salt = std::nullopt};
+}
+api::KeyGenPreprocRequest preprocessing_request(const PreprocId& id) {
+  api::KeyGenPreprocRequest out;
+  out.request_id = id.hex();
+  out.params = api::FheParameter::test_params;
+  out.domain = domain();
+  return out;
+}
+api::KeyGenRequest key_request(const KeyId& id, const PreprocId& of) {
+  api::KeyGenRequest out;
+  out.request_id = id.hex();
+  out.preproc_id = of.hex();
+  out.domain = domain();
+  return out;
+}
+
+/// Of UseExisting: the material has no key bits, the key has the secret keys of another one.
+api::KeySetConfig use_existing() {
+  api::KeySetConfig out;
+  out.standard_keyset_config.emplace().secret_key_config = api::KeyGenSecretKeyConfig::use_existing;
+  return out;
+}
+api::KeyGenPreprocRequest existing_preprocessing_request(const PreprocId& id) {
+  auto out = preprocessing_request(id);
+  out.keyset_config = use_existing();
+  return out;
+}
+api::KeyGenRequest existing_key_request(const KeyId& id, const PreprocId& of, const KeyId& existing) {
+  auto out = key_request(id, of);
+  out.keyset_config = use_existing();
+  out.keyset_added_info.emplace().existing_keyset_id = existing.hex();
+  return out;
+}
+
+/// A program that uses keys that somebody has seen.
+class UsesDealtKeys final : public Extension {
+ public:
+  bool accepts(KeyOrigin) const override { return true; }
+  std::unique_ptr<runtime::Link> wrap_link(runtime::Link&) override { return nullptr; }
+  api::ExtraMethods methods(Core&) override { return {}; }
+  Task<void> resume(Core&, InterruptedRequest) override { co_return; }
+};
+
+/// Nothing more can be opened, as when a process has too many connections.
+class NoDescriptors {
+ public:
+  NoDescriptors() {
+    EXPECT_EQ(::getrlimit(RLIMIT_NOFILE, &old_), 0);
+    set(3);
+  }
+  NoDescriptors(const NoDescriptors&) = delete;
+  NoDescriptors& operator=(const NoDescriptors&) = delete;
+  ~NoDescriptors() { set(old_.rlim_cur); }
+
+ private:
+  void set(rlim_t files) {
+    rlimit limit = old_;
+    limit.rlim_cur = files;
+    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  }
+  rlimit old_{};
+};
+
+/// Reads fail while it is told so.
+class UnreadableJournal final : public runtime::Journal {
+ public:
+  UnreadableJournal(runtime::Loop& loop, runtime::FakeDisk& disk) : inner_(loop, disk) {}
+  Task<Status> commit(std::vector<runtime::Change> changes) override { return inner_.commit(std::move(changes)); }
+  Result<std::optional<Bytes>> get(const std::string& table, ByteView of) const override {
+    if (unreadable) return fail(Code::unavailable, "the disk cannot be read");
+    return inner_.get(table, of);
+  }
+  Status for_each(const std::string& table,
+                  const std::function<bool(ByteView key, ByteView value)>& visitor) const override {
+    return inner_.for_each(table, visitor);
+  }
+  bool unreadable = false;
+
+ private:
+  runtime::FakeJournal inner_;
+};
+
+/// What of a party survives a restart.
+struct Disks {
+  runtime::FakeDisk journal;
+  test::FaultyVault private_vault, public_vault;
+  std::filesystem::path material;
+};
+
+/// A node as far as it generates keys.
+struct Party {
+  Party(runtime::Loop& with, runtime::Compute& compute, runtime::MemoryNetwork& net, Role self, Disks& on,
+        const mpc::test::DealtEpoch& epoch, const Config& of)
+      : loop(with),
+        network(net),
+        role(self),
+        disks(on),
+        config(of),
+        journal(loop, disks.journal),
+        messages(journal),
+        router(loop, network.link(role), limits()),
+        signatories(epoch.signatories(role)),
+        keys(disks.private_vault, disks.public_vault, compute),
+        epochs(disks.private_vault),
+        requests(journal, loop, {}),
+        limiter(config.rate_limits.bucket_size),
+        memory(loop, config.decryption_memory_bytes),
+        decryptions("decryptions", 1, 1, loop.clock()),
+        squashings("squashings", 1, 1, loop.clock()),
+        scope(loop),
+        core{config,
+             loop,
+             compute,
+             journal,
+             disks.private_vault,
+             disks.public_vault,
+             rng,
+             signing_key,
+             signatories,
+             router,
+             requests,
+             keys,
+             epochs,
+             limiter,
+             memory,
+             decryptions,
+             squashings,
+             scope,
+             nullptr},
+        generator(core, disks.material) {
+    router.set_sent_store(&messages);
+    network.attach(role, &router);
+  }
+  Party(const Party&) = delete;
+  Party& operator=(const Party&) = delete;
+  ~Party() {
+    network.attach(role, nullptr);
+    network.reset(role);
+    scope.cancel();
+  }
+
+  static runtime::RouterLimits limits() {
+    runtime::RouterLimits out;
+    out.sent_bytes = out.closed_sent_bytes = std::size_t{64} << 20;
+    return out;
+  }
+  std::string progress(RequestKind kind, const RawId& id) const {
+    return generator.progress(kind, id).value_or("none");
+  }
+  Result<Bytes> result(RequestKind kind, const RawId& id) {
+    return loop.run(requests.result(kind, id, loop.after(20min)));
+  }
+
+  runtime::Loop& loop;
+  runtime::MemoryNetwork& network;
+  const Role role;
+  Disks& disks;
+  const Config config;
+  UnreadableJournal journal;
+  protocols::JournalSentStore messages;
+  runtime::Router router;
+  test::SeededRng rng{"a party"};
+  crypto::SigningKey signing_key = crypto::SigningKey::generate(rng);
+  mpc::Signatories signatories;
+  KeyStore keys;
+  EpochStore epochs;
+  RequestStore requests;
+  RateLimiter limiter;
+  MemoryBudget memory;
+  Admission decryptions, squashings;
+  runtime::TaskScope scope;
+  Core core;
+  KeyGenerator generator;
+};
+
+/// Four of them on one loop. `Threads`: kernels run on a pool, and time is that of the clock.
+enum class Time : std::uint8_t { virtual_time, real_time };
+
+class KeyGeneratorTest : public testing::Test {
+ protected:
+  void start(Time time = Time::virtual_time) {
+    if (time == Time::virtual_time) {
+      loop = std::make_unique<runtime::VirtualLoop>();
+      compute = std::make_unique<runtime::InlineCompute>(*loop);
+    } else {
+      loop = std::make_unique<runtime::ThreadLoop>();
+      compute = std::make_unique<runtime::ComputePool>(*loop, runtime::ComputePool::Options{});
+    }
+    network = std::make_unique<runtime::MemoryNetwork>(*loop, kCommittee);
+    config.message_delay = 700ms;
+    for (int i = 1; i <= kParties; ++i) {
+      disk(i).material = folder.path() / std::to_string(i) / "material";
+      std::filesystem::create_directories(disk(i).material.parent_path());
+      begin_life(i);
+      const auto own = std::make_shared<const mpc::EpochKeys>(epoch.keys(Role(i)).duplicate());
+      ASSERT_EQ(said(loop->run(party(i).epochs.add(*compute, default_epoch_id(), default_context_id(), own))), "OK");
+    }
+  }
+  void TearDown() override {
+    for (auto& one : parties)
+      if (one) one->scope.cancel();
+    compute = nullptr;  // its kernels end before what they read goes
+    for (auto& one : parties) one = nullptr;
+  }
+  void begin_life(int i) {
+    parties[at(i)] = std::make_unique<Party>(*loop, *compute, *network, Role(i), disk(i), epoch, config);
+  }
+  /// The process of the party ends and begins again. What was pending is given to the caller.
+  std::vector<InterruptedRequest> restart(int i) {
+    parties[at(i)] = nullptr;
+    begin_life(i);
+    EXPECT_EQ(said(party(i).epochs.load(kCommittee, Role(i))), "OK");
+    EXPECT_EQ(said(party(i).keys.load()), "OK");
+    return party(i).requests.load().value();
+  }
+  void resume(int i, std::vector<InterruptedRequest> requests) {
+    for (InterruptedRequest& request : requests) {
+      ASSERT_TRUE(party(i).generator.owns(request).value());
+      party(i).generator.resume(std::move(request));
+    }
+    party(i).scope.spawn(party(i).generator.erase_unused());
+  }
+  static std::size_t at(int i) { return static_cast<std::size_t>(i - 1); }
+  Party& party(int i) { return *parties[at(i)]; }
+  Disks& disk(int i) { return disks[at(i)]; }
+  std::string preprocess(int i, const api::KeyGenPreprocRequest& request) {
+    return said(loop->run(party(i).generator.preprocess(request)));
+  }
+  std::string preprocess(int i, const PreprocId& id) { return preprocess(i, preprocessing_request(id)); }
+  std::string generate(int i, const api::KeyGenRequest& request) {
+    return said(loop->run(party(i).generator.generate(request)));
+  }
+  std::string generate(int i, const KeyId& id, const PreprocId& of) { return generate(i, key_request(id, of)); }
+  std::string abort(int i, const PreprocId& id) { return said(loop->run(party(i).generator.abort({id.hex()}))); }
+  std::string preprocessed(int i, const PreprocId& id) {
+    return said(party(i).result(RequestKind::preprocessing, id.bytes()));
+  }
+  void make_material(const PreprocId& id) { make_material(id, preprocessing_request(id)); }
+  void make_material(const PreprocId& id, const api::KeyGenPreprocRequest& request) {
+    for (int i = 1; i <= kParties; ++i) ASSERT_EQ(preprocess(i, request), "OK");
+    for (int i = 1; i <= kParties; ++i) ASSERT_EQ(preprocessed(i, id), "OK") << i;
+  }
+  /// Everybody has the key, with the same digests, and nothing is left of its material.
+  void expect_key(const KeyId& id) {
+    std::optional<std::vector<api::KeyDigest>> digests;
+    for (int i = 1; i <= kParties; ++i) {
+      const auto result = party(i).result(RequestKind::keygen, id.bytes());
+      ASSERT_EQ(said(result), "OK") << i;
+      const auto decoded = api::decode<api::KeyGenResult>(*result);
+      ASSERT_TRUE(decoded);
+      if (digests) EXPECT_EQ(decoded->key_digests, *digests) << i;
+      digests = decoded->key_digests;
+      EXPECT_NE(party(i).keys.find(id, default_epoch_id()), nullptr) << i;
+      EXPECT_TRUE(disk(i).private_vault.inner.objects.contains({"KeyConfirmation", std::nullopt, id.bytes()})) << i;
+    }
+    pass(100ms);
+    for (int i = 1; i <= kParties; ++i) EXPECT_EQ(materials(i), 0u) << i;
+  }
+  void pass(runtime::Duration time) {
+    const auto sleep = [&]() -> Task<void> { co_await loop->sleep_for(time); };
+    loop->run(sleep());
+  }
+  std::filesystem::path material(int i, const PreprocId& id) { return disk(i).material / id.hex(); }
+  std::size_t materials(int i) {
+    std::error_code none;
+    std::filesystem::directory_iterator it(disk(i).material, none);
+    return none ? 0 : static_cast<std::size_t>(std::distance(it, std::filesystem::directory_iterator()));
+  }
+  /// Of a request for a key, as the journal may have it: of material that is on the disk, already used for it.
+  void record_keygen(int i, const KeyId& id, const PreprocId& of, const api::KeyGenRequest& request) {
+    record_material(i, of);
+    const auto bytes_of = [](const auto& any) { return Bytes(any.bytes().begin(), any.bytes().end()); };
+    ASSERT_EQ(said(loop->run(party(i).requests.insert_keygen(
+                  id.bytes(), {}, api::encode(request), of.bytes(),
+                  {{runtime::Change::Kind::put_new, kMaterialUseTable, bytes_of(of), bytes_of(id)}}))),
+              "OK");
+  }
+  /// As if PartialKeyGenPreproc had made it.
+  void make_partial_material(const PreprocId& id) {
+    make_material(id);
+    const PreprocessingRecord record{PreprocessingRecord::Kind::partial, "test", default_context_id(),
+                                     default_epoch_id()};
+    for (int i = 1; i <= kParties; ++i)
+      ASSERT_EQ(
+          said(loop->run(party(i).journal.commit({{runtime::Change::Kind::put, kPreprocessingsTable,
+                                                   Bytes(id.bytes().begin(), id.bytes().end()), record.encode()}}))),
+          "OK");
+  }
+  void expect_origin(const KeyId& id, KeyOrigin origin) {
+    for (int i = 1; i <= kParties; ++i) {
+      const KeyRecord* record = party(i).keys.find(id, default_epoch_id());
+      ASSERT_NE(record, nullptr) << i;
+      EXPECT_EQ(record->origin, origin) << i;
+    }
+  }
+  /// Of a preprocessing that is done.
+  void record_material(int i, const PreprocId& id) {
+    const PreprocessingRecord record{PreprocessingRecord::Kind::generated, "test", default_context_id(),
+                                     default_epoch_id()};
+    ASSERT_EQ(said(loop->run(party(i).requests.insert(RequestKind::preprocessing, id.bytes(), {},
+                                                      api::encode(preprocessing_request(id)), {record.change(id)}))),
+              "OK");
+    ASSERT_EQ(said(loop->run(party(i).requests.finish(RequestKind::preprocessing, id.bytes(), {1}))), "OK");
+    test::write_file(material(i, id), Bytes(1000, 7));
+  }
+
+  test::TemporaryFolder folder;
+  Config config;
+  std::array<Disks, kParties> disks;
+  const mpc::test::DealtEpoch epoch{kCommittee, 9};
+  std::unique_ptr<runtime::Loop> loop;
+  std::unique_ptr<runtime::Compute> compute;
+  std::unique_ptr<runtime::MemoryNetwork> network;
+  std::array<std::unique_ptr<Party>, kParties> parties;
+};
+
+// Material, journal, private and public vault: each is full for a while.
+TEST_F(KeyGeneratorTest, FullDisksCostTimeAlone) {
+  start();
+  const auto id = preproc(1);
+  {
+    const test::SmallFiles full(100'000);
+    for (int i = 1; i <= kParties; ++i) ASSERT_EQ(preprocess(i, id), "OK");
+    pass(10s);
+    for (int i = 1; i <= kParties; ++i)
+      EXPECT_THAT(party(i).progress(RequestKind::preprocessing, id.bytes()),
+                  AllOf(StartsWith("stage=preprocessing "), HasSubstr("; waits for the disk: cannot write ")));
+  }
+  for (int i = 1; i <= kParties; ++i) ASSERT_EQ(preprocessed(i, id), "OK") << i;
+
+  disk(1).private_vault.full = 4;
+  disk(2).public_vault.full = 3;
+  disk(4).private_vault.unknown = 1;
+  for (int i = 1; i <= kParties; ++i) ASSERT_EQ(generate(i, key(1), id), "OK");
+  disk(3).journal.fails_after_commits = disk(3).journal.commits;
+  pass(5s);
+  EXPECT_THAT(party(3).progress(RequestKind::keygen, key(1).bytes()),
+              HasSubstr("; waits for the disk: the disk does not take commits"));
+  disk(3).journal.fails_after_commits = ~std::uint64_t{0};
+  expect_key(key(1));
+  EXPECT_EQ(disk(1).private_vault.full, 0) << "the fault was there";
+  EXPECT_EQ(disk(2).public_vault.full, 0);
+  EXPECT_EQ(disk(4).private_vault.unknown, 0);
+}
+
+// EMFILE says nothing of what is on the disk. And what was interrupted counts as running from the first moment on.
+TEST_F(KeyGeneratorTest, APassingErrorAtTheStartLosesNoMaterial) {
+  start();
+  const auto id = preproc(1);
+  for (int i = 1; i <= kParties; ++i) ASSERT_EQ(preprocess(i, id), "OK");
+  std::error_code none;
+  while (std::filesystem::file_size(material(2, id), none) < 500'000 || none) pass(1ms);
+  auto interrupted = restart(2);
+  ASSERT_EQ(interrupted.size(), 1u);
+  {
+    const NoDescriptors full;
+    resume(2, std::move(interrupted));
+    EXPECT_THAT(preprocess(2, preproc(2)), AllOf(StartsWith("RESOURCE_EXHAUSTED"), HasSubstr(id.hex())));
+    pass(2500ms);
+    EXPECT_THAT(party(2).progress(RequestKind::preprocessing, id.bytes()),
+                AllOf(StartsWith("stage=reading "), HasSubstr("; waits for the disk: cannot open ")));
+  }
+  EXPECT_TRUE(std::filesystem::exists(material(2, id)));
+  for (int i = 1; i <= kParties; ++i) ASSERT_EQ(preprocessed(i, id), "OK") << i;
+  // Done: the slot is free.
+  EXPECT_EQ(preprocess(2, preproc(2)), "OK");
+  EXPECT_EQ(abort(2, preproc(2)), "OK");
+
+  // The same for a key.
+  for (int i = 1; i <= kParties; ++i) ASSERT_EQ(generate(i, key(1), id), "OK");
+  interrupted = restart(2);
+  ASSERT_EQ(interrupted.size(), 1u);
+  record_material(2, preproc(3));
+  {
+    const NoDescriptors full;
+    resume(2, std::move(interrupted));
+    EXPECT_THAT(generate(2, key(2), preproc(3)), AllOf(StartsWith("RESOURCE_EXHAUSTED"), HasSubstr(key(1).hex())));
+    pass(2500ms);
+    EXPECT_THAT(party(2).progress(RequestKind::keygen, key(1).bytes()),
+                HasSubstr("; waits for the disk: cannot open "));
+  }
+  EXPECT_EQ(abort(2, preproc(3)), "OK");
+  pass(5s);
+  expect_key(key(1));
+}
+
+TEST_F(KeyGeneratorTest, WhatWaitsForADiskCanBeAborted) {
+  start();
+  const auto id = preproc(1);
+  for (int i = 1; i <= kParties; ++i) ASSERT_EQ(preprocess(i, id), "OK");
+  std::error_code none;
+  while (std::filesystem::file_size(material(2, id), none) < 500'000 || none) pass(1ms);
+  auto interrupted = restart(2);
+  {
+    const NoDescriptors full;
+    resume(2, std::move(interrupted));
+    pass(2s);
+    EXPECT_EQ(abort(2, id), "OK");
+  }
+  EXPECT_THAT(preprocessed(2, id), StartsWith("ABORTED"));
+  EXPECT_EQ(party(2).progress(RequestKind::preprocessing, id.bytes()), "none");
+  pass(5s);
+  EXPECT_EQ(materials(2), 0u) << "erasing waits for the disk too";
+}
+
+TEST_F(KeyGeneratorTest, AJournalThatCannotBeReadIsAnErrorOfTheStart) {
+  start();
+  record_keygen(1, key(1), preproc(1), key_request(key(1), preproc(1)));
+  const auto interrupted = restart(1);
+  ASSERT_EQ(interrupted.size(), 1u);
+  party(1).journal.unreadable = true;
+  EXPECT_THAT(said(party(1).generator.owns(interrupted[0])), StartsWith("UNAVAILABLE"));
+  party(1).journal.unreadable = false;
+  EXPECT_TRUE(party(1).generator.owns(interrupted[0]).value());
+}
+
+TEST_F(KeyGeneratorTest, ARequestThatCannotBeReadAfterARestartLeavesNothing) {
+  start();
+  auto request = key_request(key(1), preproc(1));
+  request.domain.reset();
+  record_keygen(1, key(1), preproc(1), request);
+  auto& private_objects = disk(1).private_vault.inner.objects;
+  auto& public_objects = disk(1).public_vault.inner.objects;
+  auto interrupted = restart(1);
+  private_objects[{"KeyConfirmation", std::nullopt, key(1).bytes()}] = Bytes{1};
+  private_objects[{"FheKeyInfo", default_epoch_id(), key(1).bytes()}] = Bytes{1};
+  public_objects[{"PublicKey", std::nullopt, key(1).bytes()}] = Bytes{1};
+  public_objects[{"PublicKey", std::nullopt, key(2).bytes()}] = Bytes{1};
+  ASSERT_EQ(materials(1), 1u);
+  resume(1, std::move(interrupted));
+  EXPECT_THAT(said(party(1).result(RequestKind::keygen, key(1).bytes())),
+              AllOf(StartsWith("ABORTED"), HasSubstr("after a restart")));
+  pass(100ms);
+  EXPECT_EQ(materials(1), 0u);
+  EXPECT_EQ(private_objects.size(), 1u) << "the epoch";
+  EXPECT_EQ(public_objects.size(), 1u) << "what is of another key stays";
+}
+
+TEST_F(KeyGeneratorTest, UnusedMaterialIsBoundedAndCanBeErased) {
+  config.unused_materials = 2;
+  start();
+  record_material(1, preproc(1));
+  record_material(1, preproc(2));
+  EXPECT_THAT(preprocess(1, preproc(3)),
+              AllOf(StartsWith("RESOURCE_EXHAUSTED"), HasSubstr(preproc(1).hex()), HasSubstr(preproc(2).hex()),
+                    HasSubstr("internal_config.unused_materials"), HasSubstr("AbortKeyGen")));
+  EXPECT_EQ(abort(1, preproc(2)), "OK");
+  pass(100ms);
+  EXPECT_FALSE(std::filesystem::exists(material(1, preproc(2))));
+  EXPECT_TRUE(std::filesystem::exists(material(1, preproc(1))));
+  EXPECT_THAT(abort(1, preproc(2)), StartsWith("NOT_FOUND"));
+  EXPECT_THAT(generate(1, key(1), preproc(2)), StartsWith("NOT_FOUND"));
+  EXPECT_THAT(preprocess(1, preproc(2)), StartsWith("ALREADY_EXISTS"));
+  EXPECT_EQ(preprocess(1, preproc(3)), "OK");
+  EXPECT_EQ(abort(1, preproc(3)), "OK");
+  // What a dealer has prepared has no material, and does not count.
+  for (std::uint8_t number = 10; number < 15; ++number) {
+    const PreprocessingRecord record{PreprocessingRecord::Kind::dealt, "test", default_context_id(),
+                                     default_epoch_id()};
+    const auto id = preproc(number);
+    ASSERT_EQ(
+        said(loop->run(party(1).requests.insert(RequestKind::preprocessing, id.bytes(), {}, {1}, {record.change(id)}))),
+        "OK");
+    ASSERT_EQ(said(loop->run(party(1).requests.finish(RequestKind::preprocessing, id.bytes(), {1}))), "OK");
+    EXPECT_THAT(abort(1, id), StartsWith("NOT_FOUND"));
+  }
+  EXPECT_EQ(preprocess(1, preproc(4)), "OK");
+}
+
+TEST_F(KeyGeneratorTest, AKeyOfPartialMaterialCountsAsDealtAlsoAfterARestart) {
+  start();
+  UsesDealtKeys extension;
+  for (int i = 1; i <= kParties; ++i) party(i).core.extension = &extension;
+  make_partial_material(preproc(1));
+  for (int i = 1; i <= kParties; ++i) ASSERT_EQ(generate(i, key(1), preproc(1)), "OK");
+  auto interrupted = restart(2);
+  ASSERT_EQ(interrupted.size(), 1u);
+  party(2).core.extension = &extension;
+  resume(2, std::move(interrupted));
+  expect_key(key(1));
+  expect_origin(key(1), KeyOrigin::dealt);
+}
+
+// What a test program has begun, a production node does not finish.
+TEST_F(KeyGeneratorTest, PartialMaterialIsGivenUpByAProgramThatDoesNotUseIt) {
+  start();
+  UsesDealtKeys extension;
+  make_partial_material(preproc(1));
+  EXPECT_THAT(generate(1, key(1), preproc(1)), AllOf(StartsWith("FAILED_PRECONDITION"), HasSubstr("is partial")));
+  party(1).core.extension = &extension;
+  ASSERT_EQ(generate(1, key(1), preproc(1)), "OK");
+  resume(1, restart(1));
+  EXPECT_THAT(said(party(1).result(RequestKind::keygen, key(1).bytes())), HasSubstr("is partial"));
+  pass(100ms);
+  EXPECT_EQ(party(1).keys.find(key(1), default_epoch_id()), nullptr);
+  EXPECT_EQ(materials(1), 0u);
+  // What no key uses can still be erased.
+  EXPECT_EQ(materials(2), 1u);
+  EXPECT_EQ(abort(2, preproc(1)), "OK");
+  pass(100ms);
+  EXPECT_EQ(materials(2), 0u);
+}
+
+TEST_F(KeyGeneratorTest, SecretKeysOfAKeyServeAnotherOneWhateverDisksAndRestartsDo) {
+  start();
+  make_material(preproc(1));
+  for (int i = 1; i <= kParties; ++i) ASSERT_EQ(generate(i, key(1), preproc(1)), "OK");
+  expect_key(key(1));
+  make_material(preproc(2), existing_preprocessing_request(preproc(2)));
+  EXPECT_THAT(generate(1, key(2), preproc(2)), StartsWith("INVALID_ARGUMENT"));
+  disk(3).public_vault.unreadable = 2;
+  disk(4).private_vault.unreadable = 2;
+  for (int i = 1; i <= kParties; ++i)
+    ASSERT_EQ(generate(i, existing_key_request(key(2), preproc(2), key(1))), "OK") << i;
+  auto interrupted = restart(2);
+  ASSERT_EQ(interrupted.size(), 1u);
+  resume(2, std::move(interrupted));
+  pass(500ms);
+  EXPECT_THAT(party(3).progress(RequestKind::keygen, key(2).bytes()),
+              AllOf(HasSubstr("; waits for the disk: "), HasSubstr("the disk cannot be read")));
+  expect_key(key(2));
+  expect_origin(key(2), KeyOrigin::generated);
+  for (int i = 1; i <= kParties; ++i) {
+    const auto& objects = disk(i).public_vault.inner.objects;
+    EXPECT_EQ(objects.at({"PublicKey", std::nullopt, key(1).bytes()}),
+              objects.at({"PublicKey", std::nullopt, key(2).bytes()}));
+  }
+  EXPECT_EQ(disk(3).public_vault.unreadable, 0) << "the fault was there";
+  EXPECT_EQ(disk(4).private_vault.unreadable, 0);
+}
+
+// The others need not wait for it, and it says why.
+TEST_F(KeyGeneratorTest, WhatCannotBeReadInTimeIsGivenUp) {
+  config.threshold.keygen_timeout = 60s;
+  start();
+  make_material(preproc(1));
+  for (int i = 1; i <= kParties; ++i) ASSERT_EQ(generate(i, key(1), preproc(1)), "OK");
+  expect_key(key(1));
+  make_material(preproc(2), existing_preprocessing_request(preproc(2)));
+  disk(3).public_vault.unreadable = 1'000'000;
+  for (int i = 1; i <= kParties; ++i)
+    ASSERT_EQ(generate(i, existing_key_request(key(2), preproc(2), key(1))), "OK") << i;
+  EXPECT_THAT(said(party(3).result(RequestKind::keygen, key(2).bytes())),
+              AllOf(StartsWith("ABORTED"), HasSubstr("threshold.keygen_timeout"), HasSubstr("cannot be read")));
+  for (const int i : {1, 2, 4}) EXPECT_EQ(said(party(i).result(RequestKind::keygen, key(2).bytes())), "OK") << i;
+  EXPECT_EQ(party(3).progress(RequestKind::keygen, key(2).bytes()), "none");
+}
+
+// What must not stay is erased before anybody is told that it is gone.
+TEST_F(KeyGeneratorTest, AnAbortWaitsForTheDiskThatKeepsParts) {
+  start();
+  make_material(preproc(1));
+  ASSERT_EQ(generate(1, key(1), preproc(1)), "OK");
+  auto& objects = disk(1).private_vault.inner.objects;
+  objects[{"KeyConfirmation", std::nullopt, key(1).bytes()}] = Bytes{1};
+  disk(1).private_vault.not_erased = 2;
+  EXPECT_EQ(abort(1, preproc(1)), "OK");
+  EXPECT_EQ(disk(1).private_vault.not_erased, 0) << "the fault was there";
+  EXPECT_FALSE(objects.contains({"KeyConfirmation", std::nullopt, key(1).bytes()}));
+  EXPECT_THAT(said(party(1).result(RequestKind::keygen, key(1).bytes())), StartsWith("ABORTED"));
+}
+
+// A kernel that has begun goes on when its caller is gone: what it writes is erased all the same.
+TEST_F(KeyGeneratorTest, AnAbortLeavesNothingOfWhatAKernelWasWriting) {
+  start(Time::real_time);
+  const auto id = preproc(1);
+  make_material(id);
+  std::promise<void> begun, may_go_on;
+  std::atomic<bool> writing = false;
+  disk(1).private_vault.on_create = [&](const runtime::ObjectName& name) {
+    if (name.type != "KeyConfirmation" || writing.exchange(true)) return;
+    begun.set_value();
+    may_go_on.get_future().wait();
+  };
+  for (int i = 1; i <= kParties; ++i) ASSERT_EQ(generate(i, key(1), id), "OK");
+  while (!writing) pass(5ms);
+  begun.get_future().wait();
+  std::jthread later([&] {
+    std::this_thread::sleep_for(100ms);
+    may_go_on.set_value();
+  });
+  EXPECT_EQ(abort(1, id), "OK");
+  EXPECT_THAT(said(party(1).result(RequestKind::keygen, key(1).bytes())), StartsWith("ABORTED"));
+  later.join();
+  for (int i = 0; i < 600 && materials(1) > 0; ++i) pass(50ms);  // the pool is busy with the other parties
+  EXPECT_EQ(disk(1).private_vault.inner.objects.size(), 1u) << "the epoch";
+  EXPECT_TRUE(disk(1).public_vault.inner.objects.empty());
+  EXPECT_EQ(materials(1), 0u);
+}
+
+}  // namespace
+}  // namespace witan::node
