@@ -73,7 +73,7 @@ BlockedSignals::~BlockedSignals() {
 
 Result<int> start_detached(const std::vector<std::string>& command, const std::filesystem::path& log) {
   SpawnSetup setup;
-  setup.set_flags(POSIX_SPAWN_SETSID);
+  setup.set_flags(POSIX_SPAWN_SETPGROUP);  // 0, the attribute's initial value: a new one
   posix_spawn_file_actions_addopen(&setup.actions, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&setup.actions, 1, log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   posix_spawn_file_actions_adddup2(&setup.actions, 1, 2);

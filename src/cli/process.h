@@ -28,8 +28,10 @@ class BlockedSignals {
   sigset_t set_{}, before_{};
 };
 
-/// Starts a program in a session of its own, standard output and error appended to `log`, no standard input. Returns its
-/// process id. Errors: unavailable (cannot be started, with the system's reason).
+/// Starts a program in a process group of its own (what a terminal sends the command does not reach it), standard output and error appended
+/// to `log`, no standard input. Returns its process id. It stays in the session: Linux compares niceness inside of one session alone
+/// (sched(7), autogroups), and the nodes of a committee on one machine shall not delay each other's urgent work by their bulk work.
+/// Errors: unavailable (cannot be started, with the system's reason).
 Result<int> start_detached(const std::vector<std::string>& command, const std::filesystem::path& log);
 
 struct ProcessOutput {

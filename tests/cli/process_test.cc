@@ -39,6 +39,8 @@ TEST(DetachedProcess, RunsUntilItIsStopped) {
   for (int i = 0; i < 500 && !process_runs(*gone, "1001"); ++i) usleep(10'000);  // until it is the program
   ASSERT_TRUE(process_runs(*gone, "1001"));
   EXPECT_FALSE(process_runs(*gone, "1000")) << "another program's id";
+  EXPECT_EQ(getpgid(*gone), *gone) << "a terminal's signals would reach it";
+  EXPECT_EQ(getsid(*gone), getsid(0)) << "niceness does not count between sessions";
   EXPECT_FALSE(stop_process(*gone, "1001", 5s)) << "SIGTERM was enough";
   EXPECT_FALSE(process_runs(*gone, "1001"));
   kill_process(*pid, "another");
