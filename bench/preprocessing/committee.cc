@@ -18,6 +18,7 @@
 #include <thread>
 
 #include "algebra/dot_product.h"
+#include "apps/malloc_options.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "crypto/x509.h"
@@ -27,6 +28,12 @@
 #include "protocols/preprocessing.h"
 #include "runtime/fake_journal.h"
 #include "transport/transport.h"
+
+// Read by jemalloc before main().
+extern "C" {
+extern const char* malloc_conf;
+const char* malloc_conf = witan::apps::kMallocOptions;
+}
 
 namespace witan::bench {
 namespace {

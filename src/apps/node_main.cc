@@ -9,6 +9,7 @@
 #include <iostream>
 #include <thread>
 
+#include "apps/malloc_options.h"
 #include "base/log.h"
 #include "node/identity.h"
 #include "node/node.h"
@@ -16,10 +17,10 @@
 #include "store/vault_file/file_vault.h"
 #include "version/version.h"
 
-// Read by jemalloc before main(): what a burst of requests needed goes back to the system in the background, after ten seconds.
+// Read by jemalloc before main().
 extern "C" {
 extern const char* malloc_conf;
-const char* malloc_conf = "background_thread:true,dirty_decay_ms:10000,muzzy_decay_ms:0";
+const char* malloc_conf = witan::apps::kMallocOptions;
 }
 
 namespace witan::apps {

@@ -7,6 +7,9 @@
 namespace witan::transport {
 namespace {
 
+/// The size of a message of a preprocessing: it is not copied while it grows.
+constexpr std::size_t kFirstReserve = 4 * kPieceBytes;
+
 std::unexpected<Error> outdated() {
   return fail(Code::cancelled, "the peer has restarted, or a newer connection took over");
 }
@@ -34,7 +37,7 @@ Result<MutableByteView> Reassembler::place(const PieceHeader& piece) {
   if (!begun_) begun_ = piece;
   const std::size_t end = bytes_.size() + piece.payload_bytes;
   if (bytes_.capacity() < end)
-    bytes_.reserve(std::min<std::size_t>(piece.total_bytes, std::max(end, 2 * bytes_.size())));
+    bytes_.reserve(std::min<std::size_t>(piece.total_bytes, std::max({end, 2 * bytes_.size(), kFirstReserve})));
   bytes_.resize(end);
   return MutableByteView(bytes_).subspan(end - piece.payload_bytes);
 }

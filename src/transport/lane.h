@@ -82,7 +82,7 @@ class Reassembler {
   /// `first`: number of the first frame that may come.
   explicit Reassembler(std::uint64_t first) : next_(first) {}
 
-  /// Where to copy the payload of this piece, which must be the next one. Memory grows with what has come, up to
+  /// Where to copy the payload of this piece, which must be the next one. Memory grows with what has come, from 1 MiB up to
   /// total_bytes. Error: invalid_argument (any other piece, a frame that is too long).
   Result<MutableByteView> place(const PieceHeader& piece);
   /// After the copy: the frame, if that was its last piece.
