@@ -21,10 +21,11 @@ STEP_TIMEOUT_S = 3600
 
 BITS = {"bool": 1, "u8": 8, "u16": 16, "u32": 32, "u64": 64, "u128": 128, "u160": 160, "u256": 256}
 PROVEN = ("bool", "u8", "u64", "u160")  # 16 ciphertexts a proof: more than one proof
+DRAWN = ("u64",) * 16
 FORMATS = ("small-expanded", "small-compressed", "big-expanded", "big-compressed")
 OPERATIONS = {
     "and": lambda a, b: a & b, "xor": lambda a, b: a ^ b, "add": lambda a, b: a + b, "mul": lambda a, b: a * b,
-    "eq": lambda a, b: int(a == b), "lt": lambda a, b: int(a < b), "select": lambda which, a, b: a if which else b,
+    "rerandomize": lambda a: a, "eq": lambda a, b: int(a == b), "lt": lambda a, b: int(a < b), "select": lambda which, a, b: a if which else b,
 }
 
 
@@ -78,7 +79,7 @@ class Plan:
     """Values, what is computed with them, and every result in the clear."""
 
     def __init__(self, kinds, dice, proven=()):
-        self.lines, self.kinds, self.values, self.inputs = [], {}, {}, []
+        self.lines, self.kinds, self.values, self.inputs, self.randoms = [], {}, {}, [], []
         for kind in kinds:
             for letter in "ab":
                 self._value("input", f"{kind}_{letter}", kind, dice)
@@ -90,6 +91,14 @@ class Plan:
         self.kinds[name], self.values[name] = kind, dice.getrandbits(BITS[kind])
         self.lines.append(f"{list_name} {name} {kind} 0x{self.values[name]:x}")
 
+    def draw(self, kinds):
+        """Values that the OPRF key makes of seeds, which are the same for equal calls. Nobody knows them."""
+        for number, kind in enumerate(kinds):
+            name = f"{kind}_random_{number}"
+            self.kinds[name] = kind
+            self.randoms.append(name)
+            self.lines.append(f"random {name} {kind} seed-{number}")
+
     def compute(self, name, operation, *operands):
         kind = "bool" if operation in ("eq", "lt") else self.kinds[operands[-1]]
         result = OPERATIONS[operation](*(self.values[operand] for operand in operands))
@@ -99,12 +108,14 @@ class Plan:
     def compute_all(self, kinds):
         for kind in kinds:
             a, b = f"{kind}_a", f"{kind}_b"
+            self.compute(f"{kind}_rerandomized", "rerandomize", a)
             if kind == "bool":
-                self.compute("bool_and", "and", a, b)
+                self.compute("bool_and", "and", "bool_rerandomized", b)
                 self.compute("bool_xor", "xor", a, b)
                 self.compute("bool_select", "select", "bool_xor", a, b)
                 continue
-            self.compute(f"{kind}_sum", "add", a, b)
+            self.compute(f"{kind}_sum", "add", f"{kind}_rerandomized", b)
+            self.compute(f"{kind}_sum_rerandomized", "rerandomize", f"{kind}_sum")
             if BITS[kind] <= 64:
                 self.compute(f"{kind}_product", "mul", a, b)
             self.compute(f"{kind}_equal", "eq", a, b)
@@ -172,13 +183,15 @@ def judge(checks, label, command, *arguments, quiet=False):
     return others
 
 
-def evaluate(checks, label, params, keys, plan, formats, folder, quiet=False):
+def evaluate(checks, label, params, keys, plan, formats, folder, quiet=False, command="evaluate"):
     folder.mkdir()
     (folder / "plan").write_text(plan.text(formats))
-    judge(checks, label, "evaluate", params, *keys, folder / "plan", folder, quiet=quiet)
+    judge(checks, label, command, params, *keys, folder / "plan", folder, quiet=quiet)
 
 
 def decrypt_all(checks, label, committee, key, plan, formats, folder):
+    """Gives what the committee found for values that the plan does not know, by name."""
+    unknown = {}
     for form in formats:
         files = {name: (folder / f"{name}.{form}.bin", kind) for name, kind in plan.kinds.items()}
         begun = time.monotonic()
@@ -191,8 +204,33 @@ def decrypt_all(checks, label, committee, key, plan, formats, folder):
                         [f"ciphertext {number} is {paths[number]}" for number in numbers if number < len(paths)])
             continue
         expected = {str(files[name][0]): value for name, value in plan.values.items()}
-        checks.compare(f"{label}, {form}, decrypted by the committee", expected,
-                       {str(files[name][0]): value for name, value in found.items()}, seconds)
+        values = {str(files[name][0]): value for name, value in found.items()}
+        if expected:
+            checks.compare(f"{label}, {form}, decrypted by the committee", expected, values, seconds)
+        drawn = {name: values.get(str(files[name][0])) for name in plan.randoms}
+        if unknown:
+            checks.compare(f"{label}, {form}, values of the OPRF key are those of {formats[0]}", unknown, drawn)
+        else:
+            unknown = drawn
+    return unknown
+
+
+def check_randomness(checks, label, plan, drawn):
+    """Bits and two-bit blocks of many values are uniform: five standard deviations, and a chi-square of 3 degrees of freedom."""
+    bits = blocks = ones = 0
+    counts = [0, 0, 0, 0]
+    for name, value in drawn.items():
+        length = BITS[plan.kinds[name]]
+        bits, ones = bits + length, ones + value.bit_count()
+        for place in range(0, length - 1, 2):
+            counts[value >> place & 3] += 1
+            blocks += 1
+    chi_square = sum((count - blocks / 4) ** 2 / (blocks / 4) for count in counts)
+    distinct = len({value for name, value in drawn.items() if plan.kinds[name] == "u64"})
+    good = bits >= 1000 and abs(ones - bits / 2) < 2.5 * bits ** 0.5 and chi_square < 35 and distinct == sum(
+        plan.kinds[name] == "u64" for name in drawn)
+    checks.note(good, f"{label}: {ones} of {bits} bits of the OPRF key are ones, chi-square of its blocks {chi_square:.1f}, "
+                f"{distinct} different values of u64")
 
 
 def open_all(checks, label, params, keys, client_key, files, folder):
@@ -216,9 +254,26 @@ def own_key(checks, committee, params, kinds, formats, dice, folder):
     key, seconds = committee.make()
     checks.note(True, f"generated key: four nodes hold {key[:16]}..., parameters {params}", seconds)
     plan = Plan(kinds, dice, proven=[kind for kind in PROVEN if kind in kinds])
+    plan.draw(DRAWN + kinds)
     plan.compute_all(kinds)
     evaluate(checks, "generated key", params, committee.published(key), plan, formats, folder)
-    decrypt_all(checks, "generated key, made and computed by tfhe-rs", committee, key, plan, formats, folder)
+    drawn = decrypt_all(checks, "generated key, made and computed by tfhe-rs", committee, key, plan, formats, folder)
+    check_randomness(checks, "generated key", plan, drawn)
+    return key, drawn
+
+
+def same_secret_key(checks, committee, params, kinds, formats, dice, folder, key, drawn):
+    """Another key set from the secret keys of a generated one: other evaluation keys and the same OPRF."""
+    new, seconds = committee.make("--existing", key)
+    checks.note(True, f"key set from existing keys: four nodes hold {new[:16]}...", seconds)
+    label = "key set from existing keys"
+    plan = Plan(kinds, dice)
+    plan.draw(DRAWN + kinds)
+    plan.compute_all(("bool", "u64"))
+    evaluate(checks, label, params, committee.published(new), plan, formats, folder,
+             command="evaluate-with-other-public-key")
+    found = decrypt_all(checks, f"{label}, made and computed by tfhe-rs", committee, new, plan, formats, folder)
+    checks.compare(f"{label}: values of the OPRF key are those of the first set", drawn, found)
 
 
 def imported_key(checks, committee, params, kinds, formats, dice, folder):
@@ -229,11 +284,23 @@ def imported_key(checks, committee, params, kinds, formats, dice, folder):
 
     theirs = folder / "theirs"
     plan = Plan(kinds, dice)
+    plan.draw(DRAWN)
     plan.compute_all(("bool", "u64"))
     evaluate(checks, "imported key, key set of tfhe-rs", params, [folder / "public_key.bin", folder / "key_set.bin"], plan,
              formats, theirs, quiet=True)
-    decrypt_all(checks, "imported key, made and computed with the key set of tfhe-rs", committee, key, plan, formats, theirs)
-    return key
+    drawn = decrypt_all(checks, "imported key, made and computed with the key set of tfhe-rs", committee, key, plan, formats,
+                        theirs)
+    return key, drawn
+
+
+def same_oprf(checks, committee, key, params, dice, folder, drawn):
+    """The key set that the committee's dealer made of the client key, and that of tfhe-rs, make the same of a seed."""
+    label, form = "imported key, key set of the committee", FORMATS[3:]
+    plan = Plan(("u8",), dice)
+    plan.draw(DRAWN)
+    evaluate(checks, label, params, committee.published(key), plan, form, folder, quiet=True)
+    found = decrypt_all(checks, label, committee, key, plan, form, folder)
+    checks.compare(f"{label}: values of the OPRF key are those of the key set of tfhe-rs", drawn, found)
 
 
 def our_ciphertexts(checks, committee, key, params, kinds, dice, folder):
@@ -337,9 +404,12 @@ def main():
         folder.mkdir(exist_ok=True)
         committee = Committee(folder / "committee", arguments.params)
         checks.note(True, "committee of four nodes is up", committee.seconds)
-        own_key(checks, committee, arguments.params, kinds, formats, dice, folder / "own")
-        key = imported_key(checks, committee, arguments.params, kinds, formats, dice, folder / "imported")
+        own, drawn = own_key(checks, committee, arguments.params, kinds, formats, dice, folder / "own")
         if test:
+            same_secret_key(checks, committee, arguments.params, kinds, formats, dice, folder / "existing", own, drawn)
+        key, drawn = imported_key(checks, committee, arguments.params, kinds, formats, dice, folder / "imported")
+        if test:
+            same_oprf(checks, committee, key, arguments.params, dice, folder / "oprf", drawn)
             our_ciphertexts(checks, committee, key, arguments.params, kinds, dice, folder / "imported")
             broken_objects(checks, committee, key, arguments.params, folder / "broken")
             broken_client_keys(checks, committee, folder / "imported/client_key.bin", folder / "broken_client_keys")

@@ -74,8 +74,16 @@ struct Keys {
     server_key: ServerKey,
 }
 
+/// The public key inside of a key set is the published one, or another one for the same secret key (a set from existing keys).
+#[derive(PartialEq)]
+enum Inner {
+    Same,
+    Other,
+}
+
 /// Loads what a committee published and checks each property on the way.
-fn load_keys(config: Config, public_file: &Path, set_file: &Path, report: &mut Report) -> Outcome<Keys> {
+/// `inner`: the public key inside of the set.
+fn load_keys(config: Config, public_file: &Path, set_file: &Path, inner: Inner, report: &mut Report) -> Outcome<Keys> {
     let (set, bytes, again) = object::read_file::<CompressedXofKeySet>(set_file)?;
     report.check(true, format!("key set loads, {} bytes", bytes.len()));
     let difference = object::difference(&bytes, &again);
@@ -99,10 +107,11 @@ fn load_keys(config: Config, public_file: &Path, set_file: &Path, report: &mut R
     let note = if old { " (but for the old tag of the expansion kind)" } else { "" };
     report.check(difference == "identical", format!("public key written back: {difference}{note}"));
 
-    let (inner, server_key) = set.decompress().into_raw_parts();
+    let (of_set, server_key) = set.decompress().into_raw_parts();
     report.check(true, "key set decompresses");
-    let difference = object::difference(&again, &object::to_bytes(&inner));
-    report.check(difference == "identical", format!("public key of the set against the file: {difference}"));
+    let difference = object::difference(&again, &object::to_bytes(&of_set));
+    let good = (difference == "identical") == (inner == Inner::Same) && of_set.is_conformant(&pke);
+    report.check(good, format!("public key of the set against the file: {difference}"));
     report.check(server_key.is_conformant(&config.into()), "server key is conformant");
     set_server_key(server_key.clone());
     Ok(Keys { public_key, server_key })
@@ -128,11 +137,13 @@ fn save(file: &Path, bytes: &[u8]) -> Outcome<()> {
 /// Does what a plan says, one step per line:
 ///   input <name> <type> <value>           a value of the client's list
 ///   proven <name> <type> <value>          a value of the client's list with proof
+///   random <name> <type> <seed>           what the OPRF key makes of the seed
 ///   compute <name> <operation> <operands>
 ///   write <format>                        of everything above, as <name>.<format>.bin
 struct Plan {
     inputs: Vec<Input>,
     proven: Vec<Input>,
+    random: Vec<(String, String, String)>,
     computations: Vec<(String, String, Vec<String>)>,
     formats: Vec<String>,
 }
@@ -143,12 +154,13 @@ type Input = (String, String, Plain);
 impl Plan {
     fn read(file: &Path) -> Outcome<Self> {
         let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-        let mut plan = Plan { inputs: vec![], proven: vec![], computations: vec![], formats: vec![] };
+        let mut plan = Plan { inputs: vec![], proven: vec![], random: vec![], computations: vec![], formats: vec![] };
         for line in text.lines() {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words[..] {
                 ["input", name, kind, value] => plan.inputs.push((name.into(), kind.into(), Plain::parse(value)?)),
                 ["proven", name, kind, value] => plan.proven.push((name.into(), kind.into(), Plain::parse(value)?)),
+                ["random", name, kind, seed] => plan.random.push((name.into(), kind.into(), seed.into())),
                 ["compute", name, operation, ref operands @ ..] => {
                     let operands = operands.iter().map(|operand| operand.to_string()).collect();
                     plan.computations.push((name.into(), operation.into(), operands));
@@ -192,6 +204,13 @@ fn evaluate(config: Config, keys: &Keys, plan: &Plan, folder: &Path, report: &mu
         let expanded = list.verify_and_expand(&crs, &keys.public_key, metadata).map_err(object::text)?;
         values.extend(take(&expanded, &plan.proven)?);
         report.check(true, format!("{} values encrypted in one list with proof, verified and expanded", plan.proven.len()));
+    }
+
+    for (name, kind, seed) in &plan.random {
+        values.push((name.clone(), Value::random(kind, seed.as_bytes()).map_err(|error| format!("{name}: {error}"))?));
+    }
+    if !plan.random.is_empty() {
+        report.check(true, format!("{} values drawn with the OPRF key", plan.random.len()));
     }
 
     let mut places: HashMap<String, usize> = values.iter().enumerate().map(|(i, (name, _))| (name.clone(), i)).collect();
@@ -238,6 +257,7 @@ fn open(client_key: &ClientKey, keys: &Keys, files: &Path) -> Outcome<()> {
 const USAGE: &str = "witan-interop make-keys PARAMS SEED FOLDER
 witan-interop check PARAMS PUBLIC_KEY KEY_SET
 witan-interop evaluate PARAMS PUBLIC_KEY KEY_SET PLAN FOLDER
+witan-interop evaluate-with-other-public-key PARAMS PUBLIC_KEY KEY_SET PLAN FOLDER
 witan-interop open PARAMS PUBLIC_KEY KEY_SET CLIENT_KEY FILES";
 
 fn run(arguments: &[&str]) -> Outcome<()> {
@@ -245,15 +265,16 @@ fn run(arguments: &[&str]) -> Outcome<()> {
     match arguments {
         ["make-keys", name, seed, folder] => make_keys(parameters::config(name)?, seed, Path::new(folder), report),
         ["check", name, public_key, set] => {
-            load_keys(parameters::config(name)?, Path::new(public_key), Path::new(set), report).map(|_| ())
+            load_keys(parameters::config(name)?, Path::new(public_key), Path::new(set), Inner::Same, report).map(|_| ())
         }
-        ["evaluate", name, public_key, set, plan, folder] => {
+        [command @ ("evaluate" | "evaluate-with-other-public-key"), name, public_key, set, plan, folder] => {
             let config = parameters::config(name)?;
-            let keys = load_keys(config, Path::new(public_key), Path::new(set), report)?;
+            let inner = if *command == "evaluate" { Inner::Same } else { Inner::Other };
+            let keys = load_keys(config, Path::new(public_key), Path::new(set), inner, report)?;
             evaluate(config, &keys, &Plan::read(Path::new(plan))?, Path::new(folder), report)
         }
         ["open", name, public_key, set, client_key, files] => {
-            let keys = load_keys(parameters::config(name)?, Path::new(public_key), Path::new(set), report)?;
+            let keys = load_keys(parameters::config(name)?, Path::new(public_key), Path::new(set), Inner::Same, report)?;
             let (client_key, bytes, again) = object::read_file::<ClientKey>(Path::new(client_key))?;
             let difference = object::difference(&bytes, &again);
             report.check(difference == "identical", format!("client key written back: {difference}"));

@@ -68,9 +68,31 @@ macro_rules! values {
                 }
             }
 
+            /// What the OPRF key makes of a seed: nobody knows the value, and it is the same each time.
+            pub fn random(kind: &str, seed: &[u8]) -> Outcome<Self> {
+                Ok(match kind {
+                    "bool" => Value::Bool(FheBool::generate_oblivious_pseudo_random(seed)),
+                    $($name => Value::$variant(<$cipher>::generate_oblivious_pseudo_random(seed)),)*
+                    _ => return Err(format!("type '{kind}' is not known")),
+                })
+            }
+
+            /// The same value in another ciphertext, by the re-randomization key of the server key.
+            fn re_randomized(&self) -> Outcome<Self> {
+                let out = match self {
+                    Value::Bool(value) => Value::Bool(re_randomized(value)?),
+                    $(Value::$variant(value) => Value::$variant(re_randomized(value)?),)*
+                };
+                match out.expanded_bytes() != self.expanded_bytes() {
+                    true => Ok(out),
+                    false => Err("the re-randomized ciphertext is the one that it was made from".into()),
+                }
+            }
+
             /// An operation of the plan.
             pub fn compute(operation: &str, operands: &[&Value]) -> Outcome<Self> {
                 Ok(match (operation, operands) {
+                    ("rerandomize", [value]) => value.re_randomized()?,
                     ("and", [Value::Bool(a), Value::Bool(b)]) => Value::Bool(a & b),
                     ("xor", [Value::Bool(a), Value::Bool(b)]) => Value::Bool(a ^ b),
                     ("select", [Value::Bool(which), Value::Bool(a), Value::Bool(b)]) => Value::Bool(which.if_then_else(a, b)),
@@ -206,6 +228,15 @@ pub fn open(bytes: &[u8], format: &str, kind: &str, client_key: &ClientKey, serv
         _ => return Err(format!("format '{format}' is not known")),
     };
     Ok(Opened { value, again })
+}
+
+fn re_randomized<T: ReRandomize + Clone>(value: &T) -> Outcome<T> {
+    let mut context = ReRandomizationContext::new(*b"TFHE_Rrd", [b"interop of witan".as_slice()], *b"TFHE_Enc");
+    context.add_ciphertext(value);
+    let seed = context.finalize().next_seed().map_err(object::text)?;
+    let mut out = value.clone();
+    out.re_randomize(ReRandomizationMode::UseAvailableMode, seed).map_err(object::text)?;
+    Ok(out)
 }
 
 /// Adds one value to a list that a client makes.
