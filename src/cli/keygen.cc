@@ -1,5 +1,6 @@
 #include "cli/keygen.h"
 
+#include <atomic>
 #include <charconv>
 #include <mutex>
 #include <thread>
@@ -77,8 +78,7 @@ api::KeySetConfig config_from_existing() {
 
 class KeyMaking {
  public:
-  KeyMaking(const Committee& committee, const KeyOrder& order)
-      : committee_(committee), order_(order), deadline_(begun_ + order.timeout) {
+  KeyMaking(const Committee& committee, const KeyOrder& order) : committee_(committee), order_(order) {
     out_.key = random_id<KeyId>(4);
     out_.preprocessing = random_id<PreprocId>(3);
     for (const PartyInfo& party : committee.parties)
@@ -94,7 +94,8 @@ class KeyMaking {
     preproc.domain = to_message(keygen_domain());
     preproc.extra_data = extra_data();
     if (order_.existing) preproc.keyset_config = config_from_existing();
-    WITAN_TRY(at_all("the preprocessing", [&](int party) { return preprocess(party, preproc); }));
+    WITAN_TRY(at_all(fmt::format("preprocessing {}", out_.preprocessing.hex()),
+                     [&](int party) { return preprocess(party, preproc); }));
     out_.preprocessing_seconds = seconds();
 
     api::KeyGenRequest request;
@@ -108,7 +109,8 @@ class KeyMaking {
       request.keyset_added_info->existing_keyset_id = order_.existing->key.hex();
       request.keyset_added_info->use_existing_key_tag = order_.existing->keep_tag;
     }
-    WITAN_TRY(at_all("the key generation", [&](int party) { return generate(party, request); }));
+    WITAN_TRY(at_all(fmt::format("key {} of preprocessing {}", out_.key.hex(), out_.preprocessing.hex()),
+                     [&](int party) { return generate(party, request); }));
 
     for (const auto& [party, digests] : digests_) {
       if (out_.digests.empty()) out_.digests = digests;
@@ -162,6 +164,8 @@ class KeyMaking {
   /// At every party that has not failed yet, all at once; meanwhile the progress of one of them is shown.
   template <class Step>
   Status at_all(std::string_view what, Step step) {
+    deadline_ = Clock::now() + order_.timeout;
+    done_ = 0;
     std::mutex mutex;
     std::size_t running = 0;
     std::map<int, std::string> failed = out_.failed;
@@ -172,6 +176,7 @@ class KeyMaking {
         ++running;
         threads.emplace_back([&, id = party.id] {
           const Status done = step(id);
+          if (done) ++done_;
           const std::lock_guard lock(mutex);
           if (!done) failed[id] = done.error().message;
           --running;
@@ -201,13 +206,29 @@ class KeyMaking {
         if (const auto progress = parse_progress(*info.error_message)) order_.progress(*progress);
   }
 
+  /// Until there is a result, or the time is over. Once so many parties have theirs that nobody else is needed, a party that cannot be reached
+  /// is not waited for any longer.
   template <class Ask>
-  auto poll(Ask ask) const {
+  auto poll(int party, Ask ask) const {
+    std::optional<Clock::time_point> gone;
     for (;;) {
       auto result = ask();
       if (result || result.error().code != Code::unavailable || Clock::now() > deadline_) return result;
+      if (done_ < committee_.size() - committee_.threshold || is_reachable(party))
+        gone.reset();
+      else if (!gone)
+        gone = Clock::now();
+      else if (Clock::now() - *gone > kGoneAfter)
+        return result;
       std::this_thread::sleep_for(kPollEvery);
     }
+  }
+
+  bool is_reachable(int party) const {
+    return client(party)
+        .get_request_statuses({.request_ids = {out_.preprocessing.hex()}, .meta_store_type = {}},
+                              api::CallOptions{.timeout = kPollTimeout, .stop = {}})
+        .has_value();
   }
 
   Status preprocess(int party, const api::KeyGenPreprocRequest& request) const {
@@ -217,7 +238,7 @@ class KeyMaking {
       return fail(Code::failed_precondition, "this node does not deal keys; start a committee with --test-nodes");
     if (!sent) return fail(sent.error());
     const api::IdRequest id{*request.request_id};
-    const auto result = poll([&] {
+    const auto result = poll(party, [&] {
       return order_.dealt ? node.get_insecure_key_gen_preproc_result(id)
                           : node.get_key_gen_preproc_result(id, {.timeout = std::chrono::seconds(310), .stop = {}});
     });
@@ -233,7 +254,7 @@ class KeyMaking {
     if (!sent) return fail(sent.error());
     const api::IdRequest id{*request.request_id};
     const auto result =
-        poll([&] { return order_.dealt ? node.get_insecure_key_gen_result(id) : node.get_key_gen_result(id); });
+        poll(party, [&] { return order_.dealt ? node.get_insecure_key_gen_result(id) : node.get_key_gen_result(id); });
     if (!result) return fail(result.error());
     WITAN_ASSIGN(const auto typed, typed_digests(*result));
     WITAN_TRY(check_signature(
@@ -248,10 +269,13 @@ class KeyMaking {
   }
 
   static constexpr auto kPollEvery = std::chrono::milliseconds(50), kPollTimeout = std::chrono::milliseconds(2000);
+  static constexpr auto kGoneAfter = std::chrono::seconds(10);
 
   const Committee& committee_;
   const KeyOrder& order_;
-  const Clock::time_point begun_ = Clock::now(), deadline_;
+  const Clock::time_point begun_ = Clock::now();
+  Clock::time_point deadline_;  // of this step
+  std::atomic<int> done_ = 0;   // parties that have done it
   std::vector<api::KmsClient> clients_;
   NewKey out_;
   std::mutex digests_mutex_;

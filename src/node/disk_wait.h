@@ -46,6 +46,8 @@ class DiskWait {
 
   /// Why it waits, if it does.
   const std::optional<std::string>& reason() const { return reason_; }
+  /// ... and how long it has waited.
+  runtime::Duration waited() const { return reason_ ? loop_.now() - since_ : runtime::Duration{}; }
 
  private:
   struct Waiting {

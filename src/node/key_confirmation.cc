@@ -46,7 +46,7 @@ Status erase_test_ciphertext(runtime::Vault& private_vault, const KeyId& key) {
   return private_vault.erase(record_name(key));
 }
 
-Task<Status> confirm_key(ConfirmationParty party, KeyToConfirm key, runtime::Instant deadline) {
+Task<Status> confirm_key(ConfirmationParty party, KeyToConfirm key, runtime::Duration patience) {
   runtime::Loop& loop = party.compute.loop();
   const auto begun = loop.now();
   const auto test = std::make_shared<const TestCiphertext>(
@@ -62,7 +62,7 @@ Task<Status> confirm_key(ConfirmationParty party, KeyToConfirm key, runtime::Ins
   lent.binding->changes = [&blocks, &key] { return std::vector{blocks.record(key.key, key.epoch)}; };
   lent.work = Work::preprocessing;
   KeyConfirmation confirmation(std::move(lent), key.key, *test, key.sequence);
-  const Status confirmed = co_await confirmation.run(deadline);
+  const Status confirmed = co_await confirmation.run(patience);
   const auto report = confirmation.report();
   if (!report.lied.empty() || !report.other.empty())
     log::warn("key {}: in its confirmation parties {} sent wrong shares, parties {} shares of other content",

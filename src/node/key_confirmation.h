@@ -29,9 +29,10 @@ struct KeyToConfirm {
 
 /// Confirms a key, or says why it must not be published; the whole of it is bulk work. What it opens counts as blocks of the key and
 /// epoch (S40) and is in the journal before it leaves. A confirmed key's test ciphertext is kept in the private vault,
-/// `KeyConfirmation/<key>` (1.2 MB with the default parameters), for confirmations after a resharing. Errors: those of
+/// `KeyConfirmation/<key>` (1.2 MB with the default parameters), for confirmations after a resharing. `patience`: for the shares of the
+/// others, from when its own ones leave. Errors: those of
 /// TestCiphertextMaker::begin, KeyConfirmation::run and the vault, except those that `disk` waits for.
-runtime::Task<Status> confirm_key(ConfirmationParty party, KeyToConfirm key, runtime::Instant deadline);
+runtime::Task<Status> confirm_key(ConfirmationParty party, KeyToConfirm key, runtime::Duration patience);
 
 /// Of a confirmed key. Errors: not_found, data_loss.
 Result<tfhe::TestCiphertext> load_test_ciphertext(const runtime::Vault& private_vault, const KeyId& key,

@@ -70,6 +70,7 @@ struct KeyGenerator::Run {
         recorded(core.loop),
         compute(core.compute),
         disk(core.loop, what),
+        reading(core.loop, what),
         journal(core.journal, disk),
         news(what) {}
 
@@ -83,9 +84,11 @@ struct KeyGenerator::Run {
   std::optional<std::pair<runtime::Instant, std::uint64_t>> first_look;  // after a restart some are done already
   TrackedCompute compute;
   DiskWait disk;
+  DiskWait reading;  // what a key generation needs
   PatientJournal journal;
   RunLog news;
 
+  const std::optional<std::string>& waits() const { return reading.reason() ? reading.reason() : disk.reason(); }
   void end(Status with) {
     if (ended.is_set()) return;
     outcome = std::move(with);
@@ -161,7 +164,7 @@ std::optional<std::string> KeyGenerator::progress(RequestKind kind, const RawId&
     run = preprocessing_.get();
   if (kind == RequestKind::keygen && keygen_ && keygen_->key.bytes() == id) run = keygen_.get();
   if (run == nullptr) return std::nullopt;
-  const auto& waits = run->disk.reason();
+  const auto& waits = run->waits();
   return fmt::format("stage={} done={} total={} seconds={:.1f}{}", run->stage, run->done, run->total,
                      seconds(core_.loop.now() - run->begun), waits ? "; waits for the disk: " + *waits : "");
 }
@@ -229,8 +232,8 @@ Task<void> watch(Run& run, runtime::Loop& loop) {
 /// Who cannot read what it needs is not waited for by the others any longer than anybody is: what is not there yet cannot be lost.
 template <class Run>
 Task<void> give_up_reading(Run& run, runtime::Loop& loop, std::chrono::seconds timeout) {
-  for (co_await loop.sleep_for(timeout); run.reads; co_await loop.sleep_for(kWatchEvery))
-    if (const auto& reason = run.disk.reason())
+  for (; run.reads; co_await loop.sleep_for(kWatchEvery))
+    if (const auto& reason = run.reading.reason(); reason && run.reading.waited() >= timeout)
       run.end(fail(Code::aborted, "aborted: what it needs could not be read for {} s (threshold.keygen_timeout): {}",
                    timeout.count(), *reason));
 }
@@ -443,11 +446,11 @@ Task<Status> KeyGenerator::make_key(KeygenRun& run, const KeygenFields& fields) 
   WITAN_CHECK(fields.material);
   const KeyPlan plan = co_await ok(plan_of(fields.params, *fields.material));
   std::optional<ExistingKey> existing;
-  if (fields.existing) existing = co_await ok(co_await load_existing_key(core_, run.disk, fields));
+  if (fields.existing) existing = co_await ok(co_await load_existing_key(core_, run.reading, fields));
   run.keys = core_.epochs.find(fields.epoch)->keys;
-  run.material = co_await ok(co_await run.disk.repeat(
+  run.material = co_await ok(co_await run.reading.repeat(
       [&] { return MaterialFile::open(run.compute, folder_, fields.preprocessing, KeyMaterial(plan).orders); }));
-  run.source.emplace(*run.material, run.disk);
+  run.source.emplace(*run.material, run.reading);
   protocols::KeyGenerationJob job{.key = fields.key,
                                   .preprocessing = fields.preprocessing,
                                   .material = run.material->content(),
@@ -467,7 +470,7 @@ Task<Status> KeyGenerator::make_key(KeygenRun& run, const KeygenFields& fields) 
             fields.preprocessing.hex(),
             existing ? fmt::format(", secret keys of key {}", existing->record->key.hex()) : std::string(),
             run.protocol->progress().elements);
-  auto key = co_await run.protocol->run(core_.loop.after(core_.config.threshold.keygen_timeout));
+  auto key = co_await run.protocol->run(core_.config.threshold.keygen_timeout);
   GeneratedKey made = co_await ok(std::move(key));
   run.reads = false;
   const auto set = std::make_shared<const tfhe::CompressedKeySet>(std::move(made.set));
@@ -490,7 +493,7 @@ Task<Status> KeyGenerator::confirm(KeygenRun& run, const KeygenFields& fields,
                                   .masks = core_.epochs.find(fields.epoch)->masks,
                                   .sequence = core_.requests.sequence(RequestKind::keygen, fields.key.bytes()),
                                   .resumed = run.resumed},
-                                 core_.loop.after(core_.config.threshold.keygen_timeout));
+                                 core_.config.threshold.keygen_timeout);
 }
 
 Task<Result<Bytes>> KeyGenerator::publish(KeygenRun& run, const KeygenFields& fields,
@@ -532,6 +535,7 @@ Task<Result<api::Empty>> KeyGenerator::abort(api::IdRequest request) {
     co_await run->recorded.wait();
     co_return api::Empty{};
   }
+  if (const auto run = preprocessing_; run && run->id == id) co_await run->recorded.wait();  // it has ended
   if (core_.requests.check_usable(id.bytes())) {
     const auto record = co_await ok(find_preprocessing(core_.journal, id));
     if (record && record->has_material()) {

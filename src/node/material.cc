@@ -276,6 +276,11 @@ Result<std::unique_ptr<MaterialFile>> MaterialFile::create_now(runtime::Compute&
   // Also of a folder that is there: an earlier try may have made it, and failed here.
   WITAN_TRY(sync_folder(folder.has_parent_path() ? folder.parent_path() : "."));
   const auto file = file_of(folder, id);
+  // A file without content is of an earlier try, which could not remove it either.
+  struct stat found{};
+  if (::lstat(file.c_str(), &found) == 0 && found.st_size <= static_cast<off_t>(kHeaderBytes) &&
+      ::unlink(file.c_str()) != 0)
+    return system_failure("remove", file);
   const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return system_failure("create", file);
   auto descriptor = std::make_shared<Descriptor>(fd, file);

@@ -150,6 +150,8 @@ class BasicPublicDecryption {
   /// The protocol. Errors: already_exists (the session is bound to other content, or is running); deadline_exceeded and
   /// aborted as RobustOpening::accept; internal (an opened value is not in the base ring); unavailable (journal). Once.
   runtime::Task<Result<Decrypted>> run(runtime::Instant deadline);
+  /// The same for whom no caller waits: `patience` to record what it sends, and then, anew, to hear the others.
+  runtime::Task<Result<Decrypted>> run(runtime::Duration patience);
 
   /// After run() succeeded: names parties whose late message is a lie, until the deadline.
   runtime::Task<void> watch_late(runtime::Instant until, std::function<void(Role)> on_lie);
@@ -162,6 +164,7 @@ class BasicPublicDecryption {
  private:
   using Shares = std::vector<Share<Z128>>;
   runtime::Task<Result<Shares>> masked_shares();
+  runtime::Task<Result<Decrypted>> run(runtime::Instant deadline, std::optional<runtime::Duration> once_sent);
   runtime::Task<Status> bind(const Bytes& message, runtime::Instant deadline);
   runtime::Task<Status> commit(std::function<std::vector<runtime::Change>()> changes, runtime::Instant deadline);
   Bytes message_of(const Shares& shares) const;

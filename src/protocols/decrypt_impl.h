@@ -132,6 +132,17 @@ Result<Decrypted> BasicPublicDecryption<Rules>::decode(const std::vector<Gr<Z128
 
 template <class Rules>
 Task<Result<Decrypted>> BasicPublicDecryption<Rules>::run(runtime::Instant deadline) {
+  return run(deadline, {});
+}
+
+template <class Rules>
+Task<Result<Decrypted>> BasicPublicDecryption<Rules>::run(runtime::Duration patience) {
+  return run(party_.compute.loop().after(patience), patience);
+}
+
+template <class Rules>
+Task<Result<Decrypted>> BasicPublicDecryption<Rules>::run(runtime::Instant deadline,
+                                                          std::optional<runtime::Duration> once_sent) {
   struct Drop {
     ~Drop() { job.reset(); }
     std::shared_ptr<const DecryptionJob>& job;
@@ -153,6 +164,7 @@ Task<Result<Decrypted>> BasicPublicDecryption<Rules>::run(runtime::Instant deadl
                                                                std::move(header), std::move(shares), party_.work);
   co_await ok(session_->send_all(kDecryptShares, runtime::make_payload(std::move(message))));
   sent_at_ = party_.compute.loop().now();
+  if (once_sent) deadline = party_.compute.loop().after(*once_sent);
   const auto opened = co_await ok(co_await opening_->accept(deadline));
   co_return decode(opened);
 }

@@ -38,8 +38,8 @@ class BasicKeyConfirmation {
   /// Success: the key is confirmed. Errors: internal (a form opens to something else: the message names form, expected, got, and what is
   /// suspect; nobody may publish or use the key); data_loss (this party's key set or shares are not those of the others: this party must
   /// not publish it); already_exists (the session is bound to another test ciphertext: the key set has changed since); those of
-  /// PublicDecryption::run. Once.
-  runtime::Task<Status> run(runtime::Instant deadline);
+  /// PublicDecryption::run. `patience`: how long it tries to record what it sends, and then, anew, how long it waits for the others. Once.
+  runtime::Task<Status> run(runtime::Duration patience);
 
   /// Meaningful once run() has begun to collect.
   mpc::OpeningReport report() const { return opening_.report(); }

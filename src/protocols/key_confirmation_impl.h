@@ -25,8 +25,8 @@ BasicKeyConfirmation<Rules>::BasicKeyConfirmation(DecryptionParty party, const K
                                                .kind = crypto::SessionKind::key_confirmation}) {}
 
 template <class Rules>
-Task<Status> BasicKeyConfirmation<Rules>::run(runtime::Instant deadline) {
-  auto opened = co_await opening_.run(deadline);
+Task<Status> BasicKeyConfirmation<Rules>::run(runtime::Duration patience) {
+  auto opened = co_await opening_.run(patience);
   if (!opened) co_return fail(std::move(opened).error().within(fmt::format("key {}: its confirmation", key_.hex())));
   co_return judge(*opened);
 }

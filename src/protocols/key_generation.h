@@ -85,7 +85,8 @@ class BasicKeyGeneration {
   SessionId session_id() const { return session_id_; }
   /// The protocol. Errors: already_exists (the session is bound to something else, or is running); aborted (more than t parties have
   /// another configuration, or lie); deadline_exceeded; internal (what was opened is no key set); those of journal and material. Once.
-  runtime::Task<Result<GeneratedKey>> run(runtime::Instant deadline);
+  /// `patience`: how long it waits for parties that make the same key, from when its session is bound; and then for each opening.
+  runtime::Task<Result<GeneratedKey>> run(runtime::Duration patience);
 
   KeyGenerationProgress progress() const { return progress_; }
   /// Parties that lied in an opening, or have another configuration.
@@ -101,7 +102,7 @@ class BasicKeyGeneration {
 
   crypto::Digest digest() const;
   runtime::Task<Status> bind();
-  runtime::Task<Status> agree(runtime::Instant deadline);
+  runtime::Task<Status> agree();
   runtime::Task<Status> take_keys();
   void check_keys() const;
   void take_existing_keys();
@@ -111,16 +112,14 @@ class BasicKeyGeneration {
   runtime::Task<Status> load_all_slices(std::vector<Share<Z>>& differences);
   template <class Z>
   Status take_differences(std::span<const Gr<Z>> opened);
-  runtime::Task<Result<u128>> open_seed_and_differences(runtime::Instant deadline);
+  runtime::Task<Result<u128>> open_seed_and_differences();
   template <class Z>
-  runtime::Task<Result<std::vector<Gr<Z>>>> open(runtime::Step step, std::vector<Share<Z>> shares,
-                                                 runtime::Instant deadline);
+  runtime::Task<Result<std::vector<Gr<Z>>>> open(runtime::Step step, std::vector<Share<Z>> shares);
   template <class Z>
-  runtime::Task<Status> bodies(std::size_t component, runtime::Instant deadline);
+  runtime::Task<Status> bodies(std::size_t component);
   template <class Z>
   runtime::Task<Result<std::vector<Gr<Z>>>> chunk(std::size_t component, RowRange rows,
-                                                  std::shared_ptr<const BodyRows<Z>> kernel, runtime::Step step,
-                                                  runtime::Instant deadline);
+                                                  std::shared_ptr<const BodyRows<Z>> kernel, runtime::Step step);
 
   KeyGenerationParty party_;
   const KeyGenerationJob job_;
@@ -134,6 +133,7 @@ class BasicKeyGeneration {
   runtime::Step next_step_ = kKeyBodies;
   KeyGenerationProgress progress_;
   runtime::RoleSet liars_;
+  runtime::Duration patience_{};
 };
 
 using KeyGeneration = BasicKeyGeneration<>;

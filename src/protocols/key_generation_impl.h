@@ -49,19 +49,20 @@ template <class Rules>
 BasicKeyGeneration<Rules>::~BasicKeyGeneration() = default;
 
 template <class Rules>
-runtime::Task<Result<GeneratedKey>> BasicKeyGeneration<Rules>::run(runtime::Instant deadline) {
+runtime::Task<Result<GeneratedKey>> BasicKeyGeneration<Rules>::run(runtime::Duration patience) {
   using runtime::ok;
+  patience_ = patience;
   if (Rules::journal_before_sending) co_await ok(co_await bind());
   session_ = co_await ok(party_.router.open(session_id_, {.lane = runtime::Lane::bulk, .reopen = true}));
-  if (Rules::agree_first) co_await ok(co_await agree(deadline));
+  if (Rules::agree_first) co_await ok(co_await agree());
   co_await ok(co_await take_keys());
-  const u128 seed = co_await ok(co_await open_seed_and_differences(deadline));
+  const u128 seed = co_await ok(co_await open_seed_and_differences());
   assembly_ = std::make_unique<KeySetAssembly>(job_.plan.params, seed, job_.options);
   for (std::size_t i = 0; i < job_.plan.components.size(); ++i) {
     if (job_.plan.components[i].ring() == Ring::gr64)
-      co_await ok(co_await bodies<Z64>(i, deadline));
+      co_await ok(co_await bodies<Z64>(i));
     else
-      co_await ok(co_await bodies<Z128>(i, deadline));
+      co_await ok(co_await bodies<Z128>(i));
   }
   co_return GeneratedKey{std::move(shares_), assembly_->take()};
 }
@@ -94,7 +95,8 @@ runtime::Task<Status> BasicKeyGeneration<Rules>::bind() {
 }
 
 template <class Rules>
-runtime::Task<Status> BasicKeyGeneration<Rules>::agree(runtime::Instant deadline) {
+runtime::Task<Status> BasicKeyGeneration<Rules>::agree() {
+  const runtime::Instant deadline = party_.compute.loop().after(patience_);
   const crypto::Digest mine = digest();
   co_await runtime::ok(session_->send_all(kKeyAgree, runtime::make_payload(Bytes(mine.begin(), mine.end()))));
   const CommitteeSize committee = session_->committee();
@@ -230,7 +232,7 @@ Status BasicKeyGeneration<Rules>::take_differences(std::span<const Gr<Z>> opened
 }
 
 template <class Rules>
-runtime::Task<Result<u128>> BasicKeyGeneration<Rules>::open_seed_and_differences(runtime::Instant deadline) {
+runtime::Task<Result<u128>> BasicKeyGeneration<Rules>::open_seed_and_differences() {
   using runtime::ok;
   std::vector<Share<Z128>> of_128{mpc::Prss<Z128>(party_.keys.set_keys(), session_id_).random(0)};
   std::vector<Share<Z64>> of_64;
@@ -238,10 +240,10 @@ runtime::Task<Result<u128>> BasicKeyGeneration<Rules>::open_seed_and_differences
   co_await ok(co_await load_all_slices<Z64>(of_64));
   const bool any_64 = !of_64.empty();
   // The seed comes first.
-  const auto opened_128 = co_await ok(co_await open<Z128>(kKeySeed, std::move(of_128), deadline));
+  const auto opened_128 = co_await ok(co_await open<Z128>(kKeySeed, std::move(of_128)));
   co_await ok(take_differences<Z128>(std::span(opened_128).subspan(1)));
   if (any_64) {
-    const auto opened_64 = co_await ok(co_await open<Z64>(kKeyDifferences64, std::move(of_64), deadline));
+    const auto opened_64 = co_await ok(co_await open<Z64>(kKeyDifferences64, std::move(of_64)));
     co_await ok(take_differences<Z64>(opened_64));
   }
   co_return public_seed_of(opened_128.front());
@@ -250,14 +252,14 @@ runtime::Task<Result<u128>> BasicKeyGeneration<Rules>::open_seed_and_differences
 /// At degree t, to everybody; there is no other opening here (S34).
 template <class Rules>
 template <class Z>
-auto BasicKeyGeneration<Rules>::open(runtime::Step step, std::vector<Share<Z>> shares, runtime::Instant deadline)
+auto BasicKeyGeneration<Rules>::open(runtime::Step step, std::vector<Share<Z>> shares)
     -> runtime::Task<Result<std::vector<Gr<Z>>>> {
   Bytes message;
   mpc::append_shares<Z>(message, shares);
   mpc::RobustOpening<Z, Rules> opening(*session_, party_.compute, step, {}, std::move(shares),
                                        runtime::Work::preprocessing);
   co_await runtime::ok(session_->send_all(step, runtime::make_payload(std::move(message))));
-  auto values = co_await runtime::ok(co_await opening.accept(deadline));
+  auto values = co_await runtime::ok(co_await opening.accept(party_.compute.loop().after(patience_)));
   liars_ = liars_ | opening.report().lied;
   co_return values;
 }
@@ -265,8 +267,7 @@ auto BasicKeyGeneration<Rules>::open(runtime::Step step, std::vector<Share<Z>> s
 template <class Rules>
 template <class Z>
 auto BasicKeyGeneration<Rules>::chunk(std::size_t component, RowRange rows, std::shared_ptr<const BodyRows<Z>> kernel,
-                                      runtime::Step step, runtime::Instant deadline)
-    -> runtime::Task<Result<std::vector<Gr<Z>>>> {
+                                      runtime::Step step) -> runtime::Task<Result<std::vector<Gr<Z>>>> {
   const tfhe::Component& of = job_.plan.components[component].component;
   const ElementRange elements = elements_of(of, rows);
   auto noises = std::make_shared<Secret<Bytes>>(
@@ -310,12 +311,12 @@ auto BasicKeyGeneration<Rules>::chunk(std::size_t component, RowRange rows, std:
     return {};
   };
   co_await runtime::ok(co_await mpc::detection::in_pieces(party_.compute, rows.count, rows_per_kernel(of), make));
-  co_return co_await open<Z>(step, out->reveal(), deadline);
+  co_return co_await open<Z>(step, out->reveal());
 }
 
 template <class Rules>
 template <class Z>
-runtime::Task<Status> BasicKeyGeneration<Rules>::bodies(std::size_t index, runtime::Instant deadline) {
+runtime::Task<Status> BasicKeyGeneration<Rules>::bodies(std::size_t index) {
   const tfhe::Component& component = job_.plan.components[index].component;
   const tfhe::MaskReader mask(
       {assembly_->mask_seed(), tfhe::StreamPosition::from_bytes(component.stream_offset_bytes)});
@@ -328,8 +329,8 @@ runtime::Task<Status> BasicKeyGeneration<Rules>::bodies(std::size_t index, runti
   const std::size_t elements = std::max<std::size_t>(1, per_kernel * component.body_words() / 4);
   const std::size_t rows_at_once = per_kernel * std::max<std::size_t>(1, kBodyChunkElements / elements);
   const auto one = [this](std::size_t of, RowRange rows, std::shared_ptr<const BodyRows<Z>> with, runtime::Step step,
-                          runtime::Instant until, std::shared_ptr<Chunk<Z>> into) -> runtime::Task<void> {
-    into->values = co_await chunk<Z>(of, rows, std::move(with), step, until);
+                          std::shared_ptr<Chunk<Z>> into) -> runtime::Task<void> {
+    into->values = co_await chunk<Z>(of, rows, std::move(with), step);
     into->opened.set();
   };
   std::deque<std::shared_ptr<Chunk<Z>>> under_way;
@@ -340,7 +341,7 @@ runtime::Task<Status> BasicKeyGeneration<Rules>::bodies(std::size_t index, runti
       const RowRange rows{next, std::min(rows_at_once, component.rows - next)};
       next += rows.count;
       under_way.push_back(std::make_shared<Chunk<Z>>(party_.compute.loop()));
-      chunks.spawn(one(index, rows, kernel, next_step_++, deadline, under_way.back()));
+      chunks.spawn(one(index, rows, kernel, next_step_++, under_way.back()));
     }
     Chunk<Z>& first = *under_way.front();
     co_await first.opened.wait();

@@ -50,6 +50,20 @@ TEST(ExistingKeys, ServeForTheirContextAndParametersIfTheProgramUsesThem) {
   EXPECT_NE(refused.error().message.find("parameters test"), std::string::npos) << refused.error().message;
 }
 
+// Noises that everybody can compute would give away a key that nobody has seen.
+TEST(ExistingKeys, ThatNobodyHasSeenAreNotUsedWithDummies) {
+  KeygenFields partial = fields();
+  partial.material = PreprocessingRecord::Kind::partial;
+  KeyRecord record = existing();
+  record.origin = KeyOrigin::generated;
+  const Status refused = check_existing_key(record, partial, true);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::failed_precondition);
+  EXPECT_NE(refused.error().message.find(partial.preprocessing.hex()), std::string::npos) << refused.error().message;
+  record.origin = KeyOrigin::dealt;
+  EXPECT_TRUE(check_existing_key(record, partial, true));
+}
+
 // What somebody has seen stays seen.
 TEST(ExistingKeys, GiveTheirOriginToTheNewKey) {
   KeyRecord record = existing();

@@ -100,7 +100,7 @@ struct Nodes {
                                      .masks = dealt.masks[i],
                                      .sequence = 3,
                                      .resumed = resumed},
-                                    loop.after(60s)));
+                                    60s));
     return loop.run(runtime::when_all(std::move(running)));
   }
 

@@ -69,7 +69,7 @@ runtime::sim::Program confirming(const Material& material, TestOf test_of, Outco
       co_return;
     }
     BasicKeyConfirmation<Rules> confirmation(std::move(party), key_id(), test_of(node.role(), node.life()), kSequence);
-    Status status = co_await confirmation.run(node.loop().after(timeout));
+    Status status = co_await confirmation.run(timeout);
     if (status) co_await node.journal().commit({{runtime::Change::Kind::put, "published", published, {}}});
     outcomes[node.role().number()] = {std::move(status), confirmation.report()};
     co_await node.loop().sleep_for(200s);
@@ -331,7 +331,7 @@ TEST(KeyConfirmation, OfADealtKeySet) {
       if (!test) throw std::runtime_error(test.error().message);
       KeyConfirmation confirmation({node.router(), node.journal(), node.compute(), shares[index], masks[index]},
                                    key_id(), *test, 1);
-      said[node.role().number()] = co_await confirmation.run(node.loop().after(50s));
+      said[node.role().number()] = co_await confirmation.run(50s);
       co_await node.loop().sleep_for(10s);
     });
     world.run(100s);

@@ -61,7 +61,7 @@ runtime::sim::Program online(const Scene& scene, Outcomes& outcomes, std::map<in
     BasicKeyGeneration<Rules> run({node.router(), node.journal(), node.compute(), scene.epoch.keys(node.role()),
                                    *scene.material[node.role().index()], scene.existing[node.role().index()]},
                                   other == jobs.end() ? scene.job() : other->second);
-    auto key = co_await run.run(node.loop().after(500s));
+    auto key = co_await run.run(500s);
     outcomes[node.role().number()] = {std::move(key), run.liars()};
     co_await node.loop().sleep_for(600s);
   };
@@ -305,7 +305,7 @@ TEST(KeyGenerationRules, AnotherConfigurationUnderTheSameKeyIdIsRefusedAlsoAfter
     KeyGeneration run({node.router(), node.journal(), node.compute(), made.scene.epoch.keys(node.role()),
                        *made.scene.material[node.role().index()], made.scene.existing[node.role().index()]},
                       node.life() == 0 ? made.scene.job() : other);
-    auto key = co_await run.run(node.loop().after(500s));
+    auto key = co_await run.run(500s);
     if (node.life() > 0) second[node.role().number()] = key ? Status{} : Status(std::unexpected(key.error()));
     co_await node.loop().sleep_for(600s);
   });
