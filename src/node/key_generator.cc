@@ -304,10 +304,17 @@ Task<void> KeyGenerator::work(std::shared_ptr<PreprocessingRun> run, Preprocessi
   run->store.reset();
   run->material = nullptr;
   permit = {};
-  const Status stored =
-      outcome ? co_await core_.requests.finish(RequestKind::preprocessing, fields.id.bytes(),
-                                               node::preprocessing_result(core_, fields))
-              : co_await core_.requests.fail_request(RequestKind::preprocessing, fields.id.bytes(), outcome.error());
+  Status stored;
+  if (outcome) {
+    stored = co_await core_.requests.finish(RequestKind::preprocessing, fields.id.bytes(),
+                                            node::preprocessing_result(core_, fields));
+  } else {
+    auto forgotten = protocols::forget_batches(core_.journal, fields.id);
+    if (!forgotten) log::warn("{}: records of its batches stay in the journal: {}", what, forgotten.error().message);
+    stored = co_await core_.requests.fail_request(
+        RequestKind::preprocessing, fields.id.bytes(), outcome.error(),
+        [changes = std::move(forgotten).value_or(std::vector<runtime::Change>{})] { return changes; });
+  }
   if (!stored) log::error("{}: the outcome could not be recorded: {}", what, stored.error().message);
   settled(preprocessing_, run);
   if (!outcome && stored) co_await erase(fields.id);

@@ -184,6 +184,20 @@ SessionId Attempts::session(int word_bits, std::uint16_t number) const {
 
 // Journal.
 
+namespace {
+constexpr std::size_t kKindOffset = 32 + 2;  // of a key of the table
+}
+
+Result<std::vector<runtime::Change>> forget_batches(const runtime::Journal& journal, const PreprocId& id) {
+  std::vector<runtime::Change> out;
+  WITAN_TRY(journal.for_each(kAttemptsTable, [&](ByteView key, ByteView) {
+    if (key.size() > kKindOffset && key[kKindOffset] == 'b' && std::ranges::equal(key.first(32), id.view()))
+      out.push_back({runtime::Change::Kind::erase, kAttemptsTable, Bytes(key.begin(), key.end()), {}});
+    return true;
+  }));
+  return out;
+}
+
 Bytes Attempts::key(char kind) const {
   Writer out;
   out.id(id_).u16(first_).u8(static_cast<std::uint8_t>(kind));

@@ -84,6 +84,9 @@ struct FinishedBatch {
 /// it is done. The state stays for ever (security.md 6, S7).
 inline constexpr const char* kAttemptsTable = "preprocessing_attempts";
 
+/// Of one that has failed: what erases the records of its batches.
+Result<std::vector<runtime::Change>> forget_batches(const runtime::Journal& journal, const PreprocId& id);
+
 inline constexpr int kCallsPerParty = 2;
 inline constexpr std::uint16_t kMaxAttempts = 40;  // after the first one
 

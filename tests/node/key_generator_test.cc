@@ -447,6 +447,8 @@ TEST_F(KeyGeneratorTest, WhatWaitsForADiskCanBeAborted) {
   }
   EXPECT_THAT(preprocessed(2, id), StartsWith("ABORTED"));
   EXPECT_EQ(party(2).progress(RequestKind::preprocessing, id.bytes()), "none");
+  for (const auto& [record, content] : disk(2).journal.tables[protocols::kAttemptsTable])
+    EXPECT_NE(record.at(34), 'b') << "a batch of a preprocessing that has failed";
   pass(5s);
   EXPECT_EQ(materials(2), 0u) << "erasing waits for the disk too";
 }
