@@ -6,7 +6,7 @@ namespace witan::mpc {
 
 template <Word Z>
 BitBatch<Z>::BitBatch(std::shared_ptr<const BitKernel<Z>> kernel, std::size_t elements)
-    : kernel_(std::move(kernel)), draws_(std::vector<Share<Z>>(4 * elements)) {
+    : kernel_(std::move(kernel)), draws_(UninitializedVector<Share<Z>>(4 * elements)) {
   WITAN_CHECK(elements <= kMaxElementsPerSession);
 }
 

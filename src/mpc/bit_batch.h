@@ -2,6 +2,7 @@
 // once they are opened. The exchange itself is DetectedOpening.
 #pragma once
 
+#include "base/uninitialized.h"
 #include "mpc/bit_kernel.h"
 #include "mpc/resolution.h"
 
@@ -24,7 +25,7 @@ class BitBatch final : public Disposable<Z> {
 
  private:
   const std::shared_ptr<const BitKernel<Z>> kernel_;
-  Secret<std::vector<Share<Z>>> draws_;
+  Secret<UninitializedVector<Share<Z>>> draws_;  // written by prepare()
 };
 
 }  // namespace witan::mpc

@@ -10,6 +10,7 @@
 
 #include "algebra/parity.h"
 #include "base/codec.h"
+#include "base/uninitialized.h"
 #include "crypto/separators.h"
 #include "mpc/detected_opening.h"
 #include "mpc/open.h"
@@ -61,11 +62,12 @@ std::vector<std::vector<Gr<Z>>> coefficient_weights(std::span<const Role> roles)
   return out;
 }
 
+/// Rows that are checked together: 16 to 104 KB of them.
+inline constexpr std::size_t kRowsInCache = 128;
+
 template <Word Z>
-std::vector<Gr<Z>> read_rows(ByteView bytes, std::size_t first, std::size_t count) {
-  std::vector<Gr<Z>> out(count);
-  std::memcpy(out.data(), bytes.data() + first * sizeof(Gr<Z>), count * sizeof(Gr<Z>));
-  return out;
+void read_rows(ByteView bytes, std::size_t first, std::span<Gr<Z>> out) {
+  std::memcpy(out.data(), bytes.data() + first * sizeof(Gr<Z>), out.size_bytes());
 }
 
 /// Runs kernel(first, last) for pieces of 0 .. count on the pool. The kernel owns what it touches. Error: the first one.
@@ -238,18 +240,18 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::produce(std::size_t chunk) {
     const std::size_t e0 = (first + from) * size, e1 = std::min(elements, (first + to) * size);
     const std::span<Share<Z>> own = std::span(data->own.reveal_mutable()).subspan(e0, e1 - e0);
     WITAN_TRY(data->batch->prepare(e0, own));
-    std::vector<Gr<Z>> shares;
-    for (const Share<Z>& share : own) shares.push_back(share.value);
+    std::vector<Gr<Z>> of_row(size);
     for (std::size_t row = from; row < to; ++row) {
-      const std::size_t begin = (row - from) * size, end = std::min(shares.size(), begin + size);
-      const auto of_row = std::span<const Gr<Z>>(shares).subspan(begin, end - begin);
+      const std::size_t begin = (row - from) * size, count_of_row = std::min(size, own.size() - begin);
+      for (std::size_t i = 0; i < count_of_row; ++i) of_row[i] = own[begin + i].value;
+      const auto shares = std::span<const Gr<Z>>(of_row).first(count_of_row);
       for (std::size_t i = 0; i < out->size(); ++i) {
-        const Gr<Z> share = combine ? detection::at_point<Z>(of_row, Role(static_cast<int>(i) + 1)) : of_row[0];
+        const Gr<Z> share = combine ? detection::at_point<Z>(shares, Role(static_cast<int>(i) + 1)) : shares[0];
         if (combine && i == self.index()) data->own_combined.reveal_mutable()[first + row] = share;
         share.encode((*out)[i].data() + row * sizeof(Gr<Z>));
       }
     }
-    wipe(shares.data(), shares.size() * sizeof(Gr<Z>));
+    wipe(of_row.data(), of_row.size() * sizeof(Gr<Z>));
     return {};
   };
   co_await runtime::ok(
@@ -336,50 +338,57 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::check_rows(std::size_t phase) {
       return {};
     };
 
-    Roles roles;
-    std::vector<std::vector<Gr<Z>>> words;
     for (const Role role : partners) {
-      std::vector<Gr<Z>> word(count);
-      if (role == self) {
-        for (std::size_t row = 0; row < count; ++row) {
-          if (phase == 2)
-            word[row] = data->combined[from + row];
-          else
-            word[row] = combine ? data->own_combined.reveal()[from + row] : data->own.reveal()[from + row].value;
-        }
-        for (std::size_t row = 0; phase == 2 && row < count; ++row)
-          if (data->bad[0][from + row]) bad[from + row] = 1;
-      } else {
-        const runtime::Payload& message = data->messages[phase - 1][chunk][role.index()];
-        if (!message || message->size() != whole) return all_bad();
-        word = detection::read_rows<Z>(ByteView(*message).subspan(map), at, count);
-        for (std::size_t row = 0; phase == 2 && row < count; ++row)
-          if ((*message)[(at + row) / 8] >> (at + row) % 8 & 1) bad[from + row] = 1;
-      }
-      roles.push_back(role);
-      words.push_back(std::move(word));
+      if (role == self) continue;
+      const runtime::Payload& message = data->messages[phase - 1][chunk][role.index()];
+      if (!message || message->size() != whole) return all_bad();
     }
-    if (roles.size() < dimension) return all_bad();
-
-    std::vector<std::span<const Gr<Z>>> views(words.begin(), words.end());
-    const auto checks = algebra::parity_checks<Z>(dimension, roles);
-    const auto weights = phase == 2 ? detection::coefficient_weights<Z>(std::span(roles).first(dimension))
+    if (partners.size() < dimension) return all_bad();
+    const auto checks = algebra::parity_checks<Z>(dimension, partners);
+    const auto weights = phase == 2 ? detection::coefficient_weights<Z>(std::span(partners).first(dimension))
                                     : std::vector<std::vector<Gr<Z>>>{};
-    std::size_t row = 0;
-    while (row < count) {
-      const std::size_t stop = checks->first_bad_row(views, row);
-      for (; row < std::min(stop, count); ++row) {
-        if (phase == 1) {
-          (combine ? data->combined : data->values)[from + row] = checks->secret(views, row);
+
+    // What is copied of the messages stays in the cache while it is checked.
+    std::vector<UninitializedVector<Gr<Z>>> words(partners.size(),
+                                                  UninitializedVector<Gr<Z>>(std::min(count, detection::kRowsInCache)));
+    for (std::size_t part = from; part < to; part += detection::kRowsInCache) {
+      const std::size_t rows = std::min(detection::kRowsInCache, to - part);
+      std::vector<std::span<const Gr<Z>>> views;
+      for (std::size_t i = 0; i < partners.size(); ++i) {
+        const std::span<Gr<Z>> word = std::span(words[i]).first(rows);
+        views.push_back(word);
+        if (partners[i] != self) {
+          const Bytes& message = *data->messages[phase - 1][chunk][partners[i].index()];
+          detection::read_rows<Z>(ByteView(message).subspan(map), at + part - from, word);
+          for (std::size_t row = 0; phase == 2 && row < rows; ++row)
+            if (const std::size_t of = at + part - from + row; message[of / 8] >> of % 8 & 1) bad[part + row] = 1;
           continue;
         }
-        const std::size_t first = (from + row) * size, last = std::min(first + size, data->values.size());
-        for (std::size_t e = first; e < last; ++e)
-          data->values[e] = algebra::combine<Z>(weights[e - first], std::span(views).first(dimension), row);
+        for (std::size_t row = 0; row < rows; ++row) {
+          if (phase == 2)
+            word[row] = data->combined[part + row];
+          else
+            word[row] = combine ? data->own_combined.reveal()[part + row] : data->own.reveal()[part + row].value;
+        }
+        for (std::size_t row = 0; phase == 2 && row < rows; ++row)
+          if (data->bad[0][part + row]) bad[part + row] = 1;
       }
-      if (row < count) bad[from + row++] = 1;
+      std::size_t row = 0;
+      while (row < rows) {
+        const std::size_t stop = checks->first_bad_row(views, row);
+        for (; row < std::min(stop, rows); ++row) {
+          if (phase == 1) {
+            (combine ? data->combined : data->values)[part + row] = checks->secret(views, row);
+            continue;
+          }
+          const std::size_t first = (part + row) * size, last = std::min(first + size, data->values.size());
+          for (std::size_t e = first; e < last; ++e)
+            data->values[e] = algebra::combine<Z>(weights[e - first], std::span(views).first(dimension), row);
+        }
+        if (row < rows) bad[part + row++] = 1;
+      }
     }
-    for (row = from; phase == 1 && combine && row < to; ++row)
+    for (std::size_t row = from; phase == 1 && combine && row < to; ++row)
       if (bad[row]) data->combined[row] = {};
     return {};
   };
@@ -767,7 +776,9 @@ runtime::RoleSet DetectedOpening<Z, Rules>::deviators(const Disputes& before, co
     const auto is_right = [&] {
       if (!message || message->size() != map + count * sizeof(Gr<Z>)) return false;
       if (phase == 2 && (*message)[at / 8] >> at % 8 & 1) return reports.says_phase_1(role, row);
-      return detection::read_rows<Z>(ByteView(*message).subspan(map), at, 1)[0] == truth(role);
+      std::array<Gr<Z>, 1> said;
+      detection::read_rows<Z>(ByteView(*message).subspan(map), at, said);
+      return said[0] == truth(role);
     };
     if (!is_right()) out.insert(role);
   }
