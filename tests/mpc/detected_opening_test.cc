@@ -353,6 +353,34 @@ TEST(Detection, AMessageThatIsMissingOrMalformedIsNoErasure) {
     }
 }
 
+// Rows are checked some 128 at once: a wrong one behind those is noticed, and at its place.
+TEST(Detection, AWrongRowIsFoundWhereverItIs) {
+  const auto committee = CommitteeSize::make(4, 1).value();
+  for (const auto variant : {OpeningVariant::w1, OpeningVariant::w2})
+    for (const std::size_t row : {0u, 127u, 128u, 160u}) {
+      const Scene<Z64> scene(committee, Kind::bits, 1000, options(variant, 161));
+      Outcomes<Z64> outcomes;
+      World world({.seed = 1, .committee = committee, .router = {}}, opening(scene, outcomes));
+      world.faults(Role(1)).byzantine = true;
+      world.faults(Role(1)).corrupt = only(Part::phase_1, [row](Role, const runtime::Frame& frame) {
+        runtime::Frame out = frame;
+        Bytes bytes = *frame.payload;
+        if ((row + 1) * sizeof(Gr<Z64>) <= bytes.size()) bytes[row * sizeof(Gr<Z64>)] ^= 1;
+        out.payload = runtime::make_payload(std::move(bytes));
+        return std::vector{out};
+      });
+      world.run(100'000s);
+      const Status good = judge(world, scene, outcomes);
+      EXPECT_TRUE(good) << good.error().message;
+      const std::size_t elements = scene.truth.size(), group = variant == OpeningVariant::w1 ? 1 : 3;
+      std::vector<std::size_t> expected;
+      for (std::size_t e = row * group; e < std::min((row + 1) * group, elements); ++e) expected.push_back(e);
+      ASSERT_TRUE(outcomes.at(4).released) << outcomes.at(4).released.error().message;
+      EXPECT_EQ(outcomes.at(4).released->discarded, expected) << "row " << row;
+      EXPECT_TRUE(outcomes.at(4).disputes->excluded().contains(Role(1)));
+    }
+}
+
 // S27: two parties too many are silent; nothing is released.
 TEST(Detection, MoreThanTExcludedPartiesEndTheSessionWithoutValues) {
   const auto committee = CommitteeSize::make(4, 1).value();
@@ -369,7 +397,7 @@ TEST(Detection, MoreThanTExcludedPartiesEndTheSessionWithoutValues) {
   }
 }
 
-// The log names who is convicted, and why (issue: "after a fault the log names the convicted party and why").
+// Who is convicted, and why, in words for the log.
 TEST(Detection, TheVerdictNamesTheFaultyPartyAndWhatItDid) {
   const auto committee = CommitteeSize::make(7, 2).value();
   // Fewer than t + 1 parties have nothing to complain about.
