@@ -142,7 +142,12 @@ class KeyGeneration : public testing::Test {
 
 TEST_F(KeyGeneration, FourProductionNodesMakeAKeyAndDecryptWithItAlsoAfterARestart) {
   start();
-  const auto key = must(cli::make_key(live->committee, {.timeout = kLong}));
+  std::vector<cli::KeyProgress> seen;
+  const auto key = must(cli::make_key(
+      live->committee, {.timeout = kLong, .progress = [&](const cli::KeyProgress& now) { seen.push_back(now); }}));
+  EXPECT_TRUE(std::ranges::any_of(seen, [](const cli::KeyProgress& now) {
+    return now.stage == "preprocessing" && now.percent > 0 && now.per_second && now.seconds_left;
+  })) << seen.size();
   fmt::print("test key at n = 4: {:.2f} s, preprocessing {:.2f} s of it\n", key.seconds, key.preprocessing_seconds);
   EXPECT_EQ(key.origin, "generated");
   EXPECT_EQ(key.signers.size(), 4u);

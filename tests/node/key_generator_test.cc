@@ -483,6 +483,39 @@ TEST_F(KeyGeneratorTest, APassingErrorAtTheStartLosesNoMaterial) {
   expect_key(key(1));
 }
 
+// Status and metrics: what was there before counts as done, not as speed, from the first moment of the attempt on.
+TEST_F(KeyGeneratorTest, ARestartDoesNotSpoilRateAndTimeLeft) {
+  start();
+  const auto id = preproc(1);
+  for (int i = 1; i <= kParties; ++i) ASSERT_EQ(preprocess(i, id), "OK");
+  while (party(2).generator.progress().at(0).pace.percent() < 25) pass(1ms);
+  const runtime::Instant restarted = loop->now();
+  resume(2, restart(2));
+  std::optional<std::pair<runtime::Instant, Pace>> first;
+  int rates = 0;
+  const auto seconds = [](runtime::Duration of) { return std::chrono::duration<double>(of).count(); };
+  for (std::string last; last != "none"; pass(1ms)) {
+    last = party(2).progress(RequestKind::preprocessing, id.bytes());
+    const auto runs = party(2).generator.progress();
+    if (runs.empty()) break;
+    const Pace pace = runs.at(0).pace;
+    ASSERT_THAT(last, StartsWith(fmt::format("stage={} {}", runs.at(0).stage, pace.text())));
+    if (!first && pace.done == 0) {
+      ASSERT_EQ(pace.per_second, 0) << last;
+      continue;
+    }
+    if (!first) first = {loop->now(), pace};
+    const double done = static_cast<double>(pace.done - first->second.done);
+    ASSERT_EQ(pace.seconds, seconds(loop->now() - restarted)) << last;
+    ASSERT_EQ(pace.per_second, done == 0 ? 0 : done / seconds(loop->now() - first->first)) << last;
+    ASSERT_EQ(pace.seconds_left().has_value(), done > 0) << last;
+    rates += done > 0 && pace.done < pace.total;
+  }
+  ASSERT_TRUE(first);
+  EXPECT_GT(first->second.percent(), 10);
+  EXPECT_GT(rates, 2) << "there was time to see some";
+}
+
 TEST_F(KeyGeneratorTest, WhatWaitsForADiskCanBeAborted) {
   start();
   const auto id = preproc(1);
