@@ -69,17 +69,17 @@ void ProgressBar::finish() {
   if (impl_->shown) fmt::print(stderr, "\r\x1b[K");
 }
 
-void print_parties(const Committee& committee, const DecryptionReport& report) {
+void print_parties(const Committee& committee, const DecryptionReport& report, std::FILE* to) {
   for (const int id : report.agreed.parties) {
     const auto& answer = report.answers.at(id);
-    fmt::print("  signed by party {} ({}), both signatures verified, {:.0f} ms\n", id, committee.party(id).signer,
+    fmt::print(to, "  signed by party {} ({}), both signatures verified, {:.0f} ms\n", id, committee.party(id).signer,
                answer.seconds * 1e3);
   }
   for (const auto& [id, answer] : report.answers)
-    if (answer.response && !answer.verified) fmt::print("  party {}: answer refused: {}\n", id, answer.error);
-  for (const int id : report.lied) fmt::print("  party {} LIED: it sent wrong shares to its peers\n", id);
-  for (const int id : report.other) fmt::print("  party {} sent shares that it says are of OTHER content\n", id);
-  for (const int id : report.silent) fmt::print("  party {} was SILENT\n", id);
+    if (answer.response && !answer.verified) fmt::print(to, "  party {}: answer refused: {}\n", id, answer.error);
+  for (const int id : report.lied) fmt::print(to, "  party {} LIED: it sent wrong shares to its peers\n", id);
+  for (const int id : report.other) fmt::print(to, "  party {} sent shares that it says are of OTHER content\n", id);
+  for (const int id : report.silent) fmt::print(to, "  party {} was SILENT\n", id);
 }
 
 }  // namespace witan::cli
