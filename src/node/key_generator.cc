@@ -218,7 +218,8 @@ template <class Run>
 Task<void> give_up_reading(Run& run, runtime::Loop& loop, std::chrono::seconds timeout) {
   for (co_await loop.sleep_for(timeout); run.reads; co_await loop.sleep_for(kWatchEvery))
     if (const auto& reason = run.disk.reason())
-      run.end(fail(Code::aborted, "aborted: what it needs could not be read for {} s (threshold.keygen_timeout): {}",
+      run.end(fail(Code::aborted,
+                   "aborted: what it needs could not be read for {} s (threshold.core_to_core_net.keygen_timeout): {}",
                    timeout.count(), *reason));
 }
 

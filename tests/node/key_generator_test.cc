@@ -673,7 +673,8 @@ TEST_F(KeyGeneratorTest, WhatCannotBeReadInTimeIsGivenUp) {
   for (int i = 1; i <= kParties; ++i)
     ASSERT_EQ(generate(i, existing_key_request(key(2), preproc(2), key(1))), "OK") << i;
   EXPECT_THAT(said(party(3).result(RequestKind::keygen, key(2).bytes())),
-              AllOf(StartsWith("ABORTED"), HasSubstr("threshold.keygen_timeout"), HasSubstr("cannot be read")));
+              AllOf(StartsWith("ABORTED"), HasSubstr("(threshold.core_to_core_net.keygen_timeout)"),
+                    HasSubstr("cannot be read")));
   for (const int i : {1, 2, 4}) EXPECT_EQ(said(party(i).result(RequestKind::keygen, key(2).bytes())), "OK") << i;
   EXPECT_EQ(party(3).progress(RequestKind::keygen, key(2).bytes()), "none");
 }
