@@ -19,6 +19,7 @@
 namespace witan::cli {
 namespace {
 
+using nlohmann::json;
 using std::filesystem::path;
 using Clock = std::chrono::steady_clock;
 
@@ -86,7 +87,7 @@ class CleanUp {
 
 class DemoRun {
  public:
-  explicit DemoRun(const Demo& options) : options_(options) {}
+  explicit DemoRun(const Demo& options) : options_(options), story_(options.json ? stderr : stdout) {}
 
   Status run() {
     WITAN_TRY(check_options());
@@ -114,11 +115,19 @@ class DemoRun {
     return check_names();
   }
 
+  /// Of a run() that has succeeded.
+  json result() const {
+    return {{"params", options_.params},         {"key_id", key_.key.hex()},        {"origin", key_.origin},
+            {"threshold", committee_.threshold}, {"silent", named_silent_},         {"lied", named_liars_},
+            {"decryptions", decryptions_},       {"seconds", seconds_since(begun_)}};
+  }
+  double seconds() const { return seconds_since(begun_); }
+
  private:
   template <class... Args>
   void say(fmt::format_string<Args...> format, Args&&... args) {
-    fmt::print("{}\n", fmt::format(format, std::forward<Args>(args)...));
-    std::fflush(stdout);
+    fmt::print(story_, "{}\n", fmt::format(format, std::forward<Args>(args)...));
+    std::fflush(story_);
   }
 
   Status check_options() const {
@@ -215,7 +224,7 @@ class DemoRun {
     say("  coprocessor: noise squashed in {:.1f} s", seconds_since(begun));
     for (const coprocessor::Format format : kFormats) {
       const auto chosen = chosen_values(values, version, format);
-      if (!chosen.empty()) WITAN_TRY(decrypt_round(out, coprocessor, values, chosen, format));
+      if (!chosen.empty()) WITAN_TRY(decrypt_round(version, out, coprocessor, values, chosen, format));
     }
     return {};
   }
@@ -233,7 +242,7 @@ class DemoRun {
     return out;
   }
 
-  Status decrypt_round(const path& out, const coprocessor::Coprocessor& coprocessor,
+  Status decrypt_round(const std::string& version, const path& out, const coprocessor::Coprocessor& coprocessor,
                        const std::vector<coprocessor::Value>& all, const std::vector<std::size_t>& chosen,
                        coprocessor::Format format) {
     const auto begun = Clock::now();
@@ -264,14 +273,17 @@ class DemoRun {
     for (std::size_t i = 0; i < values.size(); ++i)
       say("  {:8} {}", tfhe::info(values[i].type).short_name,
           tfhe::format_value(values[i].type, report.agreed.values[i]));
-    print_parties(committee_, report);
+    print_parties(committee_, report, story_);
     for (const int id : report.lied) named_liars_.push_back(id);
     for (const int id : report.silent) named_silent_.push_back(id);
     const path results = out / (std::string(coprocessor::to_string(format)) + ".json");
-    WITAN_TRY(write_file(results, as_bytes(report_json_text(committee_, order, report))));
+    const std::string text = report_json_text(committee_, order, report);
+    WITAN_TRY(write_file(results, as_bytes(text)));
     WITAN_TRY(run_script(
         {(options_.clients / "compare.mjs").string(), (out / "values.json").string(), results.string(), indices}));
     say("  equal to what the client encrypted");
+    decryptions_.push_back(
+        {{"client", version}, {"format", coprocessor::to_string(format)}, {"response", json::parse(text)}});
     return {};
   }
 
@@ -285,22 +297,28 @@ class DemoRun {
   }
 
   const Demo& options_;
+  std::FILE* const story_;  // where it is told what happens
+  const Clock::time_point begun_ = Clock::now();
   Committee committee_;
   NewKey key_;
   std::vector<int> silent_, liars_, named_silent_, named_liars_;
+  json decryptions_ = json::array();
 };
 
 }  // namespace
 
 int run(const Demo& options) {
-  const auto begun = Clock::now();
-  const Status done = DemoRun(options).run();
+  DemoRun demo(options);
+  const Status done = demo.run();
   if (!done) {
     fmt::print(stderr, "error: {}\n", done.error().message);
-    fmt::print("demo: failed\n");
+    if (!options.json) fmt::print("demo: failed\n");
     return done.error().code == Code::invalid_argument ? kExitUsage : kExitFailed;
   }
-  fmt::print("all of it in {:.1f} s\ndemo: ok\n", seconds_since(begun));
+  if (options.json)
+    fmt::print("{}\n", demo.result().dump(2));
+  else
+    fmt::print("all of it in {:.1f} s\ndemo: ok\n", demo.seconds());
   return kExitOk;
 }
 

@@ -1,8 +1,11 @@
 #include "cli/keygen.h"
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
+#include <cmath>
 #include <mutex>
+#include <ranges>
 #include <thread>
 
 #include "api/client.h"
@@ -50,23 +53,14 @@ Result<std::vector<crypto::TypedKeyDigest>> typed_digests(const api::KeyGenResul
   return out;
 }
 
-/// "stage=<word> done=<number> total=<number> seconds=<number>"
-std::optional<KeyProgress> parse_progress(const std::string& text) {
-  const auto value = [&](std::string_view name) -> std::optional<std::string> {
-    const std::size_t at = text.find(fmt::format("{}=", name));
-    if (at == std::string::npos) return std::nullopt;
-    const std::size_t begin = at + name.size() + 1;
-    return text.substr(begin, text.find(' ', begin) - begin);
-  };
-  const auto stage = value("stage"), done = value("done"), total = value("total"), seconds = value("seconds");
-  KeyProgress out;
-  const auto number = [](const std::string& from, auto& to) {
-    return std::from_chars(from.data(), from.data() + from.size(), to).ec == std::errc();
-  };
-  if (!stage || !done || !total || !seconds || !number(*done, out.done) || !number(*total, out.total) ||
-      !number(*seconds, out.seconds))
-    return std::nullopt;
-  out.stage = *stage;
+template <class Number>
+std::optional<Number> number(std::optional<std::string_view> text) {
+  Number out{};
+  if (!text) return std::nullopt;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), out);
+  if (error != std::errc() || end != text->data() + text->size()) return std::nullopt;
+  if constexpr (std::is_floating_point_v<Number>)
+    if (!std::isfinite(out) || out < 0) return std::nullopt;
   return out;
 }
 
@@ -283,6 +277,32 @@ class KeyMaking {
 };
 
 }  // namespace
+
+std::optional<KeyProgress> parse_progress(std::string_view status) {
+  const std::string_view fields = status.substr(0, status.find(';'));  // what is behind it is for people
+  const auto value = [&](std::string_view name) -> std::optional<std::string_view> {
+    for (const auto field : std::views::split(fields, ' ')) {
+      const std::string_view text(field);
+      if (text.size() > name.size() && text.starts_with(name) && text[name.size()] == '=')
+        return text.substr(name.size() + 1);
+    }
+    return std::nullopt;
+  };
+  const auto stage = value("stage");
+  const auto done = number<std::uint64_t>(value("done")), total = number<std::uint64_t>(value("total"));
+  const auto percent = number<double>(value("percent"));
+  // It goes to a terminal.
+  const auto is_letter = [](char c) { return c >= 'a' && c <= 'z'; };
+  if (!stage || !std::ranges::all_of(*stage, is_letter) || !done || !total || *done > *total || !percent ||
+      *percent > 100)
+    return std::nullopt;
+  return KeyProgress{.stage = std::string(*stage),
+                     .done = *done,
+                     .total = *total,
+                     .percent = *percent,
+                     .per_second = number<double>(value("per_second")),
+                     .seconds_left = number<double>(value("seconds_left"))};
+}
 
 Result<NewKey> make_key(const Committee& committee, const KeyOrder& order) {
   return KeyMaking(committee, order).run();

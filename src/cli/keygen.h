@@ -6,18 +6,24 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/ids.h"
 #include "cli/committee.h"
 
 namespace witan::cli {
 
-/// What a node says of a key generation while it runs.
+/// What a node says of a key generation while it runs. Rate and time left are the node's: it knows what it had done before a restart.
 struct KeyProgress {
-  std::string stage;                  // "preprocessing", "online", ...
-  std::uint64_t done = 0, total = 0;  // opened elements
-  double seconds = 0;                 // since the phase began
+  std::string stage;                   // "preprocessing", "online", ...
+  std::uint64_t done = 0, total = 0;   // opened elements; total 0: not known yet
+  double percent = 0;                  // of these
+  std::optional<double> per_second;    // once it is known
+  std::optional<double> seconds_left;  // at that rate
 };
+
+/// From the text of a request's status (docs/key_generation.md), as it came from the network: nothing if that is not what a node says.
+std::optional<KeyProgress> parse_progress(std::string_view status);
 
 /// A key set from secret keys that the committee has (UseExisting): new evaluation keys, the same PublicKey.
 struct ExistingKeyOrder {

@@ -4,27 +4,21 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cmath>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
 
 namespace witan::cli {
 
-namespace {
-
-/// ": preprocessing 43 %, 1.2 million elements/s, 27 s left,"
 std::string text_of(const KeyProgress& progress) {
   if (progress.total == 0) return "";
-  std::string out = fmt::format(": {} {} %", progress.stage, 100 * progress.done / progress.total);
-  if (progress.done > 0 && progress.seconds > 0) {
-    const double rate = static_cast<double>(progress.done) / progress.seconds;
-    out += fmt::format(", {:.2f} million elements/s, {:.0f} s left", rate / 1e6,
-                       static_cast<double>(progress.total - progress.done) / rate);
-  }
+  std::string out = fmt::format(": {} {:.0f} %", progress.stage, std::floor(progress.percent));
+  if (progress.per_second && progress.seconds_left)
+    out +=
+        fmt::format(", {:.2f} million elements/s, {:.0f} s left", *progress.per_second / 1e6, *progress.seconds_left);
   return out + ",";
 }
-
-}  // namespace
 
 struct ProgressBar::Impl {
   std::string what;
@@ -48,7 +42,7 @@ ProgressBar::ProgressBar(std::string what) : impl_(std::make_unique<Impl>()) {
       impl->shown = true;
       std::string bar(20, '.');
       if (impl->progress.total > 0) {
-        const std::size_t filled = impl->progress.done * bar.size() / impl->progress.total;
+        const auto filled = static_cast<std::size_t>(impl->progress.percent) * bar.size() / 100;
         bar.replace(0, filled, filled, '=');
       } else {
         for (int i = 0; i < 5; ++i) bar[static_cast<std::size_t>((tick + i) % 20)] = '=';
@@ -75,17 +69,17 @@ void ProgressBar::finish() {
   if (impl_->shown) fmt::print(stderr, "\r\x1b[K");
 }
 
-void print_parties(const Committee& committee, const DecryptionReport& report) {
+void print_parties(const Committee& committee, const DecryptionReport& report, std::FILE* to) {
   for (const int id : report.agreed.parties) {
     const auto& answer = report.answers.at(id);
-    fmt::print("  signed by party {} ({}), both signatures verified, {:.0f} ms\n", id, committee.party(id).signer,
+    fmt::print(to, "  signed by party {} ({}), both signatures verified, {:.0f} ms\n", id, committee.party(id).signer,
                answer.seconds * 1e3);
   }
   for (const auto& [id, answer] : report.answers)
-    if (answer.response && !answer.verified) fmt::print("  party {}: answer refused: {}\n", id, answer.error);
-  for (const int id : report.lied) fmt::print("  party {} LIED: it sent wrong shares to its peers\n", id);
-  for (const int id : report.other) fmt::print("  party {} sent shares that it says are of OTHER content\n", id);
-  for (const int id : report.silent) fmt::print("  party {} was SILENT\n", id);
+    if (answer.response && !answer.verified) fmt::print(to, "  party {}: answer refused: {}\n", id, answer.error);
+  for (const int id : report.lied) fmt::print(to, "  party {} LIED: it sent wrong shares to its peers\n", id);
+  for (const int id : report.other) fmt::print(to, "  party {} sent shares that it says are of OTHER content\n", id);
+  for (const int id : report.silent) fmt::print(to, "  party {} was SILENT\n", id);
 }
 
 }  // namespace witan::cli

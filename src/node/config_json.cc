@@ -53,7 +53,8 @@ std::string to_json(const Config& config) {
   out["internal_config"] = {
       {"compute_threads", config.compute_threads},          {"decryption_memory_bytes", config.decryption_memory_bytes},
       {"decryptions_at_once", config.decryptions_at_once},  {"squashings_at_once", config.squashings_at_once},
-      {"material_path", config.material_folder().string()}, {"message_delay_ms", config.message_delay.count()}};
+      {"material_path", config.material_folder().string()}, {"message_delay_ms", config.message_delay.count()},
+      {"unused_materials", config.unused_materials}};
   return out.dump(2, ' ', false, json::error_handler_t::replace) + "\n";  // paths are any bytes
 }
 

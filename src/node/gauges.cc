@@ -86,10 +86,6 @@ void add_keys(std::vector<Family>& out, const Core& core, const PublicDecryptor&
   std::ranges::move(block_gauges(std::move(blocks)), std::back_inserter(out));
 }
 
-double percent(const KeygenProgress& run) {
-  return run.total == 0 ? 0.0 : 100.0 * static_cast<double>(run.done) / static_cast<double>(run.total);
-}
-
 }  // namespace
 
 std::vector<Family> block_gauges(std::vector<KeyBlocks> keys) {
@@ -116,7 +112,7 @@ std::vector<Family> keygen_gauges(const std::vector<KeygenProgress>& runs) {
   Family done{"kms_keygen_elements_done", "Opened elements of the run.", Type::gauge, {}};
   Family total{"kms_keygen_elements", "Elements that the run opens in all.", Type::gauge, {}};
   Family part{"kms_keygen_percent", "Of the elements.", Type::gauge, {}};
-  Family rate{"kms_keygen_elements_per_second", "On average over the run.", Type::gauge, {}};
+  Family rate{"kms_keygen_elements_per_second", "On average over the attempt.", Type::gauge, {}};
   Family left{"kms_keygen_seconds_left", "At that rate.", Type::gauge, {}};
   Family excluded{"kms_keygen_excluded_parties", "Parties that the preprocessing goes on without.", Type::gauge, {}};
   Family convicted{"kms_keygen_convicted_parties", "Parties that have been seen to deviate.", Type::gauge, {}};
@@ -125,12 +121,12 @@ std::vector<Family> keygen_gauges(const std::vector<KeygenProgress>& runs) {
     metrics::Labels staged = request;
     staged.emplace_back("stage", run.stage);
     stage.samples.push_back({staged, 1});
-    seconds.samples.push_back({request, run.seconds});
-    done.samples.push_back({request, static_cast<double>(run.done)});
-    total.samples.push_back({request, static_cast<double>(run.total)});
-    part.samples.push_back({request, percent(run)});
-    rate.samples.push_back({request, run.per_second});
-    if (const auto remaining = run.seconds_left()) left.samples.push_back({request, *remaining});
+    seconds.samples.push_back({request, run.pace.seconds});
+    done.samples.push_back({request, static_cast<double>(run.pace.done)});
+    total.samples.push_back({request, static_cast<double>(run.pace.total)});
+    part.samples.push_back({request, run.pace.percent()});
+    rate.samples.push_back({request, run.pace.per_second});
+    if (const auto remaining = run.pace.seconds_left()) left.samples.push_back({request, *remaining});
     if (run.kind == RequestKind::preprocessing)
       excluded.samples.push_back({request, static_cast<double>(run.excluded.size())});
     convicted.samples.push_back({request, static_cast<double>(run.convicted.size())});

@@ -68,6 +68,7 @@ struct KeyGenerator::Run {
       : begun(core.loop.now()),
         ended(core.loop),
         recorded(core.loop),
+        meter(begun),
         compute(core.compute),
         disk(core.loop, what),
         reading(core.loop, what),
@@ -80,8 +81,7 @@ struct KeyGenerator::Run {
   Status outcome;
   runtime::Event ended;     // the outcome is there
   runtime::Event recorded;  // and in the journal
-  std::uint64_t done = 0, total = 0;
-  std::optional<std::pair<runtime::Instant, std::uint64_t>> first_look;  // after a restart some are done already
+  PaceMeter meter;
   TrackedCompute compute;
   DiskWait disk;
   DiskWait reading;  // what a key generation needs
@@ -95,13 +95,8 @@ struct KeyGenerator::Run {
     ended.set();
   }
   void report(std::uint16_t attempt, std::span<const mpc::Verdict> verdicts, runtime::Instant now) {
-    if (!first_look) first_look = {now, done};
-    for (const RunLog::Line& line : news.news({.attempt = attempt,
-                                               .stage = stage,
-                                               .done = done,
-                                               .total = total,
-                                               .verdicts = verdicts,
-                                               .seconds = seconds(now - begun)}))
+    for (const RunLog::Line& line :
+         news.news({.attempt = attempt, .stage = stage, .pace = meter.pace(now), .verdicts = verdicts}))
       log::emit(line.level, "{}", line.text);
   }
 };
@@ -118,11 +113,13 @@ struct KeyGenerator::PreprocessingRun : Run {
   std::unique_ptr<protocols::Preprocessing> protocol;
   runtime::TaskScope tasks;  // destroyed first
 
+  void measure(runtime::Instant now) {
+    if (protocol)
+      meter.look(protocol->attempt(), protocol->progress().elements_done, protocol->progress().elements, now);
+  }
   void look(runtime::Instant now) {
-    if (!protocol) return;
-    done = protocol->progress().elements_done;
-    total = protocol->progress().elements;
-    report(protocol->attempt(), protocol->disputes().verdicts(), now);
+    measure(now);
+    if (protocol) report(protocol->attempt(), protocol->disputes().verdicts(), now);
   }
 };
 
@@ -142,10 +139,12 @@ struct KeyGenerator::KeygenRun : Run {
   Bytes result;
   runtime::TaskScope tasks;  // destroyed first
 
+  void measure(runtime::Instant now) {
+    if (protocol) meter.look(0, protocol->progress().elements_done, protocol->progress().elements, now);
+  }
   void look(runtime::Instant now) {
     if (!protocol) return;
-    done = protocol->progress().elements_done;
-    total = protocol->progress().elements;
+    measure(now);
     report(0, {}, now);
     for (const Role role : protocol->liars() - liars_reported)
       log::warn("key {}: party {} sent wrong shares, or makes another key", key.hex(), role.number());
@@ -159,34 +158,22 @@ KeyGenerator::KeyGenerator(Core& core, std::filesystem::path folder)
 KeyGenerator::~KeyGenerator() = default;
 
 std::optional<std::string> KeyGenerator::progress(RequestKind kind, const RawId& id) const {
-  const Run* run = nullptr;
+  const auto text_of = [&](auto& run) {
+    const KeygenProgress now = progress_of(kind, run);
+    const auto& waits = run.waits();
+    return fmt::format("stage={} {}{}", now.stage, now.pace.text(), waits ? "; waits for the disk: " + *waits : "");
+  };
   if (kind == RequestKind::preprocessing && preprocessing_ && preprocessing_->id.bytes() == id)
-    run = preprocessing_.get();
-  if (kind == RequestKind::keygen && keygen_ && keygen_->key.bytes() == id) run = keygen_.get();
-  if (run == nullptr) return std::nullopt;
-  const auto& waits = run->waits();
-  return fmt::format("stage={} done={} total={} seconds={:.1f}{}", run->stage, run->done, run->total,
-                     seconds(core_.loop.now() - run->begun), waits ? "; waits for the disk: " + *waits : "");
+    return text_of(*preprocessing_);
+  if (kind == RequestKind::keygen && keygen_ && keygen_->key.bytes() == id) return text_of(*keygen_);
+  return std::nullopt;
 }
 
 template <class Running>
-KeygenProgress KeyGenerator::progress_of(RequestKind kind, const Running& run) const {
+KeygenProgress KeyGenerator::progress_of(RequestKind kind, Running& run) const {
   const runtime::Instant now = core_.loop.now();
-  KeygenProgress out{.kind = kind,
-                     .stage = run.stage,
-                     .done = run.done,
-                     .total = run.total,
-                     .seconds = seconds(now - run.begun),
-                     .per_second = 0,
-                     .excluded = {},
-                     .convicted = {}};
-  if (run.protocol) {
-    out.done = run.protocol->progress().elements_done;
-    out.total = run.protocol->progress().elements;
-  }
-  if (run.first_look && now > run.first_look->first && out.done > run.first_look->second)
-    out.per_second = static_cast<double>(out.done - run.first_look->second) / seconds(now - run.first_look->first);
-  return out;
+  run.measure(now);
+  return {.kind = kind, .stage = run.stage, .pace = run.meter.pace(now), .excluded = {}, .convicted = {}};
 }
 
 std::vector<KeygenProgress> KeyGenerator::progress() const {
@@ -234,7 +221,8 @@ template <class Run>
 Task<void> give_up_reading(Run& run, runtime::Loop& loop, std::chrono::seconds timeout) {
   for (; run.reads; co_await loop.sleep_for(kWatchEvery))
     if (const auto& reason = run.reading.reason(); reason && run.reading.waited() >= timeout)
-      run.end(fail(Code::aborted, "aborted: what it needs could not be read for {} s (threshold.keygen_timeout): {}",
+      run.end(fail(Code::aborted,
+                   "aborted: what it needs could not be read for {} s (threshold.core_to_core_net.keygen_timeout): {}",
                    timeout.count(), *reason));
 }
 
@@ -370,6 +358,7 @@ Task<Status> KeyGenerator::make_material(PreprocessingRun& run, const Preprocess
       protocols::PreprocessingParty{core_.router, run.journal, run.compute, *run.keys, core_.signatories, fields.epoch},
       fields.id, run.material->attempt(), layout.orders, *run.store, options);
   run.stage = "preprocessing";
+  run.measure(core_.loop.now());
   log::info("preprocessing {}: {}, attempt {}, parameters {}, {} elements in {} batches, delay {} ms", fields.id.hex(),
             common ? "begins" : "is taken up again", run.material->attempt(), fields.params,
             run.protocol->progress().elements, run.protocol->progress().batches,
@@ -473,6 +462,7 @@ Task<Status> KeyGenerator::make_key(KeygenRun& run, const KeygenFields& fields) 
                                     existing ? existing->shares : nullptr},
       std::move(job));
   run.stage = "online";
+  run.measure(core_.loop.now());
   log::info("key {}: begins, parameters {}, of preprocessing {}{}, {} elements", fields.key.hex(), fields.params,
             fields.preprocessing.hex(),
             existing ? fmt::format(", secret keys of key {}", existing->record->key.hex()) : std::string(),

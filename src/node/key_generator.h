@@ -33,6 +33,7 @@
 #include "node/existing_key.h"
 #include "node/key_requests.h"
 #include "node/material.h"
+#include "node/pace.h"
 #include "protocols/key_generation.h"
 
 namespace witan::node {
@@ -40,20 +41,13 @@ namespace witan::node {
 /// Journal table: preprocessing id -> key id that its material was given to, for ever.
 inline constexpr const char* kMaterialUseTable = "key_material";
 
-/// What a run is doing, counted in opened elements.
+/// What a run is doing.
 struct KeygenProgress {
   RequestKind kind = RequestKind::preprocessing;
   const char* stage = "";
-  std::uint64_t done = 0, total = 0;  // total 0: not known yet
-  double seconds = 0;                 // since it was asked for, or since the restart
-  double per_second = 0;              // elements, on average since the first one was looked at; 0: not known yet
-  runtime::RoleSet excluded;          // from a preprocessing, for whatever reason
-  runtime::RoleSet convicted;         // of having deviated: they are excluded, or their shares of a key are ignored
-
-  std::optional<double> seconds_left() const {
-    if (total == 0 || per_second <= 0) return std::nullopt;
-    return static_cast<double>(total - done) / per_second;
-  }
+  Pace pace;
+  runtime::RoleSet excluded;   // from a preprocessing, for whatever reason
+  runtime::RoleSet convicted;  // of having deviated: they are excluded, or their shares of a key are ignored
 };
 
 class KeyGenerator {
@@ -74,8 +68,7 @@ class KeyGenerator {
   /// used. Errors: invalid_argument, not_found.
   runtime::Task<Result<api::Empty>> abort(api::IdRequest request);
 
-  /// For people and the command line, while it runs: "stage=... done=... total=... seconds=...", counted in opened elements, and
-  /// "; waits for the disk: ..." while it does.
+  /// For people and the command line, while it runs: "stage=<word> ", Pace::text(), and "; waits for the disk: ..." while it does.
   std::optional<std::string> progress(RequestKind kind, const RawId& id) const;
   /// Of what runs: at most one of each kind.
   std::vector<KeygenProgress> progress() const;
@@ -85,7 +78,7 @@ class KeyGenerator {
   struct PreprocessingRun;
   struct KeygenRun;
   template <class Running>
-  KeygenProgress progress_of(RequestKind kind, const Running& run) const;
+  KeygenProgress progress_of(RequestKind kind, Running& run) const;
 
   runtime::Task<void> work(std::shared_ptr<PreprocessingRun> run, PreprocessingFields fields,
                            RateLimiter::Permit permit);

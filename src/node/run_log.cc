@@ -15,8 +15,17 @@ std::string text_of(const mpc::Verdict& verdict) {
                      verdict.reason);
 }
 
-unsigned tenths_of(const RunState& state) {
-  return state.total == 0 ? 0 : static_cast<unsigned>(state.done * kParts / state.total);
+unsigned tenths_of(const Pace& pace) {
+  return static_cast<unsigned>(pace.percent()) * kParts / 100;
+}
+
+std::string text_of(const RunState& state) {
+  const Pace& pace = state.pace;
+  std::string out =
+      fmt::format("{} {} %, {} of {} elements", state.stage, tenths_of(pace) * 100 / kParts, pace.done, pace.total);
+  if (const auto left = pace.seconds_left())
+    out += fmt::format(", {:.0f} elements/s, {:.0f} s left", pace.per_second, *left);
+  return out;
 }
 
 }  // namespace
@@ -26,15 +35,13 @@ std::vector<RunLog::Line> RunLog::news(const RunState& now) {
   if (now.attempt != attempt_) {
     attempt_ = now.attempt;
     verdicts_ = 0;
-    tenths_ = tenths_of(now);
+    tenths_ = tenths_of(now.pace);
     out.push_back({log::Level::warn, fmt::format("{}: attempt {} has begun with {} of {} elements", what_, now.attempt,
-                                                 now.done, now.total)});
+                                                 now.pace.done, now.pace.total)});
   }
-  if (const unsigned tenths = tenths_of(now); tenths > tenths_) {
+  if (const unsigned tenths = tenths_of(now.pace); tenths > tenths_) {
     tenths_ = tenths;
-    out.push_back({log::Level::info, fmt::format("{}: {} {} %, {} of {} elements, {:.0f} elements/s", what_, now.stage,
-                                                 tenths * 100 / kParts, now.done, now.total,
-                                                 now.seconds > 0 ? static_cast<double>(now.done) / now.seconds : 0.0)});
+    out.push_back({log::Level::info, fmt::format("{}: {}", what_, text_of(now))});
   }
   for (; verdicts_ < now.verdicts.size(); ++verdicts_)
     out.push_back({log::Level::warn, fmt::format("{}: {}", what_, text_of(now.verdicts[verdicts_]))});

@@ -8,15 +8,15 @@
 
 #include "base/log.h"
 #include "mpc/disputes.h"
+#include "node/pace.h"
 
 namespace witan::node {
 
 struct RunState {
   std::uint16_t attempt = 0;
   const char* stage = "";
-  std::uint64_t done = 0, total = 0;            // elements; done falls when an attempt drops some
+  Pace pace = {};                               // what is done falls when an attempt drops some
   std::span<const mpc::Verdict> verdicts = {};  // of the attempt; they only grow
-  double seconds = 0;
 };
 
 class RunLog {

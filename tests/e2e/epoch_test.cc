@@ -118,7 +118,12 @@ TEST(EpochFaults, ALiarChangesNothing) {
   for (const int party : {1, 2, 3, 4}) must(request(live, epoch(1), party));
   for (const int party : {1, 3, 4}) {
     EXPECT_EQ(said(outcome(live, epoch(1), party)), "OK");
-    EXPECT_TRUE(logged(live, party, "party 2 ")) << read_text(live.committee.party(party).log());
+    EXPECT_TRUE(logged(
+        live, party, "epoch " + epoch(1).hex() + ", attempt 0: party 2 was excluded: nothing came of its broadcast 0"))
+        << read_text(live.committee.party(party).log());
+    for (const int honest : {1, 3, 4})
+      EXPECT_FALSE(logged(live, party, fmt::format("party {} was excluded", honest)))
+          << read_text(live.committee.party(party).log());
   }
 }
 

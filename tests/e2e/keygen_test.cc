@@ -142,7 +142,12 @@ class KeyGeneration : public testing::Test {
 
 TEST_F(KeyGeneration, FourProductionNodesMakeAKeyAndDecryptWithItAlsoAfterARestart) {
   start();
-  const auto key = must(cli::make_key(live->committee, {.timeout = kLong}));
+  std::vector<cli::KeyProgress> seen;
+  const auto key = must(cli::make_key(
+      live->committee, {.timeout = kLong, .progress = [&](const cli::KeyProgress& now) { seen.push_back(now); }}));
+  EXPECT_TRUE(std::ranges::any_of(seen, [](const cli::KeyProgress& now) {
+    return now.stage == "preprocessing" && now.percent > 0 && now.per_second && now.seconds_left;
+  })) << seen.size();
   fmt::print("test key at n = 4: {:.2f} s, preprocessing {:.2f} s of it\n", key.seconds, key.preprocessing_seconds);
   EXPECT_EQ(key.origin, "generated");
   EXPECT_EQ(key.signers.size(), 4u);
@@ -309,10 +314,11 @@ TEST_F(KeyGeneration, APartyThatStopsDuringPreprocessingIsExcludedAndNamed) {
   ask_for_material(id, everybody());
   while (!logged(1, "preprocessing " + id.hex() + ": begins")) std::this_thread::sleep_for(1ms);
   ASSERT_EQ(::kill(pid, SIGSTOP), 0);
+  const std::string of_run = "preprocessing " + id.hex() + ": ";
   for (const int party : {1, 2, 4}) {
     const auto made = material_at(id, party);
     EXPECT_TRUE(made) << made.error().message << log(party);
-    EXPECT_TRUE(logged(party, "party 3 takes no part")) << log(party);
+    EXPECT_TRUE(logged(party, of_run + "party 3 takes no part: nothing of it came out of a broadcast")) << log(party);
   }
   ASSERT_EQ(::kill(pid, SIGKILL), 0);
   const auto key = random_id<KeyId>(4);
@@ -360,7 +366,7 @@ TEST_F(KeyGeneration, APartyThatIsGoneFromTheBeginningCostsTheOthersTimeAlone) {
   expect_decrypts(key.key, {1, 3, 4});
 }
 
-// Every second half of what it sends is random, in both phases.
+// Every second half of what it sends is random, in both phases: shares that others see to be wrong, broadcasts that nobody can read.
 TEST_F(KeyGeneration, APartyThatLiesIsNamedAndTheKeyIsRight) {
   start({.test_nodes = true, .message_delay = 150ms});
   const auto file = live->committee.party(3).config();
@@ -369,7 +375,13 @@ TEST_F(KeyGeneration, APartyThatLiesIsNamedAndTheKeyIsRight) {
   const auto key = must(cli::make_key(live->committee, {.timeout = kLong}));
   for (const int party : {1, 2, 4}) {
     EXPECT_TRUE(key.signers.contains(party)) << log(party);
-    EXPECT_TRUE(logged(party, "party 3 is excluded") || logged(party, "party 3 takes no part")) << log(party);
+    const std::string of_run = "preprocessing " + key.preprocessing.hex() + ": ";
+    EXPECT_TRUE(logged(party, of_run + "party 3 takes no part: nothing of it came out of a broadcast")) << log(party);
+    for (const int honest : {1, 2, 4})
+      EXPECT_TRUE(logged(
+          party, fmt::format("{}parties {} and 3 are in dispute: party {} says that index ", of_run, honest, honest)))
+          << log(party);
+    EXPECT_TRUE(logged(party, " came wrong from party 3")) << log(party);
     for (const int honest : {1, 2, 4})
       EXPECT_FALSE(logged(party, fmt::format("party {} is excluded", honest)) ||
                    logged(party, fmt::format("party {} takes no part", honest)))

@@ -5,6 +5,8 @@
 #include <sys/wait.h>
 
 #include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
 
 #include "cli/process.h"
 #include "e2e/live_committee.h"
@@ -64,6 +66,36 @@ TEST(Demo, StopsItsCommitteeWhenItIsInterrupted) {
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGTERM) << status;
   EXPECT_NE(read_text(log).find("interrupted: the committee stops"), std::string::npos) << read_text(log);
   for (const auto& [node, config] : nodes) EXPECT_FALSE(cli::process_runs(node, config)) << config;
+}
+
+// Standard output is the result and nothing else; what happens is told on standard error.
+TEST(Demo, SaysItsResultAsJson) {
+  const TemporaryFolder temporary;
+  const path out = temporary.path() / "out", told = temporary.path() / "told";
+  const std::string command = program("witan") + " demo --clients " + test::data_path("../clients").string() +
+                              " --silent 1 --json >" + out.string() + " 2>" + told.string();
+  ASSERT_EQ(must(cli::run_process({"sh", "-c", command}, std::chrono::seconds(300))).exit_code, 0) << read_text(told);
+  const auto json = nlohmann::json::parse(read_text(out));
+  EXPECT_EQ(json.at("params"), "test");
+  EXPECT_EQ(json.at("origin"), "generated");
+  EXPECT_EQ(json.at("threshold"), 1);
+  EXPECT_EQ(json.at("silent"), nlohmann::json({4}));
+  EXPECT_EQ(json.at("lied"), nlohmann::json::array());
+  EXPECT_GT(json.at("seconds").get<double>(), 0);
+  std::set<std::pair<std::string, std::string>> seen;
+  for (const auto& one : json.at("decryptions")) {
+    EXPECT_TRUE(seen.emplace(one.at("client"), one.at("format")).second);
+    const auto& response = one.at("response");
+    EXPECT_EQ(response.at("key_id"), json.at("key_id"));
+    EXPECT_EQ(response.at("results").size(), 8u);
+    EXPECT_EQ(response.at("signers").size(), 3u);
+  }
+  EXPECT_EQ(seen.size(), 2u * 4u) << "two clients, four formats";
+  EXPECT_NE(read_text(told).find("equal to what the client encrypted"), std::string::npos) << read_text(told);
+  const auto refused = run({program("witan"), "demo", "--clients", temporary.path().string(), "--json"});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_EQ(refused.text.find("error: --clients must name the folder"), 0u) << refused.text;
+  EXPECT_EQ(refused.text.find("demo: failed"), std::string::npos) << refused.text;
 }
 
 class OneCommittee : public testing::Test {

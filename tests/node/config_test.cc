@@ -91,8 +91,8 @@ TEST(Config, TheSmallestFileGivesTheDocumentedDefaults) {
   EXPECT_EQ(config.self(), Role(2));
 }
 
-TEST(Config, EveryKeyIsRead) {
-  const Config config = config_of(R"(
+/// Every key but those of the peers, none with its default.
+const std::string kEveryKey = R"(
 [service]
 listen_address = "10.0.0.1"
 listen_port = 1
@@ -139,7 +139,10 @@ squashings_at_once = 128
 material_path = "/material"
 message_delay_ms = 60
 unused_materials = 3
-)" + peers(7));
+)";
+
+TEST(Config, EveryKeyIsRead) {
+  const Config config = config_of(kEveryKey + peers(7));
   EXPECT_EQ(config.service.listen_address, "10.0.0.1");
   EXPECT_EQ(config.service.listen_port, 1);
   EXPECT_EQ(config.service.timeout, 2s);
@@ -429,6 +432,25 @@ TEST(Config, IsToldAsJson) {
   Config odd = config_of(kSmallest);
   odd.journal_path = "/\xff";  // no UTF-8
   EXPECT_TRUE(nlohmann::json::parse(to_json(odd)).is_object());
+}
+
+TEST(Config, EveryKeyIsTold) {
+  const auto told = nlohmann::json::parse(to_json(config_of(kEveryKey + peers(7))));
+  std::istringstream lines(kEveryKey);
+  std::string section;
+  int keys = 0;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with('[')) section = line.substr(1, line.size() - 2);
+    const std::size_t equals = line.find(" = ");
+    if (equals == std::string::npos) continue;
+    std::string place = "/" + section + "." + line.substr(0, equals);
+    std::ranges::replace(place, '.', '/');
+    const nlohmann::json::json_pointer pointer(place);
+    ASSERT_TRUE(told.contains(pointer)) << line;
+    EXPECT_EQ(told[pointer].dump(), line.substr(equals + 3)) << line;
+    ++keys;
+  }
+  EXPECT_EQ(keys, 35);
 }
 
 TEST(Config, SectionsOfTestProgramsAreUnknownToOthers) {

@@ -19,18 +19,12 @@ PrometheusText text_of(const std::vector<metrics::Family>& families) {
 TEST(KeygenGauges, SayHowFarARunIs) {
   const auto text = text_of(keygen_gauges({{.kind = RequestKind::preprocessing,
                                             .stage = "preprocessing",
-                                            .done = 250,
-                                            .total = 1000,
-                                            .seconds = 12,
-                                            .per_second = 50,
+                                            .pace = {.done = 250, .total = 1000, .seconds = 12, .per_second = 50},
                                             .excluded = {Role(2), Role(4)},
                                             .convicted = {Role(4)}},
                                            {.kind = RequestKind::keygen,
                                             .stage = "online",
-                                            .done = 0,
-                                            .total = 10,
-                                            .seconds = 1,
-                                            .per_second = 0,
+                                            .pace = {.done = 0, .total = 10, .seconds = 1, .per_second = 0},
                                             .excluded = {},
                                             .convicted = {}}}));
   const PrometheusText::Labels preprocessing = {{"request", "preprocessing"}}, keygen = {{"request", "keygen"}};

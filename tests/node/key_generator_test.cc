@@ -128,6 +128,30 @@ class UnreadableJournal final : public runtime::Journal {
   runtime::FakeJournal inner_;
 };
 
+/// What is logged from here on. For one thread, and no other capture at once.
+class LogLines {
+ public:
+  LogLines() { testing::internal::CaptureStderr(); }
+  LogLines(const LogLines&) = delete;
+  LogLines& operator=(const LogLines&) = delete;
+  ~LogLines() { text(); }
+  const std::string& text() {
+    if (!text_) fmt::print(stderr, "{}", *(text_ = testing::internal::GetCapturedStderr()));
+    return *text_;
+  }
+  /// Lines with all these parts, in this order.
+  int count(const std::string& first, const std::string& second = "") {
+    std::istringstream lines(text());
+    int out = 0;
+    for (std::string line; std::getline(lines, line);)
+      if (const auto at = line.find(first); at != std::string::npos) out += line.find(second, at) != std::string::npos;
+    return out;
+  }
+
+ private:
+  std::optional<std::string> text_;
+};
+
 /// What of a party survives a restart.
 struct Disks {
   runtime::FakeDisk journal;
@@ -323,6 +347,33 @@ class KeyGeneratorTest : public testing::Test {
                   {{runtime::Change::Kind::put_new, kMaterialUseTable, bytes_of(of), bytes_of(id)}}))),
               "OK");
   }
+  protocols::KeyPlan plan() const {
+    return protocols::plan_key_generation(tfhe::params_by_name("test").value(), protocols::KeySource::all_new).value();
+  }
+  /// The party's shares of an order as a preprocessing that went wrong would have left them: each word has one of `rng` added to it.
+  Task<void> spoil(int i, PreprocId id, std::size_t order, test::SeededRng rng) {
+    const protocols::MaterialPlan orders = protocols::KeyMaterial(plan()).orders;
+    const auto open = [&] { return MaterialFile::open(*compute, disk(i).material, id, orders); };
+    std::vector<Secret<Bytes>> contents;
+    std::vector<SessionId> sessions;
+    auto file = (co_await open()).value();
+    for (std::size_t k = 0; k < orders.size(); ++k) {
+      contents.push_back((co_await file->get(k, 0, orders[k].units())).value());
+      sessions.push_back(file->session(k).value());
+    }
+    EXPECT_EQ(orders.at(order).word_bits, 128);
+    Bytes& words = contents[order].reveal_mutable();
+    for (std::size_t at = 0; at < words.size(); at += 16)
+      store_le(load_le<u128>(words.data() + at) + rng.next<u128>(), words.data() + at);
+    const std::uint16_t attempt = file->attempt();
+    const crypto::Digest content = file->content();
+    file = nullptr;
+    std::filesystem::remove(material(i, id));
+    file = (co_await MaterialFile::create(*compute, disk(i).material, id, attempt, orders)).value();
+    for (std::size_t k = 0; k < orders.size(); ++k)
+      EXPECT_EQ(said(co_await file->put(k, 0, sessions[k], std::move(contents[k]))), "OK");
+    EXPECT_EQ(said(co_await file->complete(content)), "OK");
+  }
   /// As if PartialKeyGenPreproc had made it.
   void make_partial_material(const PreprocId& id) {
     make_material(id);
@@ -430,6 +481,39 @@ TEST_F(KeyGeneratorTest, APassingErrorAtTheStartLosesNoMaterial) {
   EXPECT_EQ(abort(2, preproc(3)), "OK");
   pass(5s);
   expect_key(key(1));
+}
+
+// Status and metrics: what was there before counts as done, not as speed, from the first moment of the attempt on.
+TEST_F(KeyGeneratorTest, ARestartDoesNotSpoilRateAndTimeLeft) {
+  start();
+  const auto id = preproc(1);
+  for (int i = 1; i <= kParties; ++i) ASSERT_EQ(preprocess(i, id), "OK");
+  while (party(2).generator.progress().at(0).pace.percent() < 25) pass(1ms);
+  const runtime::Instant restarted = loop->now();
+  resume(2, restart(2));
+  std::optional<std::pair<runtime::Instant, Pace>> first;
+  int rates = 0;
+  const auto seconds = [](runtime::Duration of) { return std::chrono::duration<double>(of).count(); };
+  for (std::string last; last != "none"; pass(1ms)) {
+    last = party(2).progress(RequestKind::preprocessing, id.bytes());
+    const auto runs = party(2).generator.progress();
+    if (runs.empty()) break;
+    const Pace pace = runs.at(0).pace;
+    ASSERT_THAT(last, StartsWith(fmt::format("stage={} {}", runs.at(0).stage, pace.text())));
+    if (!first && pace.done == 0) {
+      ASSERT_EQ(pace.per_second, 0) << last;
+      continue;
+    }
+    if (!first) first = {loop->now(), pace};
+    const double done = static_cast<double>(pace.done - first->second.done);
+    ASSERT_EQ(pace.seconds, seconds(loop->now() - restarted)) << last;
+    ASSERT_EQ(pace.per_second, done == 0 ? 0 : done / seconds(loop->now() - first->first)) << last;
+    ASSERT_EQ(pace.seconds_left().has_value(), done > 0) << last;
+    rates += done > 0 && pace.done < pace.total;
+  }
+  ASSERT_TRUE(first);
+  EXPECT_GT(first->second.percent(), 10);
+  EXPECT_GT(rates, 2) << "there was time to see some";
 }
 
 TEST_F(KeyGeneratorTest, WhatWaitsForADiskCanBeAborted) {
@@ -591,7 +675,8 @@ TEST_F(KeyGeneratorTest, WhatCannotBeReadInTimeIsGivenUp) {
   for (int i = 1; i <= kParties; ++i)
     ASSERT_EQ(generate(i, existing_key_request(key(2), preproc(2), key(1))), "OK") << i;
   EXPECT_THAT(said(party(3).result(RequestKind::keygen, key(2).bytes())),
-              AllOf(StartsWith("ABORTED"), HasSubstr("threshold.keygen_timeout"), HasSubstr("cannot be read")));
+              AllOf(StartsWith("ABORTED"), HasSubstr("(threshold.core_to_core_net.keygen_timeout)"),
+                    HasSubstr("cannot be read")));
   for (const int i : {1, 2, 4}) EXPECT_EQ(said(party(i).result(RequestKind::keygen, key(2).bytes())), "OK") << i;
   EXPECT_EQ(party(3).progress(RequestKind::keygen, key(2).bytes()), "none");
 }
@@ -636,6 +721,66 @@ TEST_F(KeyGeneratorTest, AnAbortLeavesNothingOfWhatAKernelWasWriting) {
   EXPECT_EQ(disk(1).private_vault.inner.objects.size(), 1u) << "the epoch";
   EXPECT_TRUE(disk(1).public_vault.inner.objects.empty());
   EXPECT_EQ(materials(1), 0u);
+}
+
+// All rows of a component are wrong, at everybody alike: the confirmation alone can see it.
+TEST_F(KeyGeneratorTest, AKeyThatIsNotConfirmedIsPublishedByNobodyAndItsMaterialIsUsedUp) {
+  start();
+  make_material(preproc(1));
+  const auto components = plan().components;
+  const auto packing = std::ranges::find(components, tfhe::ComponentKind::sns_compression_packing,
+                                         [](const auto& one) { return one.component.kind; });
+  const auto order = protocols::KeyMaterial(plan()).noises.at(static_cast<std::size_t>(packing - components.begin()));
+  for (int i = 1; i <= kParties; ++i) loop->run(spoil(i, preproc(1), order, test::SeededRng("the same for all")));
+  LogLines log;
+  for (int i = 1; i <= kParties; ++i) ASSERT_EQ(generate(i, key(1), preproc(1)), "OK");
+  for (int i = 1; i <= kParties; ++i) {
+    // The answer to GetKeyGenResult, which would hold the digests and the signature.
+    EXPECT_THAT(said(party(i).result(RequestKind::keygen, key(1).bytes())),
+                AllOf(StartsWith("INTERNAL: "), HasSubstr("BigCompressed to "),
+                      HasSubstr(" (wrong); suspect: rows of "), HasSubstr("The key must not be published or used")));
+    EXPECT_TRUE(disk(i).public_vault.inner.objects.empty()) << i;
+    EXPECT_EQ(disk(i).private_vault.inner.objects.size(), 1u) << "the epoch";
+    EXPECT_EQ(party(i).keys.find(key(1), default_epoch_id()), nullptr) << i;
+  }
+  pass(100ms);
+  for (int i = 1; i <= kParties; ++i) {
+    EXPECT_EQ(materials(i), 0u) << i;
+    EXPECT_THAT(generate(i, key(2), preproc(1)), StartsWith("NOT_FOUND")) << i;
+  }
+  EXPECT_EQ(log.count("key " + key(1).hex() + ": failed after ", "suspect: rows of SnS compression packing key, or "),
+            kParties)
+      << "each node says which component is suspect";
+  EXPECT_EQ(log.count("generated in"), 0);
+}
+
+// Its shares of the keys are not those of the others, who say so in the online phase and in the confirmation, and have the key.
+TEST_F(KeyGeneratorTest, APartyWithWrongSharesOfTheKeysIsNamedAndPublishesNothing) {
+  start();
+  make_material(preproc(1));
+  loop->run(spoil(2, preproc(1), protocols::KeyMaterial(plan()).bits.value(), test::SeededRng("of party 2")));
+  // Nobody is done before it has heard the liar: 2t+1 honest shares are there when party 4 has been asked again.
+  const SessionId confirmation = crypto::session_id(key(1).bytes(), crypto::SessionKind::key_confirmation, 0, 0);
+  runtime::RoleSet lost;
+  network->set_filter([&](Role from, Role to, const runtime::Frame& frame, runtime::Lane) {
+    if (from != Role(4) || frame.session != confirmation || frame.kind != runtime::FrameKind::data) return true;
+    return std::exchange(lost, lost | runtime::RoleSet{to}).contains(to);
+  });
+  LogLines log;
+  for (int i = 1; i <= kParties; ++i) ASSERT_EQ(generate(i, key(1), preproc(1)), "OK");
+  for (const int i : {1, 3, 4}) EXPECT_EQ(said(party(i).result(RequestKind::keygen, key(1).bytes())), "OK") << i;
+  EXPECT_THAT(said(party(2).result(RequestKind::keygen, key(1).bytes())),
+              AllOf(HasSubstr("the shares of this party 2 are not those that parties 1, 3, 4 agree on"),
+                    HasSubstr("this party must not publish the key")));
+  EXPECT_TRUE(disk(2).public_vault.inner.objects.empty());
+  EXPECT_EQ(disk(2).private_vault.inner.objects.size(), 1u) << "the epoch";
+  const std::string of_key = "key " + key(1).hex() + ": ";
+  // Parties 1 to 3 for certain, of which 2 speaks of itself; party 4 may have what it needs before it has heard party 2.
+  EXPECT_GE(log.count(of_key + "party 2 sent wrong shares, or makes another key"), 3);
+  EXPECT_GE(log.count(of_key + "in its confirmation parties 2 sent wrong shares, parties none shares of other content"),
+            3);
+  for (const int honest : {1, 3, 4})
+    EXPECT_EQ(log.count(fmt::format("party {} sent wrong shares", honest)), 0) << honest;
 }
 
 }  // namespace

@@ -19,14 +19,19 @@ std::vector<std::string> texts(const std::vector<RunLog::Line>& lines) {
 
 TEST(RunLog, SaysEachTenthOnce) {
   RunLog log("key 1");
-  RunState state{.stage = "online", .done = 0, .total = 100, .seconds = 2};
+  RunState state{.stage = "online", .pace = {.done = 0, .total = 100}};
   EXPECT_THAT(texts(log.news(state)), IsEmpty());
-  state.done = 25;
-  EXPECT_THAT(texts(log.news(state)), ElementsAre("key 1: online 20 %, 25 of 100 elements, 12 elements/s"));
+  state.pace = {.done = 25, .total = 100, .per_second = 12.5};
+  EXPECT_THAT(texts(log.news(state)), ElementsAre("key 1: online 20 %, 25 of 100 elements, 12 elements/s, 6 s left"));
   EXPECT_THAT(texts(log.news(state)), IsEmpty());
-  state.done = 100;
+  state.pace.done = 100;
   EXPECT_THAT(texts(log.news(state)), ElementsAre(HasSubstr("100 %")));
   EXPECT_THAT(texts(log.news({})), IsEmpty()) << "nothing of nothing";
+}
+
+TEST(RunLog, SaysNoRateThatIsNotKnown) {
+  EXPECT_THAT(texts(RunLog("key 1").news({.stage = "online", .pace = {.done = 25, .total = 100, .seconds = 2}})),
+              ElementsAre("key 1: online 20 %, 25 of 100 elements"));
 }
 
 TEST(RunLog, SaysEachVerdictOnce) {
@@ -47,12 +52,12 @@ TEST(RunLog, BeginsAgainWithEveryAttempt) {
   RunLog log("preprocessing 1");
   const std::vector<Verdict> first{{Verdict::Kind::missing, Role(3), Role(3), "it was silent"},
                                    {Verdict::Kind::excluded, Role(2), Role(2), "it lied"}};
-  log.news({.stage = "preprocessing", .done = 80, .total = 100, .verdicts = first, .seconds = 1});
+  log.news({.stage = "preprocessing", .pace = {.done = 80, .total = 100}, .verdicts = first});
   const std::vector<Verdict> second{{Verdict::Kind::excluded, Role(2), Role(2), "it was convicted"}};
-  RunState state{.attempt = 1, .stage = "preprocessing", .done = 30, .total = 100, .verdicts = second, .seconds = 2};
+  RunState state{.attempt = 1, .stage = "preprocessing", .pace = {.done = 30, .total = 100}, .verdicts = second};
   EXPECT_THAT(texts(log.news(state)), ElementsAre("preprocessing 1: attempt 1 has begun with 30 of 100 elements",
                                                   HasSubstr("party 2 is excluded: it was convicted")));
-  state.done = 45;
+  state.pace.done = 45;
   EXPECT_THAT(texts(log.news(state)), ElementsAre(HasSubstr("40 %")));
   state.attempt = 2;
   state.verdicts = first;
