@@ -366,6 +366,20 @@ TEST_F(KeyGeneration, APartyThatIsGoneFromTheBeginningCostsTheOthersTimeAlone) {
   expect_decrypts(key.key, {1, 3, 4});
 }
 
+// The command goes on without it, although it had begun.
+TEST_F(KeyGeneration, APartyThatDiesMeanwhileIsNotWaitedFor) {
+  start({.test_nodes = false, .message_delay = 150ms});
+  const std::jthread killer([&, pid = cli::party_pid(live->committee.party(3))] {
+    while (!logged(1, ": begins, attempt")) std::this_thread::sleep_for(1ms);
+    ::kill(pid, SIGKILL);
+  });
+  const auto key = must(cli::make_key(live->committee, {.timeout = kLong}));
+  EXPECT_EQ(key.signers.size(), 3u);
+  ASSERT_EQ(key.failed.size(), 1u);
+  EXPECT_TRUE(key.failed.contains(3));
+  expect_decrypts(key.key, {1, 2, 4});
+}
+
 // Every second half of what it sends is random, in both phases: shares that others see to be wrong, broadcasts that nobody can read.
 TEST_F(KeyGeneration, APartyThatLiesIsNamedAndTheKeyIsRight) {
   start({.test_nodes = true, .message_delay = 150ms});
