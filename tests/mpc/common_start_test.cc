@@ -266,9 +266,14 @@ constexpr std::string_view kStrategies[] = {
     "adversary all messages of all attempts at once",
     "adversary equivocates",
     "adversary misplaces, lies",
+    "adversary slow",
+    "adversary ready too late",
+    "adversary crashes",
+    "adversary floods",
 };
 
-void draw_faults(World& world, SimRng& rng, std::uint64_t run_seed) {
+/// `ready_after`: when parties are ready, by their numbers.
+void draw_faults(World& world, SimRng& rng, std::uint64_t run_seed, std::map<int, runtime::Duration>& ready_after) {
   const CommitteeSize committee = world.committee();
   const auto some = [&] {
     RoleSet out;
@@ -325,8 +330,22 @@ void draw_faults(World& world, SimRng& rng, std::uint64_t run_seed) {
       case 7:
         faults.corrupt = equivocate(seed);
         break;
-      default:
+      case 8:
         faults.corrupt = both(misplace(seed), sometimes(0.5, seed, lie_randomly(seed + 1)));
+        break;
+      case 9:
+        faults.rushing = false;
+        faults.slow = rng.between(20ms, 3 * kRoundTimeout);
+        break;
+      case 10:
+        ready_after[k * 3 + 1] = rng.between(kRoundTimeout, 4 * kRoundTimeout);
+        break;
+      case 11:
+        faults.crashes = {{1 + rng.below(60), rng.between(1ms, kRoundTimeout)},
+                          {80 + rng.below(60), rng.between(1ms, 2 * kRoundTimeout)}};
+        break;
+      default:
+        faults.corrupt = test::flood_ahead(seed);
         break;
     }
   }
@@ -344,16 +363,19 @@ TEST(CommonStartCampaign, HonestPartiesStartTheFirstAttemptTogether) {
           for (int i = 1; i <= n; ++i) ready[i] = rng.between(0ms, apart ? 1900ms : 40ms);
           World world(test::campaign_options(seed, committee),
                       starting(story, {.ready = [&](Role role) { return ready.at(role.number()); }}));
-          draw_faults(world, rng, seed);
-          world.run(60s);
+          test::MemoryWatch watch(world);
+          draw_faults(world, rng, seed, ready);
+          watch.run(60s);
           coverage.merge(world.coverage());
           coverage.add(first_start(story) >= Instant(kRoundTimeout) ? "start.waited" : "start.at_once");
+          WITAN_TRY(watch.verdict());
           WITAN_TRY(world.audit().verdict());
           return together(story, honest(world), 0);
         });
     EXPECT_EQ(report.failures.size(), 0u);
     EXPECT_EQ(report.never(kStrategies), std::vector<std::string>{}) << "n = " << n;
-    EXPECT_EQ(report.never({"start.waited", "start.at_once", "router.equivocations", "sim.duplicated"}),
+    EXPECT_EQ(report.never({"start.waited", "start.at_once", "router.equivocations", "router.parked_refused",
+                            "sim.crashes", "sim.duplicated"}),
               std::vector<std::string>{})
         << "n = " << n;
   }

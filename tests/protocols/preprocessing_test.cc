@@ -368,6 +368,7 @@ TEST(PreprocessingCampaign, HonestPartiesAlwaysHaveAllOfItAndItIsRight) {
           Outcomes outcomes;
           World world(mpc::test::campaign_options(seed, committee), [](Node&) -> runtime::Task<void> { co_return; });
           const mpc::test::Tap tap(world);
+          mpc::test::MemoryWatch watch(world);
           const auto bad = mpc::test::draw_detection_faults<Z128>(world, rng, seed, 7,
                                                                   {.variant = variant, .delay = scene.options.delay});
           for (const Role role : world.byzantine()) {
@@ -377,7 +378,7 @@ TEST(PreprocessingCampaign, HonestPartiesAlwaysHaveAllOfItAndItIsRight) {
             if (rng.chance(0.3)) faults.crashes = {{1 + rng.below(3000), 2000s}};
           }
           for (const Role role : RoleSet::all(committee)) world.set_program(role, preprocessing(scene, outcomes, bad));
-          world.run(300'000s);
+          watch.run(300'000s);
           coverage.merge(world.coverage());
           for (const auto& [party, outcome] : outcomes) {
             if (world.byzantine().contains(Role(party))) continue;
@@ -388,6 +389,7 @@ TEST(PreprocessingCampaign, HonestPartiesAlwaysHaveAllOfItAndItIsRight) {
             if (outcome.disputes)
               coverage.add("preprocessing.excluded", static_cast<std::uint64_t>(outcome.disputes->excluded().size()));
           }
+          WITAN_TRY(watch.verdict());
           return judge(world, scene, outcomes, &tap);
         });
     EXPECT_EQ(report.failures.size(), 0u);
@@ -397,7 +399,8 @@ TEST(PreprocessingCampaign, HonestPartiesAlwaysHaveAllOfItAndItIsRight) {
     all.whole = all.whole && report.whole;
   }
   EXPECT_EQ(all.never({"preprocessing.passes", "preprocessing.silence", "preprocessing.fetched",
-                       "preprocessing.excluded", "preprocessing.more_batches", "sim.crashes", "sim.duplicated"}),
+                       "preprocessing.excluded", "preprocessing.more_batches", "router.parked_refused",
+                       "router.waiting_refused", "sim.crashes", "sim.duplicated"}),
             std::vector<std::string>{});
 }
 
