@@ -552,7 +552,7 @@ TEST(PreprocessingRestart, TPartiesMayRestartAtOnceAndAgainInTheNextAttempt) {
 
 // Crash at every await of one party (at a sample of them for larger committees), and sometimes again soon after it.
 TEST(PreprocessingRestart, APartyMayCrashAnywhere) {
-  for (const auto [n, t, crashes] : {std::tuple{4, 1, 150u}, {7, 2, 15u}, {13, 4, 4u}}) {
+  for (const auto [n, t, crashes] : {std::tuple{4, 1, 150u}, {7, 2, 15u}, {10, 3, 4u}, {13, 4, 4u}}) {
     Restart test(n, t);
     const auto whole = test.world(1);
     whole->run(3000s);
