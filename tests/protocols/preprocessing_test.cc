@@ -578,6 +578,26 @@ TEST(PreprocessingRestart, APartyMayCrashAnywhere) {
   }
 }
 
+// kill -9 at every crash point of party 1 in the long run, at a sample of them in the fast one.
+TEST(PreprocessingRestart, CrashAtEveryPointOfAParty) {
+  Restart test(4, 1);
+  const auto whole = test.world(1);
+  whole->run(3000s);
+  const std::uint64_t points = whole->crash_points(Role(1));
+  const auto report = runtime::sim::campaign(
+      "preprocessing crash n=4", 1, 10,
+      [&](std::uint64_t seed, Coverage& coverage) -> Status {
+        const auto world = test.world(1);
+        world->faults(Role(1)).crashes = {{1 + (seed - 1) * 7919 % points, 100ms}};
+        world->run(3000s);
+        coverage.merge(world->coverage());
+        return judge_restarts(*world, test.scene, test.outcomes, RoleSet{Role(1)}, coverage);
+      },
+      points);
+  EXPECT_EQ(report.failures.size(), 0u);
+  EXPECT_EQ(report.coverage.count("sim.crashes"), report.runs) << points << " crash points";
+}
+
 // Why the journal comes before the first message: a party that does not remember goes on in the same sessions, where a liar shows it other
 // things than before, so that it says other things than before.
 TEST(PreprocessingRemovedDefence, WithoutTheJournalARestartedPartySaysTwoThings) {
