@@ -18,7 +18,8 @@ CAMPAIGN_TIMEOUT_S = 4 * 3600
 CAMPAIGN_SHARDS = 12  # of each program, so that all cores are busy until the end
 CAMPAIGN_SEEDS, CAMPAIGN_SET_UPS = 10000, 500  # at least, in all; of set-ups of epochs at (13,4)
 CAMPAIGN_PROTOCOLS = ("broadcast", "vss", "coin", "set-up", "common start", "detected opening k=64", "detected opening k=128",
-                      "preprocessing", "key generation", "confirmation")
+                      "preprocessing", "preprocessing restart", "key generation",
+                      "key generation with existing keys", "opening k=64", "opening k=128", "decrypt", "confirmation")
 CAMPAIGN_PARTIES = (4, 7, 10, 13)
 NOISE_TIMEOUT_S = 1800
 INTEROP_TIMEOUT_S = 3600  # builds tfhe-rs the first time

@@ -225,34 +225,53 @@ TEST(CommonStart, WhenAllRestartTheyStartTheNextAttempt) {
   }
 }
 
-// Wherever one party restarts: the others start and end attempt 0, nothing is said twice in two ways, no attempt is started twice, and
-// it learns how the others fared.
+// Wherever one party restarts (in the long run at every point at (4,1)): the others start and end attempt 0, nothing is said twice in two
+// ways, no attempt is started twice, and it learns how the others fared.
 TEST(CommonStart, OnePartyRestartsAnywhere) {
-  const auto committee = CommitteeSize::make(4, 1).value();
-  int too_late = 0, missed = 0;
-  for (std::uint64_t point = 1; point < 60; ++point) {
-    Story story;
-    World world(test::sync_options(100 + point, committee), starting(story, {.run = 1s}));
-    world.faults(Role(4)).crashes = {{point, std::chrono::milliseconds(10 + 400 * (point % 3))}};
-    world.run(200s);
-    ASSERT_EQ(said(world.audit().verdict()), "") << point;
-    ASSERT_EQ(said(together(story, RoleSet{Role(1), Role(2), Role(3)}, 0)), "") << point;
-    const auto& fourth = story.at(4);
-    std::set<std::uint16_t> attempts;
-    for (const Ended& ended : fourth) {
-      if (ended.attempt) {
-        EXPECT_TRUE(attempts.insert(*ended.attempt).second) << "attempt " << *ended.attempt << " twice at " << point;
-        if (*ended.attempt == 0) EXPECT_EQ(said(together(story, RoleSet::all(committee), 0)), "") << point;
-      } else {
-        EXPECT_EQ(ended.attempt.error().code, Code::aborted) << ended.attempt.error().message;
-        EXPECT_THAT(ended.attempt.error().message, HasSubstr("are done without it"));
-        ++too_late;
-      }
+  for (const auto [n, t, runs] : {std::tuple{4, 1, 60u}, {7, 2, 15u}}) {
+    const auto committee = CommitteeSize::make(n, t).value();
+    const Role last(n);
+    const RoleSet others = RoleSet::others(committee, last);
+    std::uint64_t points = 0;  // until everybody is done
+    {
+      Story unused;
+      World whole(test::sync_options(100, committee), starting(unused, {.run = 1s}));
+      whole.run(2s);
+      points = whole.crash_points(last);
     }
-    missed += !attempts.contains(0);
+    ASSERT_GT(points, 60u);
+    const auto report = runtime::sim::campaign(
+        fmt::format("common start restart n={}", n), 1, runs,
+        [&](std::uint64_t seed, Coverage& coverage) -> Status {
+          const std::uint64_t point = 1 + (seed - 1) * 7919 % points;
+          Story story;
+          World world(test::sync_options(100 + point, committee), starting(story, {.run = 1s}));
+          world.faults(last).crashes = {{point, std::chrono::milliseconds(10 + 400 * (point % 3))}};
+          world.run(200s);
+          coverage.merge(world.coverage());
+          WITAN_TRY(world.audit().verdict());
+          WITAN_TRY(together(story, others, 0));
+          std::set<std::uint16_t> attempts;
+          for (const Ended& ended : story.at(n)) {
+            if (ended.attempt) {
+              if (!attempts.insert(*ended.attempt).second)
+                return fail(Code::internal, "attempt {} was started twice", *ended.attempt);
+              if (*ended.attempt == 0) WITAN_TRY(together(story, RoleSet::all(committee), 0));
+            } else {
+              const Error& error = ended.attempt.error();
+              if (error.code != Code::aborted || error.message.find("are done without it") == std::string::npos)
+                return fail(Code::internal, "the party that restarted ends with: {}", error.message);
+              coverage.add("start.too_late");
+            }
+          }
+          coverage.add("start.missed", !attempts.contains(0));
+          return {};
+        },
+        n == 4 ? points : 0);
+    EXPECT_EQ(report.failures.size(), 0u);
+    EXPECT_EQ(report.coverage.count("sim.crashes"), report.runs) << "n = " << n << ", " << points << " crash points";
+    EXPECT_EQ(report.never({"start.too_late", "start.missed"}), std::vector<std::string>{}) << "n = " << n;
   }
-  EXPECT_GT(too_late, 10);
-  EXPECT_GT(missed, 3);
 }
 
 /// Ways to lie in a start.
@@ -266,9 +285,14 @@ constexpr std::string_view kStrategies[] = {
     "adversary all messages of all attempts at once",
     "adversary equivocates",
     "adversary misplaces, lies",
+    "adversary slow",
+    "adversary ready too late",
+    "adversary crashes",
+    "adversary floods",
 };
 
-void draw_faults(World& world, SimRng& rng, std::uint64_t run_seed) {
+/// `ready_after`: when parties are ready, by their numbers.
+void draw_faults(World& world, SimRng& rng, std::uint64_t run_seed, std::map<int, runtime::Duration>& ready_after) {
   const CommitteeSize committee = world.committee();
   const auto some = [&] {
     RoleSet out;
@@ -325,8 +349,22 @@ void draw_faults(World& world, SimRng& rng, std::uint64_t run_seed) {
       case 7:
         faults.corrupt = equivocate(seed);
         break;
-      default:
+      case 8:
         faults.corrupt = both(misplace(seed), sometimes(0.5, seed, lie_randomly(seed + 1)));
+        break;
+      case 9:
+        faults.rushing = false;
+        faults.slow = rng.between(20ms, 3 * kRoundTimeout);
+        break;
+      case 10:
+        ready_after[k * 3 + 1] = rng.between(kRoundTimeout, 4 * kRoundTimeout);
+        break;
+      case 11:
+        faults.crashes = {{1 + rng.below(60), rng.between(1ms, kRoundTimeout)},
+                          {80 + rng.below(60), rng.between(1ms, 2 * kRoundTimeout)}};
+        break;
+      default:
+        faults.corrupt = test::flood_ahead(seed);
         break;
     }
   }
@@ -344,16 +382,19 @@ TEST(CommonStartCampaign, HonestPartiesStartTheFirstAttemptTogether) {
           for (int i = 1; i <= n; ++i) ready[i] = rng.between(0ms, apart ? 1900ms : 40ms);
           World world(test::campaign_options(seed, committee),
                       starting(story, {.ready = [&](Role role) { return ready.at(role.number()); }}));
-          draw_faults(world, rng, seed);
-          world.run(60s);
+          test::MemoryWatch watch(world);
+          draw_faults(world, rng, seed, ready);
+          watch.run(60s);
           coverage.merge(world.coverage());
           coverage.add(first_start(story) >= Instant(kRoundTimeout) ? "start.waited" : "start.at_once");
+          WITAN_TRY(watch.verdict());
           WITAN_TRY(world.audit().verdict());
           return together(story, honest(world), 0);
         });
     EXPECT_EQ(report.failures.size(), 0u);
     EXPECT_EQ(report.never(kStrategies), std::vector<std::string>{}) << "n = " << n;
-    EXPECT_EQ(report.never({"start.waited", "start.at_once", "router.equivocations", "sim.duplicated"}),
+    EXPECT_EQ(report.never({"start.waited", "start.at_once", "router.equivocations", "router.parked_refused",
+                            "sim.crashes", "sim.duplicated"}),
               std::vector<std::string>{})
         << "n = " << n;
   }

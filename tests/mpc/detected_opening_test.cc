@@ -75,6 +75,7 @@ using Outcomes = std::map<int, Outcome<Z>>;
 template <Word Z, class Rules = DetectionRules>
 runtime::sim::Program opening(const Scene<Z>& scene, Outcomes<Z>& outcomes, const test::BadKeys& bad = {}) {
   return [&scene, &outcomes, bad](Node& node) -> runtime::Task<void> {
+    if (node.life() > 0) co_return;
     auto session = node.router().open(kSession, detection_session(scene.options.delay));
     if (!session) co_return;
     Disputes disputes(scene.committee);
@@ -225,10 +226,11 @@ TYPED_TEST(DetectedOpeningTest, WhateverTPartiesDoTheValuesAreRightAndNoHonestPa
             if (is_tight && rng.chance(0.5)) world_options.min_delay = world_options.max_delay - 1ms;
             World world(world_options, [&](Node&) -> runtime::Task<void> { co_return; });
             test::Tap tap(world);
+            test::MemoryWatch watch(world);
             const auto bad =
                 test::draw_detection_faults<Z>(world, rng, seed, variant == OpeningVariant::w1 ? 30 : 4, scene.options);
             for (const Role role : RoleSet::all(committee)) world.set_program(role, opening(scene, outcomes, bad));
-            world.run(100'000s);
+            watch.run(100'000s);
             coverage.merge(world.coverage());
             const RoleSet honest = RoleSet::all(committee) - world.byzantine();
             for (const Role role : honest) {
@@ -243,6 +245,7 @@ TYPED_TEST(DetectedOpeningTest, WhateverTPartiesDoTheValuesAreRightAndNoHonestPa
                                  ? "detection.disputed"
                                  : "detection." + verdict.reason.substr(0, verdict.reason.find_first_of("0123456789")));
             }
+            WITAN_TRY(watch.verdict());
             WITAN_TRY(judge(world, scene, outcomes));
             return tap.keeps(unrevealed(scene, honest, outcomes.at((*honest.begin()).number()).released->discarded));
           });
@@ -253,7 +256,8 @@ TYPED_TEST(DetectedOpeningTest, WhateverTPartiesDoTheValuesAreRightAndNoHonestPa
       all.whole = all.whole && report.whole;
     }
   EXPECT_EQ(all.never({"detection.passes", "detection.silence", "detection.zero_keys", "detection.fetched",
-                       "detection.disputed", "detection.excused", "sim.duplicated", "sim.reordered",
+                       "detection.disputed", "detection.excused", "router.parked_refused", "router.waiting_refused",
+                       "sim.crashes", "sim.duplicated", "sim.reordered",
                        "detection.it claimed another value of a set key's stream than most members",
                        "detection.it claimed another value of a zero sharing than its key gives",
                        "detection.it broadcast a share that is not its own", "detection.it reported index ",

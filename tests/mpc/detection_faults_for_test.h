@@ -134,7 +134,7 @@ inline Corrupt draw_lie(CommitteeSize committee, std::size_t rows, OpeningVarian
   maybe(0.3, [&] { return only_value(is_reveal, flip_a_bit(seed + 5)); });
   maybe(0.1, [&] { return only_value(is_reveal, lie_equally(seed + 6)); });
   maybe(0.2, [&] { return only_value(is_reveal, flip_first_bit()); });
-  maybe(0.1, [&] { return only_value(is_accusation, say(Bytes{1})); });
+  maybe(0.2, [&] { return only_value(is_accusation, say(Bytes{1})); });
   maybe(0.4, [&] { return only_value(is_accusation, say(accusation(static_cast<std::uint16_t>(rng.next64())))); });
   maybe(0.1, [&] { return only(Part::broadcasts, sometimes(0.3, seed, lie_randomly(seed + 7))); });
   maybe(0.1, [&] { return only(Part::broadcasts, towards(victims, never_sends())); });
@@ -172,10 +172,16 @@ std::map<Role, Gr<Z>> towards_another_codeword(CommitteeSize committee, RoleSet 
 
 /// Ways to be faulty in openings at degree 2t.
 inline constexpr std::string_view kDetectionStrategies[] = {
-    "adversary lies in some messages",     "adversary silent",
-    "adversary silent from any frame on",  "adversary all liars: a word near another codeword",
-    "adversary bad zero sharing",          "adversary bad set key",
-    "adversary delays up to the deadline", "adversary wrong shares",
+    "adversary lies in some messages",
+    "adversary silent",
+    "adversary silent from any frame on",
+    "adversary all liars: a word near another codeword",
+    "adversary bad zero sharing",
+    "adversary bad set key",
+    "adversary delays up to the deadline",
+    "adversary crash",
+    "adversary floods",
+    "adversary wrong shares",
 };
 
 /// Which of its keys a faulty party has changed.
@@ -238,6 +244,12 @@ BadKeys draw_detection_faults(runtime::sim::World& world, SimRng& rng, std::uint
         faults.rushing = false;
         faults.slow = std::max(runtime::Duration{}, options.delay + std::chrono::milliseconds(rng.below(40)) -
                                                         std::chrono::milliseconds(30));
+        break;
+      case 7:
+        faults.crashes = {{1 + rng.below(static_cast<std::uint64_t>(60 * committee.parties())), std::chrono::hours(1)}};
+        break;
+      case 8:
+        faults.corrupt = flood_ahead(seed);
         break;
       default:
         faults.corrupt = only(Part::phase_1, towards(random_set(committee, rng), runtime::sim::lie_randomly(seed)));

@@ -1,8 +1,8 @@
 // Adversaries of campaigns: who lies, is silent, slow or crashes in one run.
 #pragma once
 
+#include "mpc/flood_for_test.h"
 #include "runtime/sim.h"
-#include "runtime/sim_adversary.h"
 
 namespace witan::mpc::test {
 
@@ -20,6 +20,7 @@ inline constexpr std::string_view kAsyncStrategies[] = {
     "adversary equivocates and mangles",
     "adversary contradicts itself and misplaces, late",
     "adversary lies sometimes, frames twice",
+    "adversary floods",
     "adversary silent from any frame on",
 };
 
@@ -72,6 +73,9 @@ inline void draw_faults(runtime::sim::World& world, runtime::sim::SimRng& rng) {
         break;
       case 11:
         faults.corrupt = sometimes(0.5, seed, lie_randomly(seed + 1)), faults.duplicate = 0.5;
+        break;
+      case 12:
+        faults.corrupt = flood_ahead(seed), faults.rushing = rng.chance(0.5);
         break;
       default:
         faults.corrupt = [frames = rng.below(static_cast<std::uint64_t>(6 * n)), sent = std::uint64_t{0}](

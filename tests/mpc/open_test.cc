@@ -6,6 +6,7 @@
 
 #include "mpc/faults_for_test.h"
 #include "mpc/open_impl.h"
+#include "mpc/tap_for_test.h"
 
 namespace witan::mpc {
 namespace {
@@ -16,7 +17,7 @@ using runtime::sim::Node;
 using runtime::sim::SimRng;
 using runtime::sim::World;
 
-constexpr std::pair<int, int> kCommittees[] = {{4, 1}, {7, 2}, {13, 4}};
+constexpr std::pair<int, int> kCommittees[] = {{4, 1}, {7, 2}, {10, 3}, {13, 4}};
 constexpr runtime::Step kStep = 3;
 constexpr SessionId kSession{u128{7}};
 
@@ -81,6 +82,20 @@ Status judge(World& world, const Sharings<Z>& sharings, const Outcomes<Z>& outco
   return {};
 }
 
+/// Nothing has left an honest party but its shares of what is opened.
+template <Word Z>
+Status judge_sent(const test::Tap& tap, const Sharings<Z>& sharings) {
+  Status out;
+  tap.each([&](const test::Tap::Sent& sent) {
+    Bytes own;
+    append_shares<Z>(own, std::span(sharings.by_party[sent.from.index()]));
+    if (sent.frame.session != kSession || sent.frame.step != kStep || *sent.frame.payload != own)
+      out = fail(Code::internal, "party {} sent {} bytes in step {} that are not its shares", sent.from.number(),
+                 sent.frame.payload->size(), sent.frame.step);
+  });
+  return out;
+}
+
 template <class Z>
 class OpeningCampaign : public testing::Test {};
 using BothRings = testing::Types<Z64, Z128>;
@@ -92,23 +107,28 @@ TYPED_TEST(OpeningCampaign, EverybodyOpensTheRightValues) {
   for (const auto [n, t] : kCommittees) {
     const auto committee = CommitteeSize::make(n, t).value();
     const auto report = runtime::sim::campaign(
-        fmt::format("opening k={} n={}", 8 * sizeof(Z), n), 1, n == 13 ? 300 : 1000,
+        fmt::format("opening k={} n={}", 8 * sizeof(Z), n), 1, n >= 10 ? 300 : 1000,
         [&](std::uint64_t seed, Coverage& coverage) -> Status {
           SimRng rng(seed, 11);
           const Sharings<Z> sharings(committee, 1 + rng.below(40), rng);
           Outcomes<Z> outcomes;
-          World world({.seed = seed, .committee = committee, .router = {}}, opening<Z>(sharings, outcomes));
+          World world({.seed = seed, .committee = committee, .router = test::tight_router()},
+                      opening<Z>(sharings, outcomes));
+          const test::Tap tap(world);
+          test::MemoryWatch watch(world);
           test::draw_faults(world, rng);
           test::draw_partition(world, rng);
-          world.run(400s);
+          watch.run(400s);
           coverage.merge(world.coverage());
           for (const auto& [party, outcome] : outcomes)
             coverage.add("opening.liars_named", static_cast<std::uint64_t>(outcome.report.lied.size()));
+          WITAN_TRY(watch.verdict());
+          WITAN_TRY(judge_sent(tap, sharings));
           return judge(world, sharings, outcomes);
         });
     EXPECT_EQ(report.failures.size(), 0u);
     for (const char* name : {"opening.liars_named", "router.equivocations", "router.duplicates", "router.malformed",
-                             "router.resent", "sim.crashes"})
+                             "router.resent", "router.parked_refused", "router.waiting_refused", "sim.crashes"})
       EXPECT_GT(report.coverage.count(name), 0u) << name << " never happened at n = " << n;
   }
 }

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "mpc/bivariate.h"
+#include "mpc/flood_for_test.h"
 #include "mpc/sync_run.h"
 #include "mpc/tap_for_test.h"
 #include "runtime/sim.h"
@@ -71,7 +72,7 @@ inline runtime::sim::WorldOptions sync_options(std::uint64_t seed, CommitteeSize
 }
 /// In every third run frames come twice and in another order.
 inline runtime::sim::WorldOptions campaign_options(std::uint64_t seed, CommitteeSize committee) {
-  runtime::sim::WorldOptions out{.seed = seed, .committee = committee, .router = {}};
+  runtime::sim::WorldOptions out{.seed = seed, .committee = committee, .router = tight_router()};
   if (seed % 3 == 0) out.duplicate = 0.3, out.reorder = 0.7;
   return out;
 }
@@ -146,6 +147,33 @@ runtime::sim::Corrupt deal_otherwise(runtime::RoleSet victims, CommitteeSize com
   };
 }
 
+/// F of degree t + 1 in Y, the rest of each slice being as it should be in the receiver's own point: every row has another constant, which
+/// no column follows.
+template <Word Z>
+runtime::sim::Corrupt deal_degree_t_plus_1(CommitteeSize committee, std::size_t secrets) {
+  return [=](Role receiver, const runtime::Frame& frame) {
+    if (!deals(frame)) return std::vector{frame};
+    Bytes bytes = *frame.payload;
+    Gr<Z> power = Gr<Z>::one();
+    for (int e = 0; e <= committee.threshold(); ++e) power = power * algebra::evaluation_point<Z>(receiver);
+    const std::size_t slice = Slices<Z>::encoded_bytes(committee.threshold(), 1);
+    for (std::size_t k = 0; k < secrets; ++k)
+      for (const std::size_t at : {k * slice, k * slice + slice / 2})  // F_i and, to meet it at the own point, G_i
+        (Gr<Z>::decode(bytes.data() + at) + power).encode(bytes.data() + at);
+    return std::vector{with_bytes(frame, std::move(bytes))};
+  };
+}
+
+/// Slices and pads of more secrets than the others deal, or of fewer.
+inline runtime::sim::Corrupt deal_more_secrets(int more, std::size_t secrets) {
+  return [=](Role, const runtime::Frame& frame) {
+    if (!deals(frame)) return std::vector{frame};
+    Bytes bytes = *frame.payload;
+    bytes.resize(bytes.size() / secrets * static_cast<std::size_t>(static_cast<int>(secrets) + more));
+    return std::vector{with_bytes(frame, std::move(bytes))};
+  };
+}
+
 /// Nothing any more after so many frames.
 inline runtime::sim::Corrupt silent_after(std::uint64_t frames) {
   return [frames, sent = std::uint64_t{0}](Role, const runtime::Frame& frame) mutable {
@@ -177,6 +205,10 @@ inline constexpr std::string_view kSyncStrategies[] = {
     "adversary holds up some in a broadcast",
     "adversary lies sometimes",
     "adversary silent from any frame on",
+    "adversary deals degree t + 1",
+    "adversary deals one secret too many",
+    "adversary deals one secret too few",
+    "adversary floods",
     "adversary later than the deadline by a little, or not",
 };
 
@@ -272,6 +304,18 @@ inline void draw_sync_faults(runtime::sim::World& world, runtime::sim::SimRng& r
         break;
       case 21:
         faults.corrupt = silent_after(rng.below(static_cast<std::uint64_t>(6 * committee.parties())));
+        break;
+      case 22:
+        faults.corrupt = deal_degree_t_plus_1<Z64>(committee, secrets);
+        break;
+      case 23:
+        faults.corrupt = deal_more_secrets(1, secrets);
+        break;
+      case 24:
+        faults.corrupt = deal_more_secrets(-1, secrets);
+        break;
+      case 25:
+        faults.corrupt = flood_ahead(seed);
         break;
       default:  // the end of the private round, or of a round of a broadcast
         faults.rushing = false;

@@ -134,26 +134,6 @@ std::vector<Strategy> strategies(CommitteeSize committee, std::size_t count) {
   const auto use = [](runtime::sim::Corrupt corrupt) {
     return [corrupt](World&, runtime::sim::Faults& faults) { faults.corrupt = corrupt; };
   };
-  const auto resize = [](int by) -> runtime::sim::Corrupt {
-    return [by](Role, const Frame& frame) {
-      if (!test::deals(frame)) return std::vector{frame};
-      Bytes bytes = *frame.payload;
-      bytes.resize(bytes.size() + static_cast<std::size_t>(by * 32));
-      return std::vector{test::with_bytes(frame, std::move(bytes))};
-    };
-  };
-  // F of degree t + 1 in Y: every row has another constant, no column follows.
-  const runtime::sim::Corrupt degree = [committee, count](Role receiver, const Frame& frame) {
-    if (!test::deals(frame)) return std::vector{frame};
-    Bytes bytes = *frame.payload;
-    Gr<Z64> power = Gr<Z64>::one();
-    for (int e = 0; e <= committee.threshold(); ++e) power = power * algebra::evaluation_point<Z64>(receiver);
-    const std::size_t slice = Slices<Z64>::encoded_bytes(committee.threshold(), 1);
-    for (std::size_t k = 0; k < count; ++k)
-      for (const std::size_t at : {k * slice, k * slice + slice / 2})  // F_i and, to meet it at the own point, G_i
-        (Gr<Z64>::decode(bytes.data() + at) + power).encode(bytes.data() + at);
-    return std::vector{test::with_bytes(frame, std::move(bytes))};
-  };
   using runtime::sim::both;
   const auto steps = kBroadcastSteps;
   return {
@@ -163,9 +143,9 @@ std::vector<Strategy> strategies(CommitteeSize committee, std::size_t count) {
       {"silent after R3", use(both(few, test::silent_from(test::kBroadcasts + 2 * steps))), Fault::no_broadcast, 3},
       {"other slices to t victims", use(few), std::nullopt, 3},
       {"other slices to t + 1 victims", use(many), Fault::contradicted, 2},
-      {"one secret too many", use(resize(1)), Fault::contradicted, 2},
-      {"one secret too few", use(resize(-1)), Fault::contradicted, 2},
-      {"degree t + 1", use(degree), Fault::contradicted, 2},
+      {"one secret too many", use(test::deal_more_secrets(1, count)), Fault::contradicted, 2},
+      {"one secret too few", use(test::deal_more_secrets(-1, count)), Fault::contradicted, 2},
+      {"degree t + 1", use(test::deal_degree_t_plus_1<Z64>(committee, count)), Fault::contradicted, 2},
       {"lies about its points in R2", use(test::lie_in_broadcast(0, 7)), std::nullopt, 2},
       {"lies as a dealer in R3", use(both(few, test::lie_in_broadcast(1, 7))), Fault::contradicted, 2},
       {"lies as a dealer in R4", use(both(few, test::lie_in_broadcast(2, 7))), Fault::unsupported, 3},
@@ -292,7 +272,7 @@ TEST(Vss, APartyThatIsHeldUpInABroadcastIsInTimeForTheNext) {
 
 // Whatever t parties do: one polynomial per dealer, the right one for honest dealers, the same exclusions, none of an honest party.
 TEST(VssCampaign, SharesAlwaysFitTogether) {
-  for (const auto [n, t, runs] : {std::tuple{4, 1, 300u}, {7, 2, 120u}, {10, 3, 46u}, {13, 4, 23u}}) {
+  for (const auto [n, t, runs] : {std::tuple{4, 1, 300u}, {7, 2, 120u}, {10, 3, 54u}, {13, 4, 27u}}) {
     const auto committee = CommitteeSize::make(n, t).value();
     const auto report = runtime::sim::campaign(
         fmt::format("vss n={}", n), 1, runs, [&](std::uint64_t seed, Coverage& coverage) -> Status {
@@ -301,8 +281,9 @@ TEST(VssCampaign, SharesAlwaysFitTogether) {
           Outcomes outcomes;
           World world(test::campaign_options(seed, committee), sharing(outcomes, count, test::kSpread));
           test::Tap tap(world);
+          test::MemoryWatch watch(world);
           test::draw_sync_faults(world, rng, seed, count);
-          world.run(400s);
+          watch.run(400s);
           coverage.merge(world.coverage());
           const RoleSet honest = RoleSet::all(committee) - world.byzantine();
           for (const Role party : honest) {
@@ -315,13 +296,15 @@ TEST(VssCampaign, SharesAlwaysFitTogether) {
             coverage.add("vss.silent", static_cast<std::uint64_t>(ended.shared->silent.size()));
             coverage.add("vss.unusable", static_cast<std::uint64_t>(ended.shared->unusable.size()));
           }
+          WITAN_TRY(watch.verdict());
           WITAN_TRY(tap.keeps(test::secrets_of_sharing(tap, committee, honest, count)));
           return judge(world, outcomes, count);
         });
     EXPECT_EQ(report.failures.size(), 0u);
     EXPECT_EQ(report.never(test::kSyncStrategies), std::vector<std::string>{}) << "n = " << n;
     EXPECT_EQ(report.never({"vss.broadcasts 2", "vss.broadcasts 3", "vss.fault 0", "vss.fault 1", "vss.fault 2",
-                            "vss.silent", "vss.unusable", "sim.crashes", "sim.duplicated", "sim.reordered"}),
+                            "vss.silent", "vss.unusable", "router.parked_refused", "router.waiting_refused",
+                            "sim.crashes", "sim.duplicated", "sim.reordered"}),
               std::vector<std::string>{})
         << "n = " << n;
     // A run without any conflict is rare when many parties are faulty; so is who is convicted by too little support.

@@ -4,6 +4,7 @@
 
 #include "crypto/ids.h"
 #include "mpc/faults_for_test.h"
+#include "mpc/tap_for_test.h"
 #include "protocols/decrypt_world.h"
 #include "support/support.h"
 
@@ -24,7 +25,7 @@ KeyId key_id(int n) {
   return KeyId(raw);
 }
 
-constexpr std::pair<int, int> kCommittees[] = {{4, 1}, {7, 2}, {13, 4}};
+constexpr std::pair<int, int> kCommittees[] = {{4, 1}, {7, 2}, {10, 3}, {13, 4}};
 
 /// Jobs with random values of random types; deterministic in the seed.
 struct Jobs {
@@ -86,22 +87,66 @@ Status verdict(World& world, const Jobs& jobs, const std::vector<PartyOutcome>& 
   return {};
 }
 
+/// All parties' shares of both keys.
+const mpc::test::Secrets& key_shares(const Material& material) {
+  static std::map<int, mpc::test::Secrets> cache;
+  auto& out = cache[material.committee.parties()];
+  if (out.size() > 0) return out;
+  for (const Role role : runtime::RoleSet::all(material.committee)) {
+    const SharedKey& key = material.keys[role.index()]->of(tfhe::KeyName::sns);  // the same elements as the other one
+    for (std::size_t i = 0; i < key.size(); ++i)
+      out.add(key.at(i).value, fmt::format("its share of bit {} of a key", i));
+  }
+  return out;
+}
+
+/// No honest party has sent a share of a key, of b - <a, key> without its mask, or a mask.
+Status judge_sent(const mpc::test::Tap& tap, const Material& material, const Jobs& jobs) {
+  WITAN_TRY(tap.keeps(key_shares(material)));
+  mpc::test::Secrets hidden;
+  std::set<std::pair<Role, SessionId>> seen;
+  tap.each([&](const mpc::test::Tap::Sent& sent) {
+    const auto job =
+        std::ranges::find(jobs.jobs, sent.frame.session, [](const auto& one) { return one.session_of(0); });
+    if (job == jobs.jobs.end() || !seen.emplace(sent.from, sent.frame.session).second) return;
+    const Bytes& message = *sent.frame.payload;
+    std::size_t at = job->ciphertexts.size() * sizeof(crypto::Digest);
+    for (const SquashedCiphertext& ciphertext : job->ciphertexts) {
+      const SharedKey& key = material.keys[sent.from.index()]->of(decryption_key(ciphertext.format));
+      for (const auto& piece : ciphertext.blocks.pieces()) {
+        const auto parts = ciphertext.blocks.partial_decrypt(key, piece);
+        for (const auto& part : parts.reveal()) {
+          if (at + Gr<Z128>::kSizeBytes > message.size()) return;  // of the judge of outcomes
+          const auto mask = Gr<Z128>::decode(message.data() + at) - part.value;
+          hidden.add(part.value, "what a block is without its mask");
+          if (mask != Gr<Z128>{}) hidden.add(mask, "a mask");
+          at += Gr<Z128>::kSizeBytes;
+        }
+      }
+    }
+  });
+  return tap.keeps(hidden);
+}
+
 TEST(DecryptCampaign, HonestPartiesAlwaysGetTheRightPlaintext) {
   for (const auto [n, t] : kCommittees) {
     const Material& material = Material::of(n, t);
-    const std::uint64_t seeds = n == 13 ? 300 : 1000;
+    const std::uint64_t seeds = n >= 10 ? 300 : 1000;
     const auto report = runtime::sim::campaign(
         fmt::format("decrypt n={}", n), 1, seeds, [&](std::uint64_t seed, Coverage& coverage) -> Status {
           SimRng rng(seed, 5);
           const Jobs jobs(material, seed, 1 + static_cast<int>(rng.below(3)));
           std::vector<PartyOutcome> outcomes(static_cast<std::size_t>(n));
           const bool lossy = rng.chance(0.3);
-          World world(options(seed, material, lossy ? 0.2 : 0),
-                      test::decrypting_program<DecryptionRules>(material, static_cast<int>(jobs.jobs.size()),
-                                                                jobs.of_all(), 50s, outcomes));
+          auto world_options = options(seed, material, lossy ? 0.2 : 0);
+          world_options.router = mpc::test::tight_router();
+          World world(world_options, test::decrypting_program<DecryptionRules>(
+                                         material, static_cast<int>(jobs.jobs.size()), jobs.of_all(), 50s, outcomes));
+          const mpc::test::Tap tap(world);
+          mpc::test::MemoryWatch watch(world);
           mpc::test::draw_faults(world, rng);
           mpc::test::draw_partition(world, rng);
-          const End end = world.run(300s);
+          const End end = watch.run(300s);
           coverage.merge(world.coverage());
           for (const auto& outcome : outcomes) {
             coverage.add("decrypt.answers_repeated", static_cast<std::uint64_t>(outcome.answers_repeated));
@@ -109,12 +154,14 @@ TEST(DecryptCampaign, HonestPartiesAlwaysGetTheRightPlaintext) {
             coverage.add("decrypt.plaintexts", outcome.plaintexts.size());
           }
           WITAN_TRY(check(end == End::finished, "the programs did not end"));
+          WITAN_TRY(watch.verdict());
+          WITAN_TRY(judge_sent(tap, material, jobs));
           return verdict(world, jobs, outcomes, true, lossy);
         });
     EXPECT_EQ(report.failures.size(), 0u);
-    for (const char* name :
-         {"decrypt.liars_named", "decrypt.answers_repeated", "decrypt.plaintexts", "router.equivocations",
-          "router.duplicates", "router.resent", "router.resent_from_store", "router.parked", "router.malformed"})
+    for (const char* name : {"decrypt.liars_named", "decrypt.answers_repeated", "decrypt.plaintexts",
+                             "router.equivocations", "router.duplicates", "router.resent", "router.resent_from_store",
+                             "router.parked", "router.parked_refused", "router.malformed"})
       EXPECT_GT(report.coverage.count(name), 0u) << name << " never happened at n = " << n;
   }
 }
@@ -124,7 +171,7 @@ TEST(DecryptCampaign, TooManyFaultyPartiesGiveAnErrorAndNoPlaintext) {
   for (const auto [n, t] : kCommittees) {
     const Material& material = Material::of(n, t);
     const auto report = runtime::sim::campaign(
-        fmt::format("too many n={}", n), 1, n == 13 ? 15 : 40, [&](std::uint64_t seed, Coverage&) -> Status {
+        fmt::format("too many n={}", n), 1, n >= 10 ? 15 : 40, [&](std::uint64_t seed, Coverage&) -> Status {
           const Jobs jobs(material, seed, 1);
           std::vector<PartyOutcome> outcomes(static_cast<std::size_t>(n));
           World world(options(seed, material),

@@ -208,6 +208,11 @@ Status judge(World& world, const Scene& scene, const Outcomes& outcomes, const m
     for (const mpc::Verdict& verdict : outcome.disputes->verdicts())
       if (honest.contains(verdict.party) && honest.contains(verdict.other))
         return fail(Code::internal, "an honest party is convicted: {}", verdict.reason);
+    // Each makes a pair dispute or excludes a party: in all batches of an attempt together.
+    const auto t = static_cast<std::uint32_t>(scene.committee.threshold());
+    const std::uint32_t passes = outcome.report.passes + outcome.report.silence;
+    if (passes > t * (t + 1) * (outcome.attempt + 1u))
+      return fail(Code::internal, "{} dispute passes in {} attempts", passes, outcome.attempt + 1);
   }
   return judge_material(scene, outcomes, honest, tap);
 }
@@ -368,6 +373,7 @@ TEST(PreprocessingCampaign, HonestPartiesAlwaysHaveAllOfItAndItIsRight) {
           Outcomes outcomes;
           World world(mpc::test::campaign_options(seed, committee), [](Node&) -> runtime::Task<void> { co_return; });
           const mpc::test::Tap tap(world);
+          mpc::test::MemoryWatch watch(world);
           const auto bad = mpc::test::draw_detection_faults<Z128>(world, rng, seed, 7,
                                                                   {.variant = variant, .delay = scene.options.delay});
           for (const Role role : world.byzantine()) {
@@ -377,7 +383,7 @@ TEST(PreprocessingCampaign, HonestPartiesAlwaysHaveAllOfItAndItIsRight) {
             if (rng.chance(0.3)) faults.crashes = {{1 + rng.below(3000), 2000s}};
           }
           for (const Role role : RoleSet::all(committee)) world.set_program(role, preprocessing(scene, outcomes, bad));
-          world.run(300'000s);
+          watch.run(300'000s);
           coverage.merge(world.coverage());
           for (const auto& [party, outcome] : outcomes) {
             if (world.byzantine().contains(Role(party))) continue;
@@ -388,6 +394,7 @@ TEST(PreprocessingCampaign, HonestPartiesAlwaysHaveAllOfItAndItIsRight) {
             if (outcome.disputes)
               coverage.add("preprocessing.excluded", static_cast<std::uint64_t>(outcome.disputes->excluded().size()));
           }
+          WITAN_TRY(watch.verdict());
           return judge(world, scene, outcomes, &tap);
         });
     EXPECT_EQ(report.failures.size(), 0u);
@@ -397,8 +404,85 @@ TEST(PreprocessingCampaign, HonestPartiesAlwaysHaveAllOfItAndItIsRight) {
     all.whole = all.whole && report.whole;
   }
   EXPECT_EQ(all.never({"preprocessing.passes", "preprocessing.silence", "preprocessing.fetched",
-                       "preprocessing.excluded", "preprocessing.more_batches", "sim.crashes", "sim.duplicated"}),
+                       "preprocessing.excluded", "preprocessing.more_batches", "router.parked_refused",
+                       "router.waiting_refused", "sim.crashes", "sim.duplicated"}),
             std::vector<std::string>{});
+}
+
+/// A cheat for which nobody is convicted: those whom it made report an index and the liar dispute.
+enum class Cheat : std::uint8_t {
+  wrong_shares,  // in phase 1
+  wrong_values,  // in phase 2 of W2
+};
+
+/// A liar's part in what they all do. Each in its turn cheats in t + 1 batches, towards so many that no t + 1 of the others are content, with
+/// another index for each: so only the one with the smallest index disputes, which is another one every time. `turns`: of the batches, by
+/// session, in the order in which they begin; the liars share them.
+runtime::sim::Corrupt cheat_in_every_batch(const Scene& scene, Role self, RoleSet liars, Cheat how,
+                                           std::shared_ptr<std::map<SessionId, std::size_t>> turns) {
+  const auto session = [&](crypto::SessionKind kind, std::uint32_t number) {
+    return crypto::session_id(name_of(scene), kind, 0, static_cast<std::uint16_t>(number));
+  };
+  std::set<SessionId> batches;
+  for (const auto kind : {crypto::SessionKind::preprocessing_64, crypto::SessionKind::preprocessing_128})
+    for (std::uint32_t number = 0; number < 100; ++number) batches.insert(session(kind, number));
+  const SessionId calls = session(crypto::SessionKind::preprocessing_64, kCallSession);
+  std::vector<Role> cheats, victims;
+  for (const Role role : RoleSet::all(scene.committee)) (liars.contains(role) ? cheats : victims).push_back(role);
+  const auto t = static_cast<std::size_t>(scene.committee.threshold()), n = cheats.size() + victims.size();
+  const bool w2 = scene.options.variant == mpc::OpeningVariant::w2;
+  // A share of y_i that is wrong makes P_i say bottom to all, and then nobody is content.
+  const std::size_t many = w2 && how == Cheat::wrong_shares ? 1 : n - 2 * t;
+  return [=](Role receiver, const runtime::Frame& frame) {
+    if (frame.kind != runtime::FrameKind::data) return std::vector{frame};
+    if (frame.session == calls && frame.step >= kCallStep && frame.step <= kCallStep + kMaxAttempts)
+      return std::vector<runtime::Frame>{};  // an excluded party would like another attempt
+    if (!batches.contains(frame.session)) return std::vector{frame};
+    const std::size_t turn = turns->try_emplace(frame.session, turns->size()).first->second;
+    Bytes bytes = *frame.payload;
+    const std::size_t map = how == Cheat::wrong_values ? 1 : 0, row_bytes = (bytes.size() - map) / 4;  // of its four
+    if (cheats[turn / (t + 1) % t] == self && frame.step == (map ? mpc::kPhase2 : mpc::kPhase1))
+      for (std::size_t row = 0; row < many; ++row)
+        if (receiver == victims[turn % (t + 1) + row]) bytes[map + row * row_bytes] ^= 1;
+    // The liars are never content; somebody else has a smaller index.
+    if (mpc::test::part_of(frame.step) == mpc::test::Part::broadcasts &&
+        (frame.step - mpc::kDecideBroadcasts) % mpc::kBroadcastSteps == 0 && mpc::test::is_report(bytes.size()))
+      bytes = mpc::test::bad_report(n - 2 * t, 1);
+    return std::vector{mpc::test::with_bytes(frame, std::move(bytes))};
+  };
+}
+
+// S25: who cheats anew in every batch and is never convicted is in dispute with t parties, then excluded: all of them cause t (t + 1)
+// passes, and everything is made.
+TEST(Preprocessing, CheatersInEveryBatchCauseNoMoreThanTTimesTPlus1DisputePasses) {
+  const MaterialPlan plan{{.kind = Kind::noises, .word_bits = 64, .count = 120, .bound_log2 = 3},
+                          {.kind = Kind::noises, .word_bits = 128, .count = 45, .bound_log2 = 17}};
+  for (const auto [n, t] : {std::pair{4, 1}, {5, 1}, {7, 2}})
+    for (const auto& [variant, how] : {std::pair{mpc::OpeningVariant::w1, Cheat::wrong_shares},
+                                       {mpc::OpeningVariant::w2, Cheat::wrong_shares},
+                                       {mpc::OpeningVariant::w2, Cheat::wrong_values}}) {
+      SCOPED_TRACE(fmt::format("n = {}, {}, cheat {}", n, variant == mpc::OpeningVariant::w1 ? "W1" : "W2",
+                               static_cast<int>(how)));
+      const auto committee = CommitteeSize::make(n, t).value();
+      const Scene scene(committee, plan, small(variant));
+      Outcomes outcomes;
+      World world({.seed = 1, .committee = committee, .router = {}}, preprocessing(scene, outcomes));
+      RoleSet liars;
+      for (int i = 0; i < t; ++i) liars.insert(Role(n - 2 * i));
+      const auto turns = std::make_shared<std::map<SessionId, std::size_t>>();
+      for (const Role liar : liars) world.faults(liar).corrupt = cheat_in_every_batch(scene, liar, liars, how, turns);
+      world.run(300'000s);
+      const Status good = judge(world, scene, outcomes);
+      EXPECT_TRUE(good) << good.error().message;
+      for (const Role role : RoleSet::all(committee) - liars) {
+        const Outcome& outcome = outcomes.at(role.number());
+        EXPECT_EQ(outcome.report.passes, static_cast<std::uint32_t>(t * (t + 1)));
+        EXPECT_EQ(outcome.disputes->excluded(), liars);
+        EXPECT_TRUE(outcome.disputes->convicted().empty());
+        EXPECT_EQ(outcome.attempt, 0);
+        EXPECT_GT(outcome.progress.batches, 2u * static_cast<unsigned>(t * (t + 1))) << "more than they cheat in";
+      }
+    }
 }
 
 // ---- restarts (S7, S17, S19, S31; issue 6): protocols/attempts.h
@@ -549,7 +633,7 @@ TEST(PreprocessingRestart, TPartiesMayRestartAtOnceAndAgainInTheNextAttempt) {
 
 // Crash at every await of one party (at a sample of them for larger committees), and sometimes again soon after it.
 TEST(PreprocessingRestart, APartyMayCrashAnywhere) {
-  for (const auto [n, t, crashes] : {std::tuple{4, 1, 150u}, {7, 2, 15u}, {13, 4, 4u}}) {
+  for (const auto [n, t, crashes] : {std::tuple{4, 1, 150u}, {7, 2, 15u}, {10, 3, 4u}, {13, 4, 4u}}) {
     Restart test(n, t);
     const auto whole = test.world(1);
     whole->run(3000s);
@@ -573,6 +657,26 @@ TEST(PreprocessingRestart, APartyMayCrashAnywhere) {
               std::vector<std::string>{})
         << "n = " << n << ", " << points << " crash points";
   }
+}
+
+// kill -9 at every crash point of party 1 in the long run, at a sample of them in the fast one.
+TEST(PreprocessingRestart, CrashAtEveryPointOfAParty) {
+  Restart test(4, 1);
+  const auto whole = test.world(1);
+  whole->run(3000s);
+  const std::uint64_t points = whole->crash_points(Role(1));
+  const auto report = runtime::sim::campaign(
+      "preprocessing crash n=4", 1, 10,
+      [&](std::uint64_t seed, Coverage& coverage) -> Status {
+        const auto world = test.world(1);
+        world->faults(Role(1)).crashes = {{1 + (seed - 1) * 7919 % points, 100ms}};
+        world->run(3000s);
+        coverage.merge(world->coverage());
+        return judge_restarts(*world, test.scene, test.outcomes, RoleSet{Role(1)}, coverage);
+      },
+      points);
+  EXPECT_EQ(report.failures.size(), 0u);
+  EXPECT_EQ(report.coverage.count("sim.crashes"), report.runs) << points << " crash points";
 }
 
 // Why the journal comes before the first message: a party that does not remember goes on in the same sessions, where a liar shows it other
