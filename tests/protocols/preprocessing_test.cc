@@ -485,7 +485,7 @@ TEST(Preprocessing, CheatersInEveryBatchCauseNoMoreThanTTimesTPlus1DisputePasses
     }
 }
 
-// ---- restarts (S7, S17, S19, S31; issue 6): protocols/attempts.h
+// ---- restarts (S7, S17, S19, S31): protocols/attempts.h
 
 /// Whoever was down at some time: a convicted party, a wrong or second use of a message, or other material is a violation; too late
 /// is not. `may_fail`: parties that may have come too late.
