@@ -5,7 +5,7 @@
 
 #include "cli/process.h"
 #include "coprocessor/coprocessor.h"
-#include "e2e/live_committee.h"
+#include "e2e/keygen_calls.h"
 #include "tfhe/encrypt.h"
 #include "tfhe/expand.h"
 #include "tfhe_rs/objects.h"
@@ -14,23 +14,9 @@ namespace witan::e2e {
 namespace {
 
 using namespace std::chrono_literals;
+using cli::random_id;
 using coprocessor::Coprocessor;
 using coprocessor::Format;
-using Clock = std::chrono::steady_clock;
-
-template <class IdType>
-IdType random_id(std::uint8_t type) {
-  OsRng rng;
-  auto bytes = rng.bytes<32>();
-  bytes[0] = type;
-  return IdType(bytes);
-}
-
-template <class T>
-std::optional<Code> code(const Result<T>& result) {
-  if (result) return std::nullopt;
-  return result.error().code;
-}
 
 api::KeySetConfig use_existing() {
   api::KeySetConfig out;
@@ -40,7 +26,7 @@ api::KeySetConfig use_existing() {
 
 class ExistingKey : public testing::Test {
  protected:
-  static constexpr auto kLong = 120s;
+  static constexpr auto kLong = kKeyWait;
 
   void start(LiveOptions options = {.test_nodes = false}) { live = std::make_unique<LiveCommittee>(options); }
   cli::NewKey make(cli::KeyOrder order = {}) {
@@ -51,22 +37,10 @@ class ExistingKey : public testing::Test {
     return make({.existing = cli::ExistingKeyOrder{key, keep_tag}});
   }
 
-  template <class Ask>
-  static auto poll(Ask ask) {
-    const auto until = Clock::now() + kLong;
-    for (;;) {
-      auto got = ask();
-      if (got || got.error().code != Code::unavailable || Clock::now() > until) return got;
-      std::this_thread::sleep_for(20ms);
-    }
-  }
   PreprocId make_material(std::optional<api::KeySetConfig> config) const {
     const auto id = random_id<PreprocId>(3);
-    api::KeyGenPreprocRequest request;
-    request.request_id = id.hex();
-    request.params = api::FheParameter::test_params;
+    auto request = preprocessing_request(id);
     request.keyset_config = std::move(config);
-    request.domain = cli::to_message(cli::example_domain());
     for (const auto& party : live->committee.parties)
       must(poll([&] { return live->client(party.id).key_gen_preproc(request); }));
     for (const auto& party : live->committee.parties)
@@ -77,28 +51,13 @@ class ExistingKey : public testing::Test {
     for (const int party : parties) must(poll([&] { return live->client(party).key_gen(request); }));
   }
   static api::KeyGenRequest request_from(const KeyId& existing, const KeyId& key, const PreprocId& preprocessing) {
-    api::KeyGenRequest out;
-    out.request_id = key.hex();
-    out.preproc_id = preprocessing.hex();
-    out.domain = cli::to_message(cli::example_domain());
+    auto out = key_request(key, preprocessing);
     out.keyset_config = use_existing();
     out.keyset_added_info.emplace().existing_keyset_id = existing.hex();
     return out;
   }
-  Result<api::KeyGenResult> key_at(const KeyId& key, int party) const {
-    const auto client = live->client(party);
-    return poll([&] { return client.get_key_gen_result({key.hex()}); });
-  }
-  /// The same digests at these parties.
-  void expect_key(const KeyId& key, const std::vector<int>& parties) const {
-    std::optional<std::vector<api::KeyDigest>> digests;
-    for (const int party : parties) {
-      const auto result = key_at(key, party);
-      ASSERT_TRUE(result) << "party " << party << ": " << result.error().message << "\n" << log(party);
-      if (digests) EXPECT_EQ(result->key_digests, *digests) << "party " << party;
-      digests = result->key_digests;
-    }
-  }
+  Result<api::KeyGenResult> key_at(const KeyId& key, int party) const { return e2e::key_at(*live, key, party); }
+  void expect_key(const KeyId& key, const std::vector<int>& parties) const { expect_same_key(*live, key, parties); }
 
   Bytes published(const char* type, const KeyId& key) const {
     return must(cli::read_public_object(live->committee, type, key));

@@ -7,7 +7,7 @@
 
 #include "cli/process.h"
 #include "coprocessor/coprocessor.h"
-#include "e2e/live_committee.h"
+#include "e2e/keygen_calls.h"
 #include "tfhe/encrypt.h"
 #include "tfhe_rs/objects.h"
 
@@ -18,32 +18,9 @@ using cli::random_id;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-api::KeyGenPreprocRequest preprocessing_request(const PreprocId& id) {
-  api::KeyGenPreprocRequest out;
-  out.request_id = id.hex();
-  out.params = api::FheParameter::test_params;
-  out.domain = cli::to_message(cli::example_domain());
-  return out;
-}
-
-api::KeyGenRequest key_request(const KeyId& key, const PreprocId& preprocessing) {
-  api::KeyGenRequest out;
-  out.request_id = key.hex();
-  out.preproc_id = preprocessing.hex();
-  out.domain = cli::to_message(cli::example_domain());
-  return out;
-}
-
-/// Of an error; nothing for a success.
-template <class T>
-std::optional<Code> code(const Result<T>& result) {
-  if (result) return std::nullopt;
-  return result.error().code;
-}
-
 class KeyGeneration : public testing::Test {
  protected:
-  static constexpr auto kLong = 120s;
+  static constexpr auto kLong = kKeyWait;
 
   void start(LiveOptions options = {.test_nodes = false}) { live = std::make_unique<LiveCommittee>(options); }
 
@@ -51,15 +28,6 @@ class KeyGeneration : public testing::Test {
     std::vector<int> out;
     for (const cli::PartyInfo& party : live->committee.parties) out.push_back(party.id);
     return out;
-  }
-  template <class Ask>
-  static auto poll(Ask ask, std::chrono::seconds wait = kLong) {
-    const auto until = Clock::now() + wait;
-    for (;;) {
-      auto got = ask();
-      if (got || got.error().code != Code::unavailable || Clock::now() > until) return got;
-      std::this_thread::sleep_for(20ms);
-    }
   }
   void ask_for_material(const PreprocId& id, const std::vector<int>& parties) const {
     for (const int party : parties) must(live->client(party).key_gen_preproc(preprocessing_request(id)));
@@ -74,20 +42,8 @@ class KeyGeneration : public testing::Test {
     for (const int party : everybody()) must(material_at(id, party));
     return id;
   }
-  Result<api::KeyGenResult> key_at(const KeyId& key, int party) const {
-    const auto client = live->client(party);
-    return poll([&] { return client.get_key_gen_result({key.hex()}); });
-  }
-  /// The same digests everywhere.
-  void expect_key(const KeyId& key, const std::vector<int>& parties) const {
-    std::optional<std::vector<api::KeyDigest>> digests;
-    for (const int party : parties) {
-      const auto result = key_at(key, party);
-      ASSERT_TRUE(result) << "party " << party << ": " << result.error().message << "\n" << log(party);
-      if (digests) EXPECT_EQ(result->key_digests, *digests) << "party " << party;
-      digests = result->key_digests;
-    }
-  }
+  Result<api::KeyGenResult> key_at(const KeyId& key, int party) const { return e2e::key_at(*live, key, party); }
+  void expect_key(const KeyId& key, const std::vector<int>& parties) const { expect_same_key(*live, key, parties); }
   /// A client encrypts with the published key; the committee decrypts.
   void expect_decrypts(const KeyId& key, const std::vector<int>& parties) const {
     const auto public_key = must(tfhe_rs::read_public_key(

@@ -2,7 +2,7 @@
 #include <thread>
 
 #include "coprocessor/coprocessor.h"
-#include "e2e/live_committee.h"
+#include "e2e/keygen_calls.h"
 #include "tfhe/encrypt.h"
 #include "tfhe_rs/objects.h"
 
@@ -10,42 +10,14 @@ namespace witan::e2e {
 namespace {
 
 using namespace std::chrono_literals;
+using cli::random_id;
 using Clock = std::chrono::steady_clock;
-
-template <class IdType>
-IdType random_id(std::uint8_t type) {
-  OsRng rng;
-  auto bytes = rng.bytes<32>();
-  bytes[0] = type;
-  return IdType(bytes);
-}
 
 api::PartialKeyGenPreprocRequest partial(const PreprocId& id, std::uint32_t percent, bool dummies) {
   api::PartialKeyGenPreprocRequest out;
-  auto& base = out.base_request.emplace();
-  base.request_id = id.hex();
-  base.params = api::FheParameter::test_params;
-  base.domain = cli::to_message(cli::example_domain());
+  out.base_request = preprocessing_request(id);
   out.partial_params = {percent, dummies};
   return out;
-}
-
-api::KeyGenRequest key_request(const KeyId& key, const PreprocId& preprocessing) {
-  api::KeyGenRequest out;
-  out.request_id = key.hex();
-  out.preproc_id = preprocessing.hex();
-  out.domain = cli::to_message(cli::example_domain());
-  return out;
-}
-
-template <class Ask>
-auto poll(Ask ask) {
-  const auto until = Clock::now() + 120s;
-  for (;;) {
-    auto got = ask();
-    if (got || got.error().code != Code::unavailable || Clock::now() > until) return got;
-    std::this_thread::sleep_for(20ms);
-  }
 }
 
 void make(const LiveCommittee& live, const PreprocId& id, std::uint32_t percent, bool dummies) {
