@@ -28,7 +28,7 @@ Status check_even(std::span<const Z> words, std::size_t before = 0) {
 constexpr std::size_t kPrefetchBytes = 1024;
 template <Word Z>
 void prefetch_after(const Share<Z>& draw) {
-  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(&draw) + kPrefetchBytes));
+  __builtin_prefetch(reinterpret_cast<const char*>(&draw) + kPrefetchBytes);
 }
 
 /// One noise. Precondition: one window of even words.
