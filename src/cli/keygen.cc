@@ -184,7 +184,7 @@ class KeyMaking {
       }
     }
     out_.failed = std::move(failed);
-    if (out_.failed.size() <= static_cast<std::size_t>(order_.dealt ? 0 : committee_.threshold)) return {};
+    if (committee_.size() - static_cast<int>(out_.failed.size()) >= needed()) return {};
     std::string text = fmt::format("{}: too many parties failed:", what);
     for (const auto& [party, why] : out_.failed) text += fmt::format("\n  party {}: {}", party, why);
     return fail(Code::unavailable, "{}", text);
@@ -208,7 +208,7 @@ class KeyMaking {
     for (;;) {
       auto result = ask();
       if (result || result.error().code != Code::unavailable || Clock::now() > deadline_) return result;
-      if (done_ < committee_.size() - committee_.threshold || is_reachable(party))
+      if (done_ < needed() || is_reachable(party))
         gone.reset();
       else if (!gone)
         gone = Clock::now();
@@ -217,6 +217,9 @@ class KeyMaking {
       std::this_thread::sleep_for(kPollEvery);
     }
   }
+
+  /// Parties that must have a key. A dealt one has no n - t parties that would make up for another.
+  int needed() const { return committee_.size() - (order_.dealt ? 0 : committee_.threshold); }
 
   bool is_reachable(int party) const {
     return client(party)

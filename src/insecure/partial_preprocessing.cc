@@ -218,7 +218,7 @@ Task<void> run(Core& core, std::shared_ptr<Running> running, Job job, node::Rate
                                            node::preprocessing_result(core, job.fields));
   } else {
     log::error("preprocessing {}: {}", id.hex(), done.error().message);
-    stored = co_await core.requests.fail_request(RequestKind::preprocessing, id.bytes(), done.error());
+    stored = co_await node::fail_preprocessing(core, id, done.error());
   }
   if (!stored) log::error("preprocessing {}: the outcome could not be recorded: {}", id.hex(), stored.error().message);
   running->yes = false;

@@ -297,11 +297,7 @@ Task<void> KeyGenerator::work(std::shared_ptr<PreprocessingRun> run, Preprocessi
     stored = co_await core_.requests.finish(RequestKind::preprocessing, fields.id.bytes(),
                                             node::preprocessing_result(core_, fields));
   } else {
-    auto forgotten = protocols::forget_batches(core_.journal, fields.id);
-    if (!forgotten) log::warn("{}: records of its batches stay in the journal: {}", what, forgotten.error().message);
-    stored = co_await core_.requests.fail_request(
-        RequestKind::preprocessing, fields.id.bytes(), outcome.error(),
-        [changes = std::move(forgotten).value_or(std::vector<runtime::Change>{})] { return changes; });
+    stored = co_await fail_preprocessing(core_, fields.id, outcome.error());
   }
   if (!stored) log::error("{}: the outcome could not be recorded: {}", what, stored.error().message);
   settled(preprocessing_, run);
@@ -532,7 +528,7 @@ Task<Result<api::Empty>> KeyGenerator::abort(api::IdRequest request) {
     co_await run->recorded.wait();
     co_return api::Empty{};
   }
-  if (const auto run = preprocessing_; run && run->id == id) co_await run->recorded.wait();  // it has ended
+  if (const auto run = preprocessing_; run && run->id == id && run->ended.is_set()) co_await run->recorded.wait();
   if (core_.requests.check_usable(id.bytes())) {
     const auto record = co_await ok(find_preprocessing(core_.journal, id));
     if (record && record->has_material()) {
@@ -591,8 +587,8 @@ Task<void> KeyGenerator::resume_preprocessing(std::shared_ptr<PreprocessingRun> 
     co_await work(run, *std::move(fields), {});
     co_return;
   }
-  const Status stored = co_await core_.requests.fail_request(
-      request.kind, request.id, std::move(fields).error().within("aborted after a restart"));
+  const Status stored =
+      co_await fail_preprocessing(core_, run->id, std::move(fields).error().within("aborted after a restart"));
   if (!stored) log::error("preprocessing {}: {}", run->id.hex(), stored.error().message);
   settled(preprocessing_, run);
   if (stored) co_await erase(run->id);

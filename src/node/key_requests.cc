@@ -3,9 +3,11 @@
 #include "api/codec.h"
 #include "base/check.h"
 #include "base/codec.h"
+#include "base/log.h"
 #include "crypto/separators.h"
 #include "node/key_confirmation.h"
 #include "node/validation.h"
+#include "protocols/attempts.h"
 
 namespace witan::node {
 
@@ -209,6 +211,15 @@ Bytes preprocessing_result(const Core& core, const PreprocessingFields& fields) 
   result.signatures = sign_with_schemes(core.signing_key, fields.schemes, external, crypto::separators::kKeyObject,
                                         crypto::prep_keygen_signed_payload(fields.id.bytes(), fields.extra_data));
   return api::encode(result);
+}
+
+runtime::Task<Status> fail_preprocessing(Core& core, PreprocId id, Error error) {
+  auto batches = protocols::forget_batches(core.journal, id);
+  if (!batches)
+    log::warn("preprocessing {}: records of its batches stay in the journal: {}", id.hex(), batches.error().message);
+  co_return co_await core.requests.fail_request(
+      RequestKind::preprocessing, id.bytes(), std::move(error),
+      [changes = std::move(batches).value_or(std::vector<runtime::Change>{})] { return changes; });
 }
 
 KeyRecord signed_record(const Core& core, const KeygenFields& fields, KeyOrigin origin, const KeyObjects& objects) {

@@ -91,6 +91,8 @@ Status check_preprocessing(const Core& core, KeyMaker maker, KeygenFields& field
 
 /// The signed result of a preprocessing, encoded.
 Bytes preprocessing_result(const Core& core, const PreprocessingFields& fields);
+/// Records that a preprocessing has failed, and forgets the batches that it had. Errors of RequestStore::fail_request.
+runtime::Task<Status> fail_preprocessing(Core& core, PreprocId id, Error error);
 /// What is kept of a key, with the signatures over its objects. The key exists here once KeyStore::add has stored it.
 KeyRecord signed_record(const Core& core, const KeygenFields& fields, KeyOrigin origin, const KeyObjects& objects);
 /// The result of a key that exists, encoded: the same bytes.
