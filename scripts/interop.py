@@ -22,6 +22,7 @@ STEP_TIMEOUT_S = 3600
 BITS = {"bool": 1, "u8": 8, "u16": 16, "u32": 32, "u64": 64, "u128": 128, "u160": 160, "u256": 256}
 PROVEN = ("bool", "u8", "u64", "u160")  # 16 ciphertexts a proof: more than one proof
 DRAWN = ("u64",) * 16
+SMALL_BLOCKS = 1024  # in one request of a Small format
 FORMATS = ("small-expanded", "small-compressed", "big-expanded", "big-compressed")
 OPERATIONS = {
     "and": lambda a, b: a & b, "xor": lambda a, b: a ^ b, "add": lambda a, b: a + b, "mul": lambda a, b: a * b,
@@ -151,11 +152,27 @@ class Committee:
 
     def decrypt(self, key, form, files):
         """`files`: map from a name to (file, kind); gives a map from the name to the value."""
-        kinds = [word for _, kind in files.values() for word in ("--type", witan_type(kind))]
-        text, seconds = run([WITAN, "decrypt", "--dir", self.folder, "--key", key, "--json", "--format", form, "--timeout",
-                             "1200", *kinds, "--", *(file for file, _ in files.values())])
-        results = json.loads(text)["results"]
-        return {name: int(result["value"]) for name, result in zip(files, results, strict=True)}, seconds
+        requests, room = [], 0
+        for name, (_, kind) in files.items():
+            blocks = (BITS[kind] + 1) // 2
+            if blocks > room:
+                requests.append([])
+                room = SMALL_BLOCKS
+            requests[-1].append(name)
+            room -= blocks
+        values, total = {}, 0
+        for names in requests:
+            kinds = [word for name in names for word in ("--type", witan_type(files[name][1]))]
+            paths = [str(files[name][0]) for name in names]
+            try:
+                text, seconds = run([WITAN, "decrypt", "--dir", self.folder, "--key", key, "--json", "--format", form, "--timeout",
+                                     "1200", *kinds, "--", *paths])
+            except Broken as error:
+                error.files = paths
+                raise
+            values.update((name, int(result["value"])) for name, result in zip(names, json.loads(text)["results"], strict=True))
+            total += seconds
+        return values, total
 
 
 def witan_type(kind):
@@ -198,7 +215,7 @@ def decrypt_all(checks, label, committee, key, plan, formats, folder):
         try:
             found, seconds = committee.decrypt(key, form, files)
         except Broken as error:  # the nodes count the ciphertexts of a request
-            paths = [str(file) for file, _ in files.values()]
+            paths = getattr(error, "files", [])
             numbers = sorted({int(number) for number in re.findall(r"ciphertext (\d+)", str(error))})
             checks.note(False, f"{label}, {form}, decrypted by the committee: {error}", time.monotonic() - begun,
                         [f"ciphertext {number} is {paths[number]}" for number in numbers if number < len(paths)])
@@ -258,7 +275,8 @@ def own_key(checks, committee, params, kinds, formats, dice, folder):
     plan.compute_all(kinds)
     evaluate(checks, "generated key", params, committee.published(key), plan, formats, folder)
     drawn = decrypt_all(checks, "generated key, made and computed by tfhe-rs", committee, key, plan, formats, folder)
-    check_randomness(checks, "generated key", plan, drawn)
+    if params != "test":  # whose small key is one bit: if that is 0, each block of every draw is the same
+        check_randomness(checks, "generated key", plan, drawn)
     return key, drawn
 
 
