@@ -13,8 +13,8 @@ namespace witan::node {
 
 /// The key that `fields.existing` names. Errors: unavailable (it is being generated; try again), not_found (not here, or not in the epoch of
 /// the request), failed_precondition (somebody has seen it, and this program does not use it; or nobody has, and the material has noises that
-/// everybody knows), invalid_argument (of another context, or of
-/// other parameters than the preprocessing). Precondition (checked): fields.existing.
+/// everybody knows), invalid_argument (of another context, or of other parameters than the preprocessing). Precondition (checked):
+/// fields.existing.
 Result<const KeyRecord*> find_existing_key(const Core& core, const KeygenFields& fields);
 
 /// Does the key fit the request? Its errors. `accepted`: the program uses keys of its origin.
