@@ -275,5 +275,6 @@ int main(int argc, char** argv) {
   app.add_option("--kind", options.kind, "what becomes of them")->check(CLI::IsMember({"noises", "bits"}));
   app.add_flag("--avx2", options.avx2, "kernels for AVX2, whatever the processor has");
   CLI11_PARSE(app, argc, argv);
+  WITAN_CHECK(witan::apps::keep_large_blocks());
   return witan::bench::run(options);
 }

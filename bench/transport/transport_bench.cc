@@ -119,7 +119,7 @@ class Party final : public runtime::FrameSink {
 
   /// Keeps the queues of all peers full.
   runtime::Task<void> feed() {
-    const auto payload = std::make_shared<const Bytes>(1u << 20, std::uint8_t{7});
+    const auto payload = runtime::make_payload(Bytes(1u << 20, std::uint8_t{7}));
     for (;;) {
       co_await loop.sleep_for(1ms);
       for (int to = 1; bulk_on && to <= kParties; ++to)
@@ -177,7 +177,7 @@ runtime::Task<void> sleep(Party& party, std::chrono::milliseconds duration) {
 /// One-hop times in ms, sorted, of pings to parties 2, 3, 4 in turn.
 runtime::Task<std::vector<double>> ping(Party& party, std::chrono::milliseconds duration) {
   std::vector<double> out;
-  const auto payload = std::make_shared<const Bytes>(1024, std::uint8_t{1});
+  const auto payload = runtime::make_payload(Bytes(1024, std::uint8_t{1}));
   const auto end = Clock::now() + duration;
   while (Clock::now() < end) {
     ++party.awaited_pong;

@@ -1,8 +1,10 @@
 #include "algebra/parity.h"
 
 #include <algorithm>
+#include <array>
 #include <mutex>
 #include <unordered_map>
+#include <utility>
 
 #include "base/check.h"
 
@@ -15,8 +17,52 @@ Gr<Z> combine(std::span<const Gr<Z>> weights, Words<Z> words, std::size_t row) {
   return sum.reduced();
 }
 
+namespace {
+
+// A committee of four, all of whom have sent: the weights of parties 1, 2, 3 (a polynomial of degree 2) are integers, or thirds, so small
+// that sums take the place of products. f(alpha_4) = sum_i kFourth[i] f(alpha_i), and 3 f(0) = 3 f(alpha_3) + kThird (f(alpha_2) - f(alpha_1)).
+using Small = std::array<int, 4>;  // coefficients of an element
+constexpr std::array<Small, 3> kFourth = {{{-1, -1, 1, 0}, {1, 2, 0, -1}, {1, -1, -1, 1}}};
+constexpr Small kThird = {1, 2, 2, 2};
+
+bool is_whole_of_four(std::size_t dimension, std::span<const Role> roles) {
+  return dimension == 3 && std::ranges::equal(roles, std::array{Role(1), Role(2), Role(3), Role(4)});
+}
+
+template <Small kFactor, Word Z>
+[[gnu::always_inline]] inline void add_multiple(ProductSum<Z>& sum, const Gr<Z>& a) {
+  [&]<std::size_t... kDegree>(std::index_sequence<kDegree...>) {
+    const auto add = [&]<std::size_t kAt>() __attribute__((always_inline)) {
+      if constexpr (kFactor[kAt] != 0)
+        for (std::size_t j = 0; j < 4; ++j) sum.r[kAt + j] += static_cast<Z>(kFactor[kAt]) * a.c[j];
+    };
+    (add.template operator()<kDegree>(), ...);
+  }(std::make_index_sequence<4>());
+}
+
 template <Word Z>
-ParityChecks<Z>::ParityChecks(std::size_t dimension, std::span<const Role> roles) {
+Gr<Z> fourth(Words<Z> words, std::size_t row) {
+  ProductSum<Z> sum;
+  add_multiple<kFourth[0]>(sum, words[0][row]);
+  add_multiple<kFourth[1]>(sum, words[1][row]);
+  add_multiple<kFourth[2]>(sum, words[2][row]);
+  return sum.reduced();
+}
+
+template <Word Z>
+Gr<Z> secret_of_four(Words<Z> words, std::size_t row) {
+  constexpr Z kInverseOf3 = Z(-1) / 3 * 2 + 1;
+  static_assert(static_cast<Z>(3 * kInverseOf3) == 1);
+  ProductSum<Z> sum;
+  add_multiple<kThird>(sum, words[1][row] - words[0][row]);
+  return words[2][row] + sum.reduced() * kInverseOf3;
+}
+
+}  // namespace
+
+template <Word Z>
+ParityChecks<Z>::ParityChecks(std::size_t dimension, std::span<const Role> roles)
+    : whole_of_four_(is_whole_of_four(dimension, roles)) {
   WITAN_CHECK(dimension >= 1 && dimension <= roles.size() && distinct(roles));
   const Interpolation<Z> base(roles.first(dimension));
   secret_ = base.lagrange_at(Gr<Z>{});
@@ -26,10 +72,19 @@ ParityChecks<Z>::ParityChecks(std::size_t dimension, std::span<const Role> roles
 template <Word Z>
 std::size_t ParityChecks<Z>::first_bad_row(Words<Z> words, std::size_t row) const {
   const std::size_t rows = words.empty() ? 0 : words.front().size(), dimension = secret_.size();
+  if (whole_of_four_) {
+    while (row < rows && fourth(words, row) == words[3][row]) ++row;
+    return row;
+  }
   for (; row < rows; ++row)
     for (std::size_t i = 0; i < predictions_.size(); ++i)
       if (combine<Z>(predictions_[i], words, row) != words[dimension + i][row]) return row;
   return rows;
+}
+
+template <Word Z>
+Gr<Z> ParityChecks<Z>::secret(Words<Z> words, std::size_t row) const {
+  return whole_of_four_ ? secret_of_four(words, row) : combine<Z>(secret_, words, row);
 }
 
 namespace {

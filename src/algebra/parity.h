@@ -28,9 +28,10 @@ class ParityChecks {
   /// The first row from `row` on that is not a codeword; their number if there is none.
   std::size_t first_bad_row(Words<Z> words, std::size_t row) const;
   /// Of a codeword.
-  Gr<Z> secret(Words<Z> words, std::size_t row) const { return combine<Z>(secret_, words, row); }
+  Gr<Z> secret(Words<Z> words, std::size_t row) const;
 
  private:
+  bool whole_of_four_;
   std::vector<Gr<Z>> secret_;
   std::vector<std::vector<Gr<Z>>> predictions_;  // of roles[dimension], roles[dimension + 1], ...
 };

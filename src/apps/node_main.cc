@@ -65,7 +65,7 @@ runtime::Task<void> serve(node::Node& node, runtime::Event& stop) {
   co_await node.stop(kShutdownGrace);
 }
 
-int run_node(const node::LoadedConfig& loaded, const NodeProgram& program) {
+int run_node(const node::LoadedConfig& loaded, const NodeProgram& program, bool keeps_blocks) {
   // All threads inherit the mask; one thread waits for the signals.
   sigset_t signals;
   sigemptyset(&signals);
@@ -85,6 +85,7 @@ int run_node(const node::LoadedConfig& loaded, const NodeProgram& program) {
     extension = *std::move(made);
   }
   log::info("{} {}", program.name, version_text());
+  if (!keeps_blocks) log::warn("the allocator takes no threshold: preprocessing will take more processor time");
   raise_descriptor_limit();
   OsRng rng;
   runtime::ThreadLoop loop;
@@ -114,6 +115,7 @@ int run_node(const node::LoadedConfig& loaded, const NodeProgram& program) {
 }  // namespace
 
 int node_main(int argc, char** argv, const NodeProgram& program) {
+  const bool keeps_blocks = keep_large_blocks();
   CLI::App app(program.description, program.name);
   app.set_version_flag("--version", version_text());
   std::filesystem::path config_file;
@@ -149,7 +151,7 @@ int node_main(int argc, char** argv, const NodeProgram& program) {
               << loaded->config.committee_size().parties() << "\n";
     return 0;
   }
-  return run_node(*loaded, program);
+  return run_node(*loaded, program, keeps_blocks);
 }
 
 }  // namespace witan::apps

@@ -18,7 +18,7 @@ class LiarLink final : public runtime::Link {
     runtime::Frame lie = frame;
     Bytes bytes = *frame.payload;
     rng_.fill(MutableByteView(bytes).subspan(bytes.size() / 2));
-    lie.payload = std::make_shared<const Bytes>(std::move(bytes));
+    lie.payload = runtime::make_payload(std::move(bytes));
     return link_.send(to, lie, lane);
   }
 

@@ -150,7 +150,8 @@ class Run {
 
   Task<Digest> hash_of(Payload payload) {
     if (payload->size() <= kSmallMessageBytes) co_return message_hash(*payload);
-    co_return co_await compute_(runtime::Work::heavy, [payload] { return message_hash(*payload); });
+    // Urgent, for it has a deadline: heavy work may stand in a queue of seconds.
+    co_return co_await compute_(runtime::Work::urgent, [payload] { return message_hash(*payload); });
   }
 
   /// What is hashed in the own vector, for those who have certificates and not the message.

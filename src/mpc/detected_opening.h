@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "crypto/hash.h"
+#include "base/uninitialized.h"
 #include "mpc/broadcast.h"
 #include "mpc/calls.h"
 #include "mpc/disputes.h"
@@ -121,7 +122,7 @@ class DetectedOpening {
   /// excluded, or this one), cancelled.
   runtime::Task<Result<Decided>> decide(Calls& calls);
   /// After decide() without callers, once: the opened elements; those that were revealed mean nothing. Errors: aborted (nobody to fetch from), cancelled.
-  runtime::Task<Result<std::vector<Gr<Z>>>> values();
+  runtime::Task<Result<UninitializedVector<Gr<Z>>>> values();
   const DetectionReport& report() const { return report_; }
 
  private:
@@ -135,6 +136,7 @@ class DetectedOpening {
   std::size_t chunk_count() const;
   std::size_t rows_in(std::size_t chunk) const;
   std::vector<std::size_t> elements_of(std::size_t row) const;
+  std::size_t message_bytes(std::size_t chunk, std::size_t phase) const;
 
   runtime::Step phase_2_step() const { return kPhase2 + pass_ * static_cast<runtime::Step>(kMaxChunks); }
   runtime::Task<Status> produce(std::size_t chunk);

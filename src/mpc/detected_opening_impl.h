@@ -10,7 +10,6 @@
 
 #include "algebra/parity.h"
 #include "base/codec.h"
-#include "base/uninitialized.h"
 #include "crypto/separators.h"
 #include "mpc/detected_opening.h"
 #include "mpc/open.h"
@@ -146,13 +145,14 @@ struct DetectedOpening<Z, Rules>::Reports {
 template <Word Z, class Rules>
 struct DetectedOpening<Z, Rules>::Data {
   std::shared_ptr<Disposable<Z>> batch;
-  Secret<std::vector<Share<Z>>> own;        // by element
-  Secret<std::vector<Gr<Z>>> own_combined;  // W2, by group: own share of y_self
+  // Of these, whoever makes a row writes all of it; a row that is not made, or is bad, is zero in `combined` and `values`.
+  Secret<UninitializedVector<Share<Z>>> own;        // by element
+  Secret<UninitializedVector<Gr<Z>>> own_combined;  // W2, by group: own share of y_self
+  UninitializedVector<Gr<Z>> combined;              // W2, by group: y_self, zero where it is bottom
+  UninitializedVector<Gr<Z>> values;                // by element
   /// messages[phase - 1][chunk][role]: as they came; null if nothing came.
   std::array<std::vector<std::vector<runtime::Payload>>, 2> messages;
   std::array<std::vector<std::uint8_t>, 2> bad;  // [phase - 1][row]
-  std::vector<Gr<Z>> combined;                   // W2, by group: y_self, zero where it is bottom
-  std::vector<Gr<Z>> values;                     // by element
   std::vector<std::uint8_t> discarded;           // by row
 };
 
@@ -172,13 +172,13 @@ DetectedOpening<Z, Rules>::DetectedOpening(runtime::Session& session, runtime::C
   data_->batch = std::move(batch);
   WITAN_CHECK(data_->batch->elements() > 0 && options_.chunk_rows > 0 && chunk_count() <= kMaxChunks);
   const std::size_t parties = static_cast<std::size_t>(committee_.parties());
-  data_->own = Secret<std::vector<Share<Z>>>(std::vector<Share<Z>>(data_->batch->elements()));
+  data_->own = Secret(UninitializedVector<Share<Z>>(data_->batch->elements()));
   for (auto& phase : data_->messages) phase.assign(chunk_count(), std::vector<runtime::Payload>(parties));
   for (auto& phase : data_->bad) phase.resize(rows());
   data_->values.resize(data_->batch->elements());
   data_->discarded.resize(rows());
   if (options_.variant == OpeningVariant::w2) {
-    data_->own_combined = Secret<std::vector<Gr<Z>>>(std::vector<Gr<Z>>(rows()));
+    data_->own_combined = Secret(UninitializedVector<Gr<Z>>(rows()));
     data_->combined.resize(rows());
   }
 }
@@ -218,6 +218,12 @@ std::vector<std::size_t> DetectedOpening<Z, Rules>::elements_of(std::size_t row)
   return out;
 }
 
+template <Word Z, class Rules>
+std::size_t DetectedOpening<Z, Rules>::message_bytes(std::size_t chunk, std::size_t phase) const {
+  const std::size_t count = rows_in(chunk);
+  return (phase == 1 ? 0 : (count + 7) / 8) + count * sizeof(Gr<Z>);
+}
+
 // Exchange.
 
 template <Word Z, class Rules>
@@ -232,8 +238,8 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::produce(std::size_t chunk) {
   const std::size_t first = chunk * options_.chunk_rows, count = rows_in(chunk), size = group();
   const std::size_t elements = data_->batch->elements(), parties = static_cast<std::size_t>(committee_.parties());
   const bool combine = options_.variant == OpeningVariant::w2;
-  auto out = std::make_shared<std::vector<Bytes>>(combine ? parties : 1);
-  for (Bytes& message : *out) message.resize(count * sizeof(Gr<Z>));
+  auto out = std::make_shared<std::vector<UninitializedVector<std::uint8_t>>>(combine ? parties : 1);
+  for (auto& message : *out) message.resize(count * sizeof(Gr<Z>));
 
   const auto make = [data = data_, out, first, size, elements, combine, self = self_](std::size_t from,
                                                                                       std::size_t to) -> Status {
@@ -284,6 +290,7 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::send_phase_2() {
 /// Waiting counts from the moment on at which n-t parties have sent; before that nothing can be decided anyway.
 template <Word Z, class Rules>
 runtime::Task<Status> DetectedOpening<Z, Rules>::collect(runtime::Step first_step, std::size_t phase) {
+  static const runtime::Payload kUseless = runtime::make_payload({});
   auto& messages = data_->messages[phase - 1];
   runtime::Duration waited{};
   const int enough = committee_.parties() - committee_.threshold();
@@ -291,6 +298,7 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::collect(runtime::Step first_ste
     for (runtime::Payload& message : messages[chunk]) message = nullptr;
     runtime::RoleSet awaited = disputes_.active();
     awaited.erase(self_);
+    const runtime::RoleSet partners = disputes_.partners(self_);
     const int sending = awaited.size() + 1;
     while (!awaited.empty()) {
       const runtime::Instant begun = session_.loop().now();
@@ -304,7 +312,9 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::collect(runtime::Step first_ste
       if (!message && message.error().code == Code::cancelled) co_return fail(std::move(message).error());
       if (counts) waited += session_.loop().now() - begun;
       if (!message) break;  // late, or it does not keep the message any more
-      messages[chunk][message->from.index()] = message->payload;
+      // What is kept is bounded: nothing of another size, nothing of who is no partner. It came, all the same.
+      const bool useful = message->bytes().size() == message_bytes(chunk, phase) && partners.contains(message->from);
+      messages[chunk][message->from.index()] = useful ? message->payload : kUseless;
       awaited.erase(message->from);
     }
   }
@@ -332,9 +342,18 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::check_rows(std::size_t phase) {
     std::vector<std::uint8_t>& bad = data->bad[phase - 1];
     std::fill(bad.begin() + static_cast<std::ptrdiff_t>(from), bad.begin() + static_cast<std::ptrdiff_t>(to),
               std::uint8_t{0});
+    // What others are sent for a row that is bad here must not be what the memory was.
+    const auto clear = [&](std::size_t row) {
+      bad[row] = 1;
+      if (phase == 1 && combine) {
+        data->combined[row] = {};
+        return;
+      }
+      const std::size_t first = row * size, last = std::min(first + size, data->values.size());
+      for (std::size_t e = first; e < last; ++e) data->values[e] = {};
+    };
     const auto all_bad = [&]() -> Status {
-      std::fill(bad.begin() + static_cast<std::ptrdiff_t>(from), bad.begin() + static_cast<std::ptrdiff_t>(to),
-                std::uint8_t{1});
+      for (std::size_t row = from; row < to; ++row) clear(row);
       return {};
     };
 
@@ -358,8 +377,8 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::check_rows(std::size_t phase) {
         const std::span<Gr<Z>> word = std::span(words[i]).first(rows);
         views.push_back(word);
         if (partners[i] != self) {
-          const Bytes& message = *data->messages[phase - 1][chunk][partners[i].index()];
-          detection::read_rows<Z>(ByteView(message).subspan(map), at + part - from, word);
+          const ByteView message = *data->messages[phase - 1][chunk][partners[i].index()];
+          detection::read_rows<Z>(message.subspan(map), at + part - from, word);
           for (std::size_t row = 0; phase == 2 && row < rows; ++row)
             if (const std::size_t of = at + part - from + row; message[of / 8] >> of % 8 & 1) bad[part + row] = 1;
           continue;
@@ -385,11 +404,9 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::check_rows(std::size_t phase) {
           for (std::size_t e = first; e < last; ++e)
             data->values[e] = algebra::combine<Z>(weights[e - first], std::span(views).first(dimension), row);
         }
-        if (row < rows) bad[part + row++] = 1;
+        if (row < rows) clear(part + row++);
       }
     }
-    for (std::size_t row = from; phase == 1 && combine && row < to; ++row)
-      if (bad[row]) data->combined[row] = {};
     return {};
   };
   // Pieces within chunks: a chunk that did not come from somebody is bad as a whole.
@@ -577,7 +594,7 @@ Status DetectedOpening<Z, Rules>::release(const crypto::Digest& h, const Reports
   for (std::size_t chunk = 0; chunk < chunk_count(); ++chunk) {
     const std::size_t first = chunk * options_.chunk_rows * group();
     const std::size_t count = std::min(rows_in(chunk) * group(), data_->values.size() - first);
-    Bytes values(count * sizeof(Gr<Z>));
+    UninitializedVector<std::uint8_t> values(count * sizeof(Gr<Z>));
     std::memcpy(values.data(), data_->values.data() + first, values.size());
     const runtime::Payload payload = runtime::make_payload(std::move(values));
     for (const Role role : lacking)
@@ -587,7 +604,7 @@ Status DetectedOpening<Z, Rules>::release(const crypto::Digest& h, const Reports
 }
 
 template <Word Z, class Rules>
-runtime::Task<Result<std::vector<Gr<Z>>>> DetectedOpening<Z, Rules>::values() {
+runtime::Task<Result<UninitializedVector<Gr<Z>>>> DetectedOpening<Z, Rules>::values() {
   if (!having_.contains(self_)) co_await runtime::ok(co_await fetch());
   co_return std::move(data_->values);
 }
@@ -688,7 +705,7 @@ runtime::Task<Status> DetectedOpening<Z, Rules>::dispute_pass(const Disputes& be
   co_await runtime::ok(may_go_on());
   const auto accusations = co_await runtime::ok(co_await broadcast(accusation.take(), sizeof(std::uint16_t)));
   for (const Role role : disputes_.active()) {
-    const Bytes& message = *accusations[role.index()];
+    const ByteView message = *accusations[role.index()];
     if (message.size() != sizeof(std::uint16_t)) {
       disputes_.exclude(role, "its accusation is malformed");
       continue;
@@ -777,7 +794,7 @@ runtime::RoleSet DetectedOpening<Z, Rules>::deviators(const Disputes& before, co
       if (!message || message->size() != map + count * sizeof(Gr<Z>)) return false;
       if (phase == 2 && (*message)[at / 8] >> at % 8 & 1) return reports.says_phase_1(role, row);
       std::array<Gr<Z>, 1> said;
-      detection::read_rows<Z>(ByteView(*message).subspan(map), at, said);
+      detection::read_rows<Z>(message->subspan(map), at, said);
       return said[0] == truth(role);
     };
     if (!is_right()) out.insert(role);

@@ -100,14 +100,14 @@ Gr<Z> Prf::element(std::uint64_t counter, std::uint8_t j) const {
   return out;
 }
 
+Prf session_prf(const SetKey& key, SessionId session, PrfPurpose purpose) {
+  const Secret<SetKey> derived(prf_key(key, session, purpose));
+  return Prf(derived.reveal());
+}
+
 template <Word Z>
 Prss<Z>::Prss(const SetKeys& keys, SessionId session) {
-  const auto prf = [&](std::size_t set, PrfPurpose purpose) {
-    SetKey derived = prf_key(keys.key(set), session, purpose);
-    Prf out(derived);
-    wipe(derived.data(), derived.size());
-    return out;
-  };
+  const auto prf = [&](std::size_t set, PrfPurpose purpose) { return session_prf(keys.key(set), session, purpose); };
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const auto outside = keys.sets()[i].outside(keys.committee());
     sets_.push_back({prf(i, PrfPurpose::psi), prf(i, PrfPurpose::chi), prf(i, PrfPurpose::psi0),

@@ -89,6 +89,9 @@ class Prf {
   crypto::Aes128 aes_;
 };
 
+/// That of K(key, session, purpose), whose bytes are wiped.
+Prf session_prf(const SetKey& key, SessionId session, PrfPurpose purpose);
+
 /// A party's share of degree t of a uniform word of the base ring (security.md 3.3, "base"). It hides a secret of the base ring and
 /// nothing more, since it leaves three coefficients open: hence a type of its own, which is no Share and turns into none (S8). Masks of
 /// shares and of ring elements take Prss::random.

@@ -67,14 +67,14 @@ Revealed<Z> Resolution<Z>::reveal(const SetKeys& sets, const ZeroKeys& zeros, Se
   Revealed<Z> out;
   for (const Share<Z>& share : shares) out.shares.push_back(share.value);
   for (std::size_t i = 0; i < sets.size(); ++i) {
-    const Prf psi0(prf_key(sets.key(i), session, PrfPurpose::psi0));
+    const Prf psi0 = session_prf(sets.key(i), session, PrfPurpose::psi0);
     for (const auto& counters : counters_)
       for (const std::uint64_t counter : counters) out.draws.push_back(psi0.word<Z>(counter));
   }
   const std::vector<std::size_t> held = zero_sets_of(sets.self());
   WITAN_CHECK(held.size() == zeros.size());
   for (std::size_t i = 0; i < held.size(); ++i) {
-    const Prf chi(prf_key(zeros.key(i), session, PrfPurpose::chi_zero));
+    const Prf chi = session_prf(zeros.key(i), session, PrfPurpose::chi_zero);
     for (const std::size_t element : elements_)
       for (std::size_t e = 1; e <= chi_count(held[i]); ++e)
         out.zeros.push_back(chi.element<Z>(element, static_cast<std::uint8_t>(e)));
@@ -121,7 +121,7 @@ std::vector<std::size_t> Resolution<Z>::disputed_zero_sets() const {
 
 template <Word Z>
 void Resolution<Z>::zero_key(std::size_t zero_set, const SetKey& key, SessionId session) {
-  const Prf chi(prf_key(key, session, PrfPurpose::chi_zero));
+  const Prf chi = session_prf(key, session, PrfPurpose::chi_zero);
   std::vector<Gr<Z>>& out = opened_zeros_[zero_set];
   for (const std::size_t element : elements_)
     for (std::size_t e = 1; e <= chi_count(zero_set); ++e)

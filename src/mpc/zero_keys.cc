@@ -23,12 +23,11 @@ ZeroSharings<Z>::ZeroSharings(const ZeroKeys& keys, SessionId session)
     : powers_(
           algebra::vandermonde_row<Z>(keys.self(), 2 * static_cast<std::size_t>(keys.committee().threshold()) + 1)) {
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    SetKey derived = prf_key(keys.key(i), session, PrfPurpose::chi_zero);
     Gr<Z> product = Gr<Z>::one();
     for (const Role j : keys.sets()[i].members())
       product = product * (algebra::evaluation_point<Z>(keys.self()) - algebra::evaluation_point<Z>(j));
-    sets_.push_back({Prf(derived), draws_per_zero(keys.committee(), keys.sets()[i]), product});
-    wipe(derived.data(), derived.size());
+    sets_.push_back({session_prf(keys.key(i), session, PrfPurpose::chi_zero),
+                     draws_per_zero(keys.committee(), keys.sets()[i]), product});
   }
 }
 

@@ -332,7 +332,10 @@ Task<Status> Attempts::call(std::uint16_t attempt) {
 
 /// Gives the attempt if n-t parties call for it, or a later one that t+1 have called for.
 Task<Result<std::uint16_t>> Attempts::gather(std::uint16_t attempt) {
-  const runtime::Instant deadline = session_->loop().after(options_.wait);
+  // The others may be in the longest broadcast of the attempt before, which ends before they read a call, and begin another one.
+  const runtime::Duration two_broadcasts =
+      2 * (committee_.threshold() + 4) * mpc::Patience(options_.variant, options_.delay, level_of(attempt)).round;
+  const runtime::Instant deadline = session_->loop().after(std::max(options_.wait, two_broadcasts));
   for (;;) {
     if (done_.size() > committee_.threshold())
       co_return fail(Code::aborted,

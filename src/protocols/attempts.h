@@ -127,7 +127,7 @@ class Attempts {
   /// All honest parties leave the attempt: what it has shown, and whose calls have ended it. Errors: those of the journal.
   runtime::Task<Status> leave(runtime::RoleSet convicted, runtime::RoleSet callers);
   /// Calls for the next attempt, and begins it with the others. Errors: aborted (t+1 parties are done; this one is convicted; too many
-  /// attempts); deadline_exceeded (n-t parties did not call within options.wait); those of the journal.
+  /// attempts); deadline_exceeded (n-t parties did not call within options.wait or two broadcasts); those of the journal.
   runtime::Task<Status> next();
 
   /// Of the attempt that has begun.

@@ -101,7 +101,7 @@ class BasicKeyGeneration {
   struct Chunk;
 
   crypto::Digest digest() const;
-  runtime::Task<Status> bind();
+  runtime::Task<Result<bool>> bind();
   runtime::Task<Status> agree();
   runtime::Task<Status> take_keys();
   void check_keys() const;

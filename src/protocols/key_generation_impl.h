@@ -52,8 +52,9 @@ template <class Rules>
 runtime::Task<Result<GeneratedKey>> BasicKeyGeneration<Rules>::run(runtime::Duration patience) {
   using runtime::ok;
   patience_ = patience;
-  if (Rules::journal_before_sending) co_await ok(co_await bind());
-  session_ = co_await ok(party_.router.open(session_id_, {.lane = runtime::Lane::bulk, .reopen = true}));
+  runtime::SessionOptions options{.lane = runtime::Lane::bulk, .reopen = true};
+  if (Rules::journal_before_sending && co_await ok(co_await bind())) options.resend_after = {};
+  session_ = co_await ok(party_.router.open(session_id_, options));
   if (Rules::agree_first) co_await ok(co_await agree());
   co_await ok(co_await take_keys());
   const u128 seed = co_await ok(co_await open_seed_and_differences());
@@ -78,20 +79,22 @@ crypto::Digest BasicKeyGeneration<Rules>::digest() const {
   return crypto::tagged_hash(crypto::separators::kAgreement, out.view());
 }
 
+/// True: it was bound before, and goes on after a restart.
 template <class Rules>
-runtime::Task<Status> BasicKeyGeneration<Rules>::bind() {
+runtime::Task<Result<bool>> BasicKeyGeneration<Rules>::bind() {
   const auto id = session_id_.bytes();
   const Bytes key(id.begin(), id.end());
   const crypto::Digest mine = digest();
   std::vector<runtime::Change> changes;
   changes.push_back({runtime::Change::Kind::put_new, kKeyGenerationsTable, key, Bytes(mine.begin(), mine.end())});
   Status bound = co_await party_.journal.commit(std::move(changes));
-  if (bound || bound.error().code != Code::already_exists) co_return bound;
+  if (bound) co_return false;
+  if (bound.error().code != Code::already_exists) co_return fail(std::move(bound).error());
   const auto stored = co_await runtime::ok(party_.journal.get(kKeyGenerationsTable, key));
   if (!stored || !std::ranges::equal(*stored, mine))
     co_return fail(Code::already_exists, "key {}: its session was used for another preprocessing or configuration",
                    job_.key.hex());
-  co_return Status{};
+  co_return true;
 }
 
 template <class Rules>
@@ -260,6 +263,9 @@ auto BasicKeyGeneration<Rules>::open(runtime::Step step, std::vector<Share<Z>> s
                                        runtime::Work::preprocessing);
   co_await runtime::ok(session_->send_all(step, runtime::make_payload(std::move(message))));
   auto values = co_await runtime::ok(co_await opening.accept(party_.compute.loop().after(patience_)));
+  // What comes later is not needed. Kept, the bodies of a slow party would fill what the router holds of it, and when another one
+  // falls silent it would have to refuse those that it waits for.
+  session_->release_received(step);
   liars_ = liars_ | opening.report().lied;
   co_return values;
 }

@@ -106,7 +106,7 @@ struct BasicPreprocessing<Rules>::BatchOf final : Batch {
   }
 
   runtime::Task<Result<FinishedBatch>> finish() override {
-    opened_ = std::make_shared<std::vector<mpc::Gr<Z>>>(co_await runtime::ok(co_await opening_->values()));
+    opened_ = std::make_shared<UninitializedVector<mpc::Gr<Z>>>(co_await runtime::ok(co_await opening_->values()));
     if (order_.kind == Order::Kind::slice && spoiled_.empty()) {
       Secret<Bytes> content(Bytes(order_.unit_bytes()));
       std::memcpy(content.reveal_mutable().data(), opened_->data(), order_.unit_bytes());
@@ -174,7 +174,7 @@ struct BasicPreprocessing<Rules>::BatchOf final : Batch {
   const SessionId session_id_;
   std::optional<runtime::Session> session_;
   std::shared_ptr<mpc::BitBatch<Z>> bits_;  // null for a slice
-  std::shared_ptr<std::vector<mpc::Gr<Z>>> opened_;
+  std::shared_ptr<UninitializedVector<mpc::Gr<Z>>> opened_;
   std::vector<Good> good_;
   std::vector<UnitRange> good_units_, spoiled_;
   std::unique_ptr<mpc::DetectedOpening<Z, Rules>> opening_;

@@ -2,6 +2,7 @@
 // and the in-process network implement it in memory; Router (runtime/router.h) turns frames into sessions.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 
@@ -17,8 +18,28 @@ using Step = std::uint32_t;
 /// Two lanes per pair of parties: preprocessing never delays a decryption.
 enum class Lane : std::uint8_t { urgent = 0, bulk = 1 };
 
+/// The bytes of a payload, which it keeps alive; compared by content, copied by conversion.
+struct PayloadBytes : ByteView {
+  explicit PayloadBytes(ByteView bytes) : ByteView(bytes) {}
+  operator Bytes() const { return {begin(), end()}; }
+  friend bool operator==(const PayloadBytes& a, const PayloadBytes& b) { return std::ranges::equal(a, b); }
+  friend bool operator==(const PayloadBytes& a, const Bytes& b) { return std::ranges::equal(a, b); }
+};
+
 /// One payload, shared by all its receivers and never changed.
-using Payload = std::shared_ptr<const Bytes>;
+using Payload = std::shared_ptr<const PayloadBytes>;
+
+/// Makes a payload of Bytes, or of another container of bytes.
+template <class Container = Bytes>
+Payload make_payload(Container bytes) {
+  struct Kept {
+    explicit Kept(Container&& from) : bytes(std::move(from)) {}
+    Container bytes;
+    PayloadBytes view{bytes};
+  };
+  auto kept = std::make_shared<const Kept>(std::move(bytes));
+  return Payload(kept, &kept->view);
+}
 
 enum class FrameKind : std::uint8_t {
   data = 0,            // payload is the message (session, step) of the sender

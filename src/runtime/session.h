@@ -25,11 +25,6 @@ struct Message {
   ByteView bytes() const { return *payload; }
 };
 
-/// Makes a payload.
-inline Payload make_payload(Bytes bytes) {
-  return std::make_shared<const Bytes>(std::move(bytes));
-}
-
 struct SessionOptions {
   Lane lane = Lane::urgent;
   /// An awaited step that is silent for so long is asked for; then again after twice the time, up to resend_at_most.

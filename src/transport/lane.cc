@@ -46,7 +46,7 @@ std::optional<runtime::Frame> Reassembler::take(const PieceHeader& piece) {
   ++next_fragment_;
   if (bytes_.size() < piece.total_bytes) return std::nullopt;
   runtime::Frame frame{piece.kind, piece.session, piece.step, nullptr};
-  if (!bytes_.empty()) frame.payload = std::make_shared<const Bytes>(std::move(bytes_));
+  if (!bytes_.empty()) frame.payload = runtime::make_payload(std::move(bytes_));
   bytes_ = {};
   begun_.reset();
   next_fragment_ = 0;

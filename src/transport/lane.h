@@ -17,6 +17,7 @@
 #include <mutex>
 #include <optional>
 
+#include "base/uninitialized.h"
 #include "runtime/network.h"
 #include "transport/transport.h"
 
@@ -94,7 +95,7 @@ class Reassembler {
   std::uint64_t next_;
   std::optional<PieceHeader> begun_;  // first piece of the frame that is incomplete
   std::uint32_t next_fragment_ = 0;
-  Bytes bytes_;
+  UninitializedVector<std::uint8_t> bytes_;  // all of it written by whoever asked place()
 };
 
 class LaneState {

@@ -315,6 +315,44 @@ TYPED_TEST(Decoding, ParityChecksAreTheSameFromTheStoreAndFresh) {
   EXPECT_NE(kept, parity_checks<Z>(4, sets.back()));
 }
 
+// All of a committee of four: sums with small integers instead of products. Against Lagrange's weights, and against the same set in other orders.
+TYPED_TEST(Decoding, ParityChecksOfAllFourAreThoseOfAnyOrder) {
+  using Z = TypeParam;
+  test::SeededRng rng("four");
+  std::vector<Role> roles = first_roles(4);
+  const ParityChecks<Z> whole(3, roles);
+  const auto at_0 = lagrange_at<Z>(std::span(roles).first(3), Gr<Z>{});
+  const auto at_4 = lagrange_at<Z>(std::span(roles).first(3), evaluation_point<Z>(Role(4)));
+  std::vector<std::vector<Gr<Z>>> words(4, std::vector<Gr<Z>>(50));
+  const auto views_of = [&](std::span<const Role> order) {
+    std::vector<std::span<const Gr<Z>>> out;
+    for (const Role role : order) out.emplace_back(words[role.index()]);
+    return out;
+  };
+  for (std::size_t row = 0; row < 50; ++row) {
+    for (std::size_t i = 0; i < 3; ++i) words[i][row] = random_element<Z>(rng);
+    words[3][row] = combine<Z>(at_4, views_of(roles), row);
+  }
+  const auto views = views_of(roles);
+  for (std::size_t row = 0; row < 50; ++row)
+    EXPECT_EQ(whole.secret(views, row), combine<Z>(at_0, views, row)) << "row " << row;
+  EXPECT_EQ(whole.first_bad_row(views, 0), 50u);
+  EXPECT_EQ(whole.first_bad_row(views, 50), 50u);
+  for (std::size_t liar = 0; liar < 4; ++liar)
+    for (std::size_t coefficient = 0; coefficient < 4; ++coefficient)
+      for (int bit = 0; bit < kBits<Z>; ++bit) {
+        words[liar][20].c[coefficient] ^= Z{1} << bit;
+        std::vector<Role> order = first_roles(4);
+        do {
+          const ParityChecks<Z> checks(3, order);
+          const auto ordered = views_of(order);
+          ASSERT_EQ(checks.first_bad_row(ordered, 0), 20u) << "liar " << liar + 1 << " bit " << bit;
+          ASSERT_EQ(checks.first_bad_row(ordered, 21), 50u);
+        } while (bit == kBits<Z> - 1 && std::ranges::next_permutation(order).found);
+        words[liar][20].c[coefficient] ^= Z{1} << bit;
+      }
+}
+
 TYPED_TEST(Decoding, PredictorChecksLateShares) {
   using Z = TypeParam;
   test::SeededRng rng("late");

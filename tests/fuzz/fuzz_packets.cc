@@ -22,7 +22,7 @@ class Side {
  public:
   explicit Side(const Limits& limits) : limits_(limits), peer_(Process{1}, limits), lane_(peer_.lane(kLane)) {
     for (const std::size_t size : {std::size_t{0}, std::size_t{3}, kPieceBytes + 1})
-      WITAN_CHECK(lane_.enqueue({runtime::FrameKind{}, SessionId{7}, 1, std::make_shared<const Bytes>(size)}));
+      WITAN_CHECK(lane_.enqueue({runtime::FrameKind{}, SessionId{7}, 1, runtime::make_payload(Bytes(size))}));
   }
 
   void take(Incoming packet) {

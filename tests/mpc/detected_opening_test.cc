@@ -59,7 +59,7 @@ struct Scene {
 
 template <Word Z>
 struct Released {
-  std::vector<Gr<Z>> values;
+  UninitializedVector<Gr<Z>> values;
   std::vector<std::size_t> discarded;
 };
 

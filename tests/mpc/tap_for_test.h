@@ -121,7 +121,7 @@ class Tap {
 
  private:
   runtime::sim::World& world_;
-  std::map<std::tuple<Role, const Bytes*, u128, runtime::Step>, Sent>
+  std::map<std::tuple<Role, const runtime::PayloadBytes*, u128, runtime::Step>, Sent>
       sent_;  // holds the payloads, so that no address serves two
 };
 

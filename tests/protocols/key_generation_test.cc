@@ -336,5 +336,32 @@ TEST(KeyGenerationRules, BodiesTakeTheBytesOfTheirRing) {
   }
 }
 
+// Of each chunk 2t+1 bodies are taken. Those of the slowest party must not pile up until a router refuses what it sends: it is needed as soon
+// as another one falls silent.
+TEST(KeyGenerationRules, ASlowPartyIsHeardWhenAFastOneFallsSilent) {
+  const Made made({4, 1});
+  std::map<runtime::Step, std::size_t> sizes;  // of one party's bodies, as a router counts them
+  const auto run = [&](runtime::RouterLimits limits, runtime::Step silent_from) {
+    Outcomes outcomes;
+    World world({.seed = 4, .committee = made.scene.committee, .router = limits}, online(made.scene, outcomes));
+    world.faults(Role(3)).slow = 300ms;
+    world.faults(Role(4)).corrupt = [&sizes, silent_from](Role, const runtime::Frame& frame) {
+      if (frame.kind == runtime::FrameKind::data && frame.payload && frame.step >= kKeyBodies)
+        sizes[frame.step] = frame.payload->size() + runtime::RouterLimits::kFrameOverheadBytes;
+      return frame.step >= silent_from ? std::vector<runtime::Frame>{} : std::vector{frame};
+    };
+    world.run(1200s);
+    return judge(world, made.set, outcomes);
+  };
+  const Status all = run({}, ~runtime::Step{0});
+  ASSERT_TRUE(all) << all.error().message;
+  std::size_t largest = 0, sent = 0;
+  for (const auto& [step, size] : sizes) largest = std::max(largest, size);
+  const auto full = std::ranges::find_if(sizes, [&](const auto& of) { return (sent += of.second) > 2 * largest; });
+  ASSERT_TRUE(full != sizes.end() && std::next(full) != sizes.end()) << sizes.size() << " chunks";
+  const Status good = run({.waiting_bytes = largest}, std::next(full)->first);
+  EXPECT_TRUE(good) << good.error().message;
+}
+
 }  // namespace
 }  // namespace witan::protocols

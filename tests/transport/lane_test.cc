@@ -20,7 +20,7 @@ runtime::Frame frame(int session, std::size_t size) {
   return {runtime::FrameKind::data,
           {static_cast<u128>(session)},
           1,
-          std::make_shared<const Bytes>(size, static_cast<std::uint8_t>(session))};
+          runtime::make_payload(Bytes(size, static_cast<std::uint8_t>(session)))};
 }
 
 Limits limits_with_credit(std::size_t credit) {

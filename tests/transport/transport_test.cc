@@ -43,7 +43,7 @@ TEST_F(Net, AllFieldsOfFramesArrive) {
   const runtime::Frame frames[] = {
       {runtime::FrameKind::resend_request, {~u128{0}}, ~std::uint32_t{0}, nullptr},
       {runtime::FrameKind::unavailable, {u128{1} << 127}, 0, nullptr},
-      {runtime::FrameKind::data, {0}, 1, std::make_shared<const Bytes>()},
+      {runtime::FrameKind::data, {0}, 1, runtime::make_payload({})},
   };
   for (const auto& each : frames) ASSERT_TRUE(node(2).send(Role(1), each, Lane::urgent));
   ASSERT_TRUE(until([&] { return recorder(1).count == 3; }));

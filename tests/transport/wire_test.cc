@@ -26,7 +26,7 @@ grpc::ByteBuffer buffer_of(const std::string& text, std::size_t slice_bytes = 1 
 runtime::Payload pattern(std::size_t size) {
   Bytes bytes(size);
   for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::uint8_t>(i * 31 + i / 251);
-  return std::make_shared<const Bytes>(std::move(bytes));
+  return runtime::make_payload(std::move(bytes));
 }
 
 constexpr auto kPiece = static_cast<std::uint32_t>(kPieceBytes);
@@ -141,7 +141,7 @@ TEST(Wire, ALargePayloadIsLentAndNotCopied) {
   const std::uint8_t* data = payload->data();
   {
     const grpc::ByteBuffer buffer = encode({{{piece, payload}}});
-    const std::weak_ptr<const Bytes> watched = payload;
+    const std::weak_ptr<const runtime::PayloadBytes> watched = payload;
     payload.reset();
     EXPECT_FALSE(watched.expired());
     std::vector<grpc::Slice> slices;
