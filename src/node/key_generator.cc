@@ -505,6 +505,8 @@ Task<Result<Bytes>> KeyGenerator::publish(KeygenRun& run, const KeygenFields& fi
   };
   const KeyObjects objects = co_await ok(co_await run.disk.repeat(
       [&]() -> Task<Result<KeyObjects>> { co_return co_await run.compute(Work::preprocessing, write); }));
+  co_await ok(co_await run.disk.repeat(
+      [&] { return check_key_objects(run.compute, core_.public_vault, fields.key, objects); }));
   run.may_be_aborted = false;  // from here on the key may be there
   const KeyRecord record =
       signed_record(core_, fields, origin_of(fields, existing ? existing->record : nullptr), objects);

@@ -9,7 +9,8 @@
 //                   node/existing_key                                 UseExisting: secret keys of a key that is here
 //                   protocols/key_generation                          asynchronous, up to t parties may be gone
 //                   node/key_confirmation                             a key that fails is never published
-//                   public objects, shares, journal: result; then the material is erased
+//                   public objects                                    read back: they are what was confirmed
+//                   shares, journal: result; then the material is erased
 //
 // A restart: a preprocessing goes on in another attempt, with the batches that are on the disk (protocols/attempts.h). A key generation is taken
 // up again: the same session id, the same messages. Preprocessings begin by a common start (mpc/common_start.h); who restarts before it has

@@ -428,6 +428,7 @@ TEST_F(KeyGeneratorTest, FullDisksCostTimeAlone) {
 
   disk(1).private_vault.full = 4;
   disk(2).public_vault.full = 3;
+  disk(3).public_vault.unreadable = 2;
   disk(4).private_vault.unknown = 1;
   for (int i = 1; i <= kParties; ++i) ASSERT_EQ(generate(i, key(1), id), "OK");
   disk(3).journal.fails_after_commits = disk(3).journal.commits;
@@ -438,6 +439,7 @@ TEST_F(KeyGeneratorTest, FullDisksCostTimeAlone) {
   expect_key(key(1));
   EXPECT_EQ(disk(1).private_vault.full, 0) << "the fault was there";
   EXPECT_EQ(disk(2).public_vault.full, 0);
+  EXPECT_EQ(disk(3).public_vault.unreadable, 0);
   EXPECT_EQ(disk(4).private_vault.unknown, 0);
 }
 
@@ -720,6 +722,36 @@ TEST_F(KeyGeneratorTest, AnAbortLeavesNothingOfWhatAKernelWasWriting) {
   EXPECT_EQ(disk(1).private_vault.inner.objects.size(), 1u) << "the epoch";
   EXPECT_TRUE(disk(1).public_vault.inner.objects.empty());
   EXPECT_EQ(materials(1), 0u);
+}
+
+// The disk of one party keeps other bytes than those that were confirmed: the others have the key.
+TEST_F(KeyGeneratorTest, AKeyWhoseObjectsAreNotOnTheDiskAsTheyWereWrittenIsNotPublished) {
+  start();
+  std::uint8_t number = 0;
+  for (const std::string type : {kKeySetType, kPublicKeyType}) {
+    const auto of = preproc(++number);
+    make_material(of);
+    crypto::Digest found;
+    disk(2).public_vault.on_finish = [&](const runtime::ObjectName& name, Bytes& content) {
+      if (name.type != type) return;
+      content.at(content.size() - 100) ^= 0x10;
+      found = crypto::tagged_hash(crypto::separators::kKeyObject, content);
+    };
+    for (int i = 1; i <= kParties; ++i) ASSERT_EQ(generate(i, key(number), of), "OK");
+    for (const int i : {1, 3, 4}) EXPECT_EQ(said(party(i).result(RequestKind::keygen, key(number).bytes())), "OK") << i;
+    const auto& digests = party(1).keys.find(key(number), default_epoch_id())->digests;
+    const auto& signed_elsewhere = std::ranges::find(digests, type, &PublishedDigest::type)->digest;
+    const runtime::ObjectName name{type, std::nullopt, key(number).bytes()};
+    EXPECT_THAT(
+        said(party(2).result(RequestKind::keygen, key(number).bytes())),
+        AllOf(HasSubstr("the public object " + name.path() + " is not what was written"),
+              HasSubstr("expected digest " + to_hex(signed_elsewhere)), HasSubstr("found digest " + to_hex(found))));
+    EXPECT_TRUE(disk(2).public_vault.inner.objects.empty());
+    EXPECT_EQ(disk(2).private_vault.inner.objects.size(), 1u) << "the epoch";
+    EXPECT_EQ(party(2).keys.find(key(number), default_epoch_id()), nullptr);
+    pass(100ms);
+    EXPECT_EQ(materials(2), 0u);
+  }
 }
 
 // All rows of a component are wrong, at everybody alike: the confirmation alone can see it.
