@@ -87,8 +87,9 @@ class KeyGenerator {
                                                                             const PreprocessingFields& fields,
                                                                             const protocols::MaterialPlan& plan);
   runtime::Task<Status> make_material(PreprocessingRun& run, const PreprocessingFields& fields);
-  runtime::Task<void> work(std::shared_ptr<KeygenRun> run, KeygenFields fields, RateLimiter::Permit permit);
-  runtime::Task<Status> make_key(KeygenRun& run, const KeygenFields& fields);
+  /// `making`: make_key(), or what ends with it.
+  runtime::Task<void> work(std::shared_ptr<KeygenRun> run, runtime::Task<Status> making, RateLimiter::Permit permit);
+  runtime::Task<Status> make_key(KeygenRun& run, KeygenFields fields);
   runtime::Task<Status> confirm(KeygenRun& run, const KeygenFields& fields,
                                 std::shared_ptr<const tfhe::CompressedKeySet> set,
                                 std::shared_ptr<const protocols::KeyShares> shares);
@@ -101,6 +102,7 @@ class KeyGenerator {
                                            std::shared_ptr<PreprocessingRun> before, InterruptedRequest request);
   runtime::Task<void> resume_keygen(std::shared_ptr<KeygenRun> run, std::shared_ptr<KeygenRun> before,
                                     InterruptedRequest request);
+  runtime::Task<Status> make_interrupted_key(KeygenRun& run, InterruptedRequest request);
   Result<KeygenFields> read_keygen(const InterruptedRequest& request) const;
   Result<bool> is_needed(const PreprocId& id) const;
   Result<std::vector<PreprocId>> unused() const;

@@ -108,11 +108,17 @@ class Unreachable {
   const std::filesystem::path folder_, away_;
 };
 
-/// Reads fail while it is told so.
-class UnreadableJournal final : public runtime::Journal {
+/// Reads fail while it is told so, and what would be written into one table.
+class FailingJournal final : public runtime::Journal {
  public:
-  UnreadableJournal(runtime::Loop& loop, runtime::FakeDisk& disk) : inner_(loop, disk) {}
-  Task<Status> commit(std::vector<runtime::Change> changes) override { return inner_.commit(std::move(changes)); }
+  FailingJournal(runtime::Loop& loop, runtime::FakeDisk& disk) : inner_(loop, disk) {}
+  Task<Status> commit(std::vector<runtime::Change> changes) override {
+    if (std::ranges::find(changes, full_table, &runtime::Change::table) != changes.end()) {
+      ++refused;
+      co_return fail(Code::unavailable, "the disk is full");
+    }
+    co_return co_await inner_.commit(std::move(changes));
+  }
   Result<std::optional<Bytes>> get(const std::string& table, ByteView of) const override {
     if (unreadable) return fail(Code::unavailable, "the disk cannot be read");
     return inner_.get(table, of);
@@ -122,6 +128,8 @@ class UnreadableJournal final : public runtime::Journal {
     return inner_.for_each(table, visitor);
   }
   bool unreadable = false;
+  std::string full_table;
+  int refused = 0;  // commits
 
  private:
   runtime::FakeJournal inner_;
@@ -227,7 +235,7 @@ struct Party {
   const Role role;
   Disks& disks;
   const Config config;
-  UnreadableJournal journal;
+  FailingJournal journal;
   protocols::JournalSentStore messages;
   runtime::Router router;
   test::SeededRng rng{"a party"};
@@ -536,6 +544,94 @@ TEST_F(KeyGeneratorTest, WhatWaitsForADiskCanBeAborted) {
     EXPECT_NE(record.at(34), 'b') << "a batch of a preprocessing that has failed";
   pass(5s);
   EXPECT_EQ(materials(2), 0u) << "erasing waits for the disk too";
+}
+
+// What it is for cannot be read yet; it is aborted all the same, and nothing of it stays.
+TEST_F(KeyGeneratorTest, AKeyGenerationThatWaitsForTheJournalCanBeAborted) {
+  start();
+  record_keygen(1, key(1), preproc(1), key_request(key(1), preproc(1)));
+  auto interrupted = restart(1);
+  ASSERT_EQ(interrupted.size(), 1u);
+  ASSERT_TRUE(party(1).generator.owns(interrupted[0]).value());
+  party(1).journal.unreadable = true;
+  party(1).generator.resume(std::move(interrupted[0]));
+  disk(1).private_vault.inner.objects[{"KeyConfirmation", std::nullopt, key(1).bytes()}] = Bytes{1};
+  pass(5s);
+  EXPECT_THAT(party(1).progress(RequestKind::keygen, key(1).bytes()),
+              HasSubstr("; waits for the disk: the disk cannot be read"));
+  EXPECT_EQ(abort(1, preproc(1)), "OK");
+  EXPECT_EQ(party(1).progress(RequestKind::keygen, key(1).bytes()), "none");
+  EXPECT_THAT(said(party(1).result(RequestKind::keygen, key(1).bytes())),
+              AllOf(StartsWith("ABORTED"), HasSubstr("by the operator")));
+  pass(100ms);
+  EXPECT_EQ(disk(1).private_vault.inner.objects.size(), 1u) << "the epoch";
+  EXPECT_EQ(materials(1), 0u);
+}
+
+// Nobody was told yet that it was accepted: there is nothing to abort, and it goes on.
+TEST_F(KeyGeneratorTest, AnAbortWhileAPreprocessingIsBeingRecordedFindsNothing) {
+  start();
+  const auto id = preproc(1);
+  std::optional<std::string> accepted;
+  const auto ask = [&]() -> Task<void> {
+    accepted = said(co_await party(1).generator.preprocess(preprocessing_request(id)));
+  };
+  party(1).scope.spawn(ask());
+  pass(500us);
+  ASSERT_FALSE(accepted) << "a commit takes a millisecond";
+  EXPECT_THAT(party(1).progress(RequestKind::preprocessing, id.bytes()), StartsWith("stage=beginning "));
+  EXPECT_THAT(abort(1, id), AllOf(StartsWith("NOT_FOUND"), HasSubstr(id.hex())));
+  pass(100ms);
+  EXPECT_EQ(accepted, "OK");
+  for (int i = 2; i <= kParties; ++i) ASSERT_EQ(preprocess(i, id), "OK");
+  for (int i = 1; i <= kParties; ++i) EXPECT_EQ(preprocessed(i, id), "OK") << i;
+}
+
+// It is done, and the journal does not know it yet: what is erased is material that no key has used.
+TEST_F(KeyGeneratorTest, AnAbortOfAPreprocessingThatHasEndedWaitsUntilThatIsRecorded) {
+  start();
+  const auto id = preproc(1);
+  party(1).journal.full_table = kResultsTable;
+  for (int i = 1; i <= kParties; ++i) ASSERT_EQ(preprocess(i, id), "OK");
+  for (int i = 2; i <= kParties; ++i) ASSERT_EQ(preprocessed(i, id), "OK") << i;
+  while (party(1).journal.refused == 0) pass(1ms);
+  std::optional<std::string> aborted;
+  const auto ask = [&]() -> Task<void> { aborted = said(co_await party(1).generator.abort({id.hex()})); };
+  party(1).scope.spawn(ask());
+  pass(10s);
+  EXPECT_FALSE(aborted) << *aborted;
+  EXPECT_EQ(materials(1), 1u);
+  party(1).journal.full_table.clear();
+  pass(40s);
+  EXPECT_EQ(aborted, "OK");
+  EXPECT_THAT(preprocessed(1, id), StartsWith("NOT_FOUND"));
+  EXPECT_THAT(generate(1, key(1), id), StartsWith("NOT_FOUND"));
+  EXPECT_EQ(materials(1), 0u);
+}
+
+TEST_F(KeyGeneratorTest, APreprocessingThatCannotBeTakenUpAfterARestartLeavesNothing) {
+  start();
+  const auto id = preproc(1);
+  for (int i = 1; i <= kParties; ++i) ASSERT_EQ(preprocess(i, id), "OK");
+  const auto batches = [&] {
+    return std::ranges::count_if(disk(2).journal.tables[protocols::kAttemptsTable], [&](const auto& record) {
+      return std::ranges::equal(ByteView(record.first).first(32), id.view()) && record.first.at(34) == 'b';
+    });
+  };
+  while (batches() == 0) pass(1ms);
+  auto interrupted = restart(2);
+  ASSERT_EQ(interrupted.size(), 1u);
+  auto request = preprocessing_request(id);
+  request.domain.reset();
+  interrupted[0].body = api::encode(request);
+  EXPECT_GT(batches(), 0);
+  EXPECT_EQ(materials(2), 1u);
+  resume(2, std::move(interrupted));
+  EXPECT_THAT(preprocessed(2, id), AllOf(StartsWith("ABORTED"), HasSubstr("after a restart"), HasSubstr("domain")));
+  EXPECT_EQ(batches(), 0);
+  pass(100ms);
+  EXPECT_EQ(materials(2), 0u);
+  EXPECT_EQ(party(2).progress(RequestKind::preprocessing, id.bytes()), "none");
 }
 
 TEST_F(KeyGeneratorTest, AJournalThatCannotBeReadIsAnErrorOfTheStart) {
