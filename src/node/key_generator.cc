@@ -134,7 +134,8 @@ struct KeyGenerator::KeygenRun : Run {
   std::unique_ptr<MaterialFile> material;
   std::optional<PatientMaterial> source;  // of that file
   std::unique_ptr<protocols::KeyGeneration> protocol;
-  bool reads = true;  // its material, or the key that it uses
+  std::unique_ptr<protocols::KeyConfirmation> confirmation;  // that has succeeded
+  bool reads = true;                                         // its material, or the key that it uses
   std::string params;
   runtime::RoleSet liars_reported;
   Bytes result;
@@ -428,6 +429,7 @@ Task<void> KeyGenerator::work(std::shared_ptr<KeygenRun> run, Task<Status> makin
   if (!stored) log::error("{}: the outcome could not be recorded: {}", what, stored.error().message);
   settled(keygen_, run);
   if (stored) co_await erase(*run->preprocessing);
+  if (run->confirmation) co_await log_late_liars(core_.loop, *run->confirmation, run->key);
 }
 
 Task<Status> KeyGenerator::remove_key(const KeyId& key) {
@@ -480,15 +482,17 @@ Task<Status> KeyGenerator::make_key(KeygenRun& run, KeygenFields fields) {
 Task<Status> KeyGenerator::confirm(KeygenRun& run, const KeygenFields& fields,
                                    std::shared_ptr<const tfhe::CompressedKeySet> set,
                                    std::shared_ptr<const protocols::KeyShares> shares) {
-  co_return co_await confirm_key({core_.router, run.journal, run.compute, core_.private_vault, run.disk},
-                                 {.key = fields.key,
-                                  .epoch = fields.epoch,
-                                  .set = std::move(set),
-                                  .shares = std::move(shares),
-                                  .masks = core_.epochs.find(fields.epoch)->masks,
-                                  .sequence = core_.requests.sequence(RequestKind::keygen, fields.key.bytes()),
-                                  .resumed = run.resumed},
-                                 core_.config.threshold.keygen_timeout);
+  run.confirmation =
+      co_await ok(co_await confirm_key({core_.router, run.journal, run.compute, core_.private_vault, run.disk},
+                                       {.key = fields.key,
+                                        .epoch = fields.epoch,
+                                        .set = std::move(set),
+                                        .shares = std::move(shares),
+                                        .masks = core_.epochs.find(fields.epoch)->masks,
+                                        .sequence = core_.requests.sequence(RequestKind::keygen, fields.key.bytes()),
+                                        .resumed = run.resumed},
+                                       core_.config.threshold.keygen_timeout));
+  co_return Status{};
 }
 
 Task<Result<Bytes>> KeyGenerator::publish(KeygenRun& run, const KeygenFields& fields,

@@ -9,6 +9,7 @@
 #include "api/codec.h"
 #include "mpc/draw_keys_for_test.h"
 #include "node/faulty_vault.h"
+#include "node/key_confirmation.h"
 #include "node/node_testing.h"
 #include "protocols/decrypt.h"
 #include "runtime/fake_journal.h"
@@ -908,6 +909,30 @@ TEST_F(KeyGeneratorTest, APartyWithWrongSharesOfTheKeysIsNamedAndPublishesNothin
             3);
   for (const int honest : {1, 3, 4})
     EXPECT_EQ(log.count(fmt::format("party {} sent wrong shares", honest)), 0) << honest;
+}
+
+// 2t+1 agree before it is heard. They publish at once, and name it when it comes.
+TEST_F(KeyGeneratorTest, ALiarThatIsHeardAfterTheKeyWasConfirmedIsNamedAndDelaysNothing) {
+  start();
+  make_material(preproc(1));
+  loop->run(spoil(2, preproc(1), protocols::KeyMaterial(plan()).bits.value(), test::SeededRng("of party 2")));
+  const SessionId confirmation = crypto::session_id(key(1).bytes(), crypto::SessionKind::key_confirmation, 0, 0);
+  bool is_late = true;
+  network->set_filter([&](Role from, Role, const runtime::Frame& frame, runtime::Lane) {
+    return from != Role(2) || frame.session != confirmation || frame.kind != runtime::FrameKind::data || !is_late;
+  });
+  LogLines log;
+  const runtime::Instant asked = loop->now();
+  for (int i = 1; i <= kParties; ++i) ASSERT_EQ(generate(i, key(1), preproc(1)), "OK");
+  for (const int i : {1, 3, 4}) EXPECT_EQ(said(party(i).result(RequestKind::keygen, key(1).bytes())), "OK") << i;
+  EXPECT_LT(loop->now() - asked, 5s);
+  EXPECT_EQ(party(1).progress(RequestKind::keygen, key(1).bytes()), "none") << "another key can be generated";
+  is_late = false;
+  pass(kWatchLateShares);
+  const std::string of_key = "key " + key(1).hex() + ": ";
+  EXPECT_EQ(log.count(of_key + "in its confirmation parties "), 1) << "party 2 of itself";
+  EXPECT_EQ(log.count(of_key + "party 2 sent wrong shares, after the key was confirmed"), 3);
+  EXPECT_EQ(log.count(", after the key was confirmed"), 3);
 }
 
 }  // namespace
