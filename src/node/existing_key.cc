@@ -67,12 +67,14 @@ Status check_existing_key(const KeyRecord& record, const KeygenFields& fields, b
     return fail(Code::failed_precondition,
                 "existing key {} has origin = {}: somebody has seen it, this program does not use it", id,
                 to_string(record.origin));
-  // Who knows the noises of a key set has the secret keys under it, and they are those of the existing key.
+  // Who knows the noises of a key set has the secret keys under it, and they are those of the existing key. The record of a preprocessing
+  // does not say whether any are dummies. If none are (100 percent), its key would still count as dealt, and these secret keys are not.
   if (fields.material == PreprocessingRecord::Kind::partial && record.origin == KeyOrigin::generated)
-    return fail(Code::failed_precondition,
-                "existing key {} has origin = generated: a key set with noises that everybody can compute, as "
-                "preprocessing {} has them, would give it away",
-                id, fields.preprocessing.hex());
+    return fail(
+        Code::failed_precondition,
+        "existing key {} has origin = generated, preprocessing {} is partial: what comes of it counts as dealt, "
+        "and dummies among its noises, if there are any, would give the key away; make one with KeyGenPreproc",
+        id, fields.preprocessing.hex());
   if (record.context != fields.context)
     return fail(Code::invalid_argument, "existing key {} is of context {}, the request says {}", id,
                 record.context.hex(), fields.context.hex());

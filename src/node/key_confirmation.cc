@@ -46,7 +46,8 @@ Status erase_test_ciphertext(runtime::Vault& private_vault, const KeyId& key) {
   return private_vault.erase(record_name(key));
 }
 
-Task<Status> confirm_key(ConfirmationParty party, KeyToConfirm key, runtime::Duration patience) {
+Task<Result<std::unique_ptr<KeyConfirmation>>> confirm_key(ConfirmationParty party, KeyToConfirm key,
+                                                           runtime::Duration patience) {
   runtime::Loop& loop = party.compute.loop();
   const auto begun = loop.now();
   const auto test = std::make_shared<const TestCiphertext>(
@@ -58,12 +59,13 @@ Task<Status> confirm_key(ConfirmationParty party, KeyToConfirm key, runtime::Dur
   protocols::DecryptionParty lent{party.router, party.journal, party.compute, std::move(key.shares),
                                   std::move(key.masks)};
   if (key.resumed) lent.resend_after = {};
-  lent.binding = std::make_shared<protocols::Binding>();
-  lent.binding->changes = [&blocks, &key] { return std::vector{blocks.record(key.key, key.epoch)}; };
+  const auto binding = lent.binding = std::make_shared<protocols::Binding>();
+  binding->changes = [&blocks, &key] { return std::vector{blocks.record(key.key, key.epoch)}; };
   lent.work = Work::preprocessing;
-  KeyConfirmation confirmation(std::move(lent), key.key, *test, key.sequence);
-  const Status confirmed = co_await confirmation.run(patience);
-  const auto report = confirmation.report();
+  auto confirmation = std::make_unique<KeyConfirmation>(std::move(lent), key.key, *test, key.sequence);
+  const Status confirmed = co_await confirmation->run(patience);
+  binding->changes = nullptr;  // what it refers to ends here
+  const auto report = confirmation->report();
   if (!report.lied.empty() || !report.other.empty())
     log::warn("key {}: in its confirmation parties {} sent wrong shares, parties {} shares of other content",
               key.key.hex(), text_of(report.lied), text_of(report.other));
@@ -80,8 +82,17 @@ Task<Status> confirm_key(ConfirmationParty party, KeyToConfirm key, runtime::Dur
     WITAN_TRY(erase_test_ciphertext(vault, id));
     return vault.put(record_name(id), test->encode());
   };
-  co_return co_await party.disk.repeat(
-      [&]() -> Task<Status> { co_return co_await party.compute(Work::preprocessing, store); });
+  co_await ok(co_await party.disk.repeat(
+      [&]() -> Task<Status> { co_return co_await party.compute(Work::preprocessing, store); }));
+  co_return confirmation;
+}
+
+Task<void> log_late_liars(runtime::Loop& loop, KeyConfirmation& confirmation, KeyId key) {
+  co_await confirmation.watch_late(loop.after(kWatchLateShares), [&](Role role) {
+    const bool other = confirmation.report().other.contains(role);
+    log::warn("key {}: party {} sent {}, after the key was confirmed", key.hex(), role.number(),
+              other ? "shares of other content" : "wrong shares");
+  });
 }
 
 }  // namespace witan::node

@@ -8,7 +8,7 @@
 
 namespace witan::node {
 
-/// What a node lends. All outlive the confirmation.
+/// What a node lends. All outlive the confirmation and what comes of it.
 struct ConfirmationParty {
   runtime::Router& router;
   runtime::Journal& journal;
@@ -31,8 +31,16 @@ struct KeyToConfirm {
 /// epoch (S40) and is in the journal before it leaves. A confirmed key's test ciphertext is kept in the private vault,
 /// `KeyConfirmation/<key>` (1.2 MB with the default parameters), for confirmations after a resharing. `patience`: for the shares of the
 /// others, from when its own ones leave. Errors: those of
-/// TestCiphertextMaker::begin, KeyConfirmation::run and the vault, except those that `disk` waits for.
-runtime::Task<Status> confirm_key(ConfirmationParty party, KeyToConfirm key, runtime::Duration patience);
+/// TestCiphertextMaker::begin, KeyConfirmation::run and the vault, except those that `disk` waits for. Gives the confirmation, for
+/// log_late_liars(): what comes meanwhile is kept.
+runtime::Task<Result<std::unique_ptr<protocols::KeyConfirmation>>> confirm_key(ConfirmationParty party,
+                                                                               KeyToConfirm key,
+                                                                               runtime::Duration patience);
+
+/// Listens for shares that come when the key is confirmed already, for kWatchLateShares or until all have been heard, and logs who lied
+/// and how. The confirmation outlives the task.
+runtime::Task<void> log_late_liars(runtime::Loop& loop, protocols::KeyConfirmation& confirmation, KeyId key);
+inline constexpr auto kWatchLateShares = std::chrono::seconds(30);
 
 /// Of a confirmed key. Errors: not_found, data_loss.
 Result<tfhe::TestCiphertext> load_test_ciphertext(const runtime::Vault& private_vault, const KeyId& key,

@@ -128,13 +128,15 @@ struct KeyGenerator::KeygenRun : Run {
       : Run(core, fmt::format("key {}", with.hex())), key(with), resumed(again), tasks(core.loop) {}
 
   const KeyId key;
-  std::optional<PreprocId> preprocessing;  // once it is known
+  std::optional<PreprocId> preprocessing;  // once it is known: before work() begins
   const bool resumed;                      // after a restart
   std::shared_ptr<const mpc::EpochKeys> keys;
   std::unique_ptr<MaterialFile> material;
   std::optional<PatientMaterial> source;  // of that file
   std::unique_ptr<protocols::KeyGeneration> protocol;
-  bool reads = true;  // its material, or the key that it uses
+  std::unique_ptr<protocols::KeyConfirmation> confirmation;  // that has succeeded
+  bool reads = true;                                         // its material, or the key that it uses
+  std::string params;
   runtime::RoleSet liars_reported;
   Bytes result;
   runtime::TaskScope tasks;  // destroyed first
@@ -395,12 +397,12 @@ Task<Result<api::Empty>> KeyGenerator::generate(api::KeyGenRequest request) {
     co_return fail(accepted.error());
   }
   run->may_be_aborted = true;
-  core_.scope.spawn(work(run, std::move(fields), std::move(permit)));
+  core_.scope.spawn(work(run, make_key(*run, std::move(fields)), std::move(permit)));
   co_return api::Empty{};
 }
 
-Task<void> KeyGenerator::work(std::shared_ptr<KeygenRun> run, KeygenFields fields, RateLimiter::Permit permit) {
-  run->tasks.spawn(run_to_end(*run, make_key(*run, fields)));
+Task<void> KeyGenerator::work(std::shared_ptr<KeygenRun> run, Task<Status> making, RateLimiter::Permit permit) {
+  run->tasks.spawn(run_to_end(*run, std::move(making)));
   run->tasks.spawn(give_up_reading(*run, core_.loop, core_.config.threshold.keygen_timeout));
   run->tasks.spawn(watch(*run, core_.loop));
   co_await run->ended.wait();
@@ -408,7 +410,7 @@ Task<void> KeyGenerator::work(std::shared_ptr<KeygenRun> run, KeygenFields field
   co_await run->compute.until_idle();  // what was given up writes no more
   run->look(core_.loop.now());
   const Status outcome = run->outcome;
-  const std::string what = fmt::format("key {}", fields.key.hex());
+  const std::string what = fmt::format("key {}", run->key.hex());
   const double took = seconds(core_.loop.now() - run->begun);
   run->protocol = nullptr;
   run->source.reset();
@@ -416,17 +418,18 @@ Task<void> KeyGenerator::work(std::shared_ptr<KeygenRun> run, KeygenFields field
   permit = {};
   Status stored;
   if (outcome) {
-    log::info("{}: generated in {:.1f} s, parameters {}", what, took, fields.params);
-    stored = co_await core_.requests.finish(RequestKind::keygen, fields.key.bytes(), std::move(run->result));
+    log::info("{}: generated in {:.1f} s, parameters {}", what, took, run->params);
+    stored = co_await core_.requests.finish(RequestKind::keygen, run->key.bytes(), std::move(run->result));
   } else {
     log::error("{}: failed after {:.1f} s: {}", what, took, outcome.error().message);
-    if (const Status removed = co_await run->disk.repeat([&] { return remove_key(fields.key); }); !removed)
+    if (const Status removed = co_await run->disk.repeat([&] { return remove_key(run->key); }); !removed)
       log::error("{}: {}", what, removed.error().message);
-    stored = co_await core_.requests.fail_request(RequestKind::keygen, fields.key.bytes(), outcome.error());
+    stored = co_await core_.requests.fail_request(RequestKind::keygen, run->key.bytes(), outcome.error());
   }
   if (!stored) log::error("{}: the outcome could not be recorded: {}", what, stored.error().message);
   settled(keygen_, run);
-  if (stored) co_await erase(fields.preprocessing);
+  if (stored) co_await erase(*run->preprocessing);
+  if (run->confirmation) co_await log_late_liars(core_.loop, *run->confirmation, run->key);
 }
 
 Task<Status> KeyGenerator::remove_key(const KeyId& key) {
@@ -434,11 +437,12 @@ Task<Status> KeyGenerator::remove_key(const KeyId& key) {
   co_return co_await node::remove_key(core_, key);
 }
 
-Task<Status> KeyGenerator::make_key(KeygenRun& run, const KeygenFields& fields) {
+Task<Status> KeyGenerator::make_key(KeygenRun& run, KeygenFields fields) {
   WITAN_CHECK(fields.material);
   const KeyPlan plan = co_await ok(plan_of(fields.params, *fields.material));
   std::optional<ExistingKey> existing;
   if (fields.existing) existing = co_await ok(co_await load_existing_key(core_, run.reading, fields));
+  run.params = fields.params;
   run.keys = core_.epochs.find(fields.epoch)->keys;
   run.material = co_await ok(co_await run.reading.repeat(
       [&] { return MaterialFile::open(run.compute, folder_, fields.preprocessing, KeyMaterial(plan).orders); }));
@@ -478,15 +482,17 @@ Task<Status> KeyGenerator::make_key(KeygenRun& run, const KeygenFields& fields) 
 Task<Status> KeyGenerator::confirm(KeygenRun& run, const KeygenFields& fields,
                                    std::shared_ptr<const tfhe::CompressedKeySet> set,
                                    std::shared_ptr<const protocols::KeyShares> shares) {
-  co_return co_await confirm_key({core_.router, run.journal, run.compute, core_.private_vault, run.disk},
-                                 {.key = fields.key,
-                                  .epoch = fields.epoch,
-                                  .set = std::move(set),
-                                  .shares = std::move(shares),
-                                  .masks = core_.epochs.find(fields.epoch)->masks,
-                                  .sequence = core_.requests.sequence(RequestKind::keygen, fields.key.bytes()),
-                                  .resumed = run.resumed},
-                                 core_.config.threshold.keygen_timeout);
+  run.confirmation =
+      co_await ok(co_await confirm_key({core_.router, run.journal, run.compute, core_.private_vault, run.disk},
+                                       {.key = fields.key,
+                                        .epoch = fields.epoch,
+                                        .set = std::move(set),
+                                        .shares = std::move(shares),
+                                        .masks = core_.epochs.find(fields.epoch)->masks,
+                                        .sequence = core_.requests.sequence(RequestKind::keygen, fields.key.bytes()),
+                                        .resumed = run.resumed},
+                                       core_.config.threshold.keygen_timeout));
+  co_return Status{};
 }
 
 Task<Result<Bytes>> KeyGenerator::publish(KeygenRun& run, const KeygenFields& fields,
@@ -505,6 +511,8 @@ Task<Result<Bytes>> KeyGenerator::publish(KeygenRun& run, const KeygenFields& fi
   };
   const KeyObjects objects = co_await ok(co_await run.disk.repeat(
       [&]() -> Task<Result<KeyObjects>> { co_return co_await run.compute(Work::preprocessing, write); }));
+  co_await ok(co_await run.disk.repeat(
+      [&] { return check_key_objects(run.compute, core_.public_vault, fields.key, objects); }));
   run.may_be_aborted = false;  // from here on the key may be there
   const KeyRecord record =
       signed_record(core_, fields, origin_of(fields, existing ? existing->record : nullptr), objects);
@@ -546,14 +554,19 @@ Task<Result<api::Empty>> KeyGenerator::abort(api::IdRequest request) {
 
 // After a restart.
 
+namespace {
+
+Result<PreprocId> preprocessing_of(const InterruptedRequest& request) {
+  if (request.kind == RequestKind::preprocessing) return PreprocId(request.id);
+  WITAN_ASSIGN(const auto decoded, api::decode<api::KeyGenRequest>(request.body));
+  return required_id<PreprocId>(decoded.preproc_id, "preproc_id");
+}
+
+}  // namespace
+
 Result<bool> KeyGenerator::owns(const InterruptedRequest& request) const {
-  Result<PreprocId> id(request.id);
-  if (request.kind == RequestKind::keygen) {
-    const auto decoded = api::decode<api::KeyGenRequest>(request.body);
-    if (!decoded) return false;
-    id = required_id<PreprocId>(decoded->preproc_id, "preproc_id");
-    if (!id) return false;
-  }
+  const auto id = preprocessing_of(request);
+  if (!id) return false;
   const auto record = find_preprocessing(core_.journal, *id);
   if (!record && record.error().code == Code::data_loss) return false;
   if (!record) return fail(record.error());
@@ -604,33 +617,31 @@ Result<KeygenFields> KeyGenerator::read_keygen(const InterruptedRequest& request
   return fields;
 }
 
+Task<Status> KeyGenerator::make_interrupted_key(KeygenRun& run, InterruptedRequest request) {
+  const auto read = [this, &request]() -> Task<Result<KeygenFields>> { co_return read_keygen(request); };
+  auto fields = co_await run.disk.repeat(read);
+  if (!fields) co_return fail(std::move(fields).error().within("aborted after a restart"));
+  co_return co_await make_key(run, *std::move(fields));
+}
+
 Task<void> KeyGenerator::resume_keygen(std::shared_ptr<KeygenRun> run, std::shared_ptr<KeygenRun> before,
                                        InterruptedRequest request) {
   if (before) co_await before->recorded.wait();
-  auto fields =
-      co_await run->disk.repeat([this, &request]() -> Task<Result<KeygenFields>> { co_return read_keygen(request); });
   const std::string what = fmt::format("key {}", run->key.hex());
-  const KeyRecord* record = core_.keys.find_in_any_epoch(run->key);
-  if (fields && record == nullptr) {
-    log::info("{}: its generation is taken up again after a restart", what);
-    run->preprocessing = fields->preprocessing;
-    run->may_be_aborted = true;
-    co_await work(run, *std::move(fields), {});
+  if (const KeyRecord* record = core_.keys.find_in_any_epoch(run->key)) {
+    log::info("{}: was there before the restart", what);
+    const Status stored = co_await core_.requests.finish(request.kind, request.id, key_result(*record));
+    if (!stored) log::error("{}: the outcome could not be recorded: {}", what, stored.error().message);
+    settled(keygen_, run);
+    co_await erase_unused();
     co_return;
   }
-  Status stored;
-  if (record != nullptr) {
-    log::info("{}: was there before the restart", what);
-    stored = co_await core_.requests.finish(request.kind, request.id, key_result(*record));
-  } else {
-    if (const Status removed = co_await run->disk.repeat([&] { return remove_key(run->key); }); !removed)
-      log::error("{}: {}", what, removed.error().message);
-    stored = co_await core_.requests.fail_request(request.kind, request.id,
-                                                  std::move(fields).error().within("aborted after a restart"));
-  }
-  if (!stored) log::error("{}: the outcome could not be recorded: {}", what, stored.error().message);
-  settled(keygen_, run);
-  co_await erase_unused();
+  log::info("{}: its generation is taken up again after a restart", what);
+  const auto preprocessing = preprocessing_of(request);
+  WITAN_CHECK(preprocessing);  // see owns()
+  run->preprocessing = *preprocessing;
+  run->may_be_aborted = true;
+  co_await work(run, make_interrupted_key(*run, std::move(request)), {});
 }
 
 // Material on the disk.

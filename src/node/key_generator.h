@@ -9,7 +9,8 @@
 //                   node/existing_key                                 UseExisting: secret keys of a key that is here
 //                   protocols/key_generation                          asynchronous, up to t parties may be gone
 //                   node/key_confirmation                             a key that fails is never published
-//                   public objects, shares, journal: result; then the material is erased
+//                   public objects                                    read back: they are what was confirmed
+//                   shares, journal: result; then the material is erased
 //
 // A restart: a preprocessing goes on in another attempt, with the batches that are on the disk (protocols/attempts.h). A key generation is taken
 // up again: the same session id, the same messages. Preprocessings begin by a common start (mpc/common_start.h); who restarts before it has
@@ -86,8 +87,9 @@ class KeyGenerator {
                                                                             const PreprocessingFields& fields,
                                                                             const protocols::MaterialPlan& plan);
   runtime::Task<Status> make_material(PreprocessingRun& run, const PreprocessingFields& fields);
-  runtime::Task<void> work(std::shared_ptr<KeygenRun> run, KeygenFields fields, RateLimiter::Permit permit);
-  runtime::Task<Status> make_key(KeygenRun& run, const KeygenFields& fields);
+  /// `making`: make_key(), or what ends with it.
+  runtime::Task<void> work(std::shared_ptr<KeygenRun> run, runtime::Task<Status> making, RateLimiter::Permit permit);
+  runtime::Task<Status> make_key(KeygenRun& run, KeygenFields fields);
   runtime::Task<Status> confirm(KeygenRun& run, const KeygenFields& fields,
                                 std::shared_ptr<const tfhe::CompressedKeySet> set,
                                 std::shared_ptr<const protocols::KeyShares> shares);
@@ -100,6 +102,7 @@ class KeyGenerator {
                                            std::shared_ptr<PreprocessingRun> before, InterruptedRequest request);
   runtime::Task<void> resume_keygen(std::shared_ptr<KeygenRun> run, std::shared_ptr<KeygenRun> before,
                                     InterruptedRequest request);
+  runtime::Task<Status> make_interrupted_key(KeygenRun& run, InterruptedRequest request);
   Result<KeygenFields> read_keygen(const InterruptedRequest& request) const;
   Result<bool> is_needed(const PreprocId& id) const;
   Result<std::vector<PreprocId>> unused() const;

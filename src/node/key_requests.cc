@@ -161,7 +161,7 @@ Status check_material(const Core& core, const PreprocId& id, const Preprocessing
                 id.hex());
   if (record.kind == PreprocessingRecord::Kind::partial && !core.accepts(KeyOrigin::dealt))
     return fail(Code::failed_precondition,
-                "preprocessing {} is partial: everybody knows parts of its material, this program does not use it",
+                "preprocessing {} is partial: everybody may know parts of its material, this program does not use it",
                 id.hex());
   return {};
 }

@@ -19,7 +19,7 @@ struct PreprocessingRecord {
     dealt = 1,          // nothing: party 1 deals the key
     generated = 2,      // a key set that is all new; serves one from existing secret keys too, whose bits are then left
     from_existing = 3,  // a key set from existing secret keys (UseExisting): no key bits
-    partial = 4,        // all new, but everybody knows parts of it (PartialKeyGenPreproc): a key of it counts as dealt
+    partial = 4,        // all new, everybody may know parts of it (PartialKeyGenPreproc): a key of it counts as dealt
     measured = 5,       // a part that was made to measure it, and erased (PartialKeyGenPreproc): serves no key
   };
   Kind kind = Kind::generated;

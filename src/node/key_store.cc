@@ -5,7 +5,7 @@
 
 #include "base/codec.h"
 #include "base/log.h"
-#include "crypto/separators.h"
+#include "node/public_objects.h"
 
 namespace witan::node {
 
@@ -96,42 +96,6 @@ const char* to_string(PublicObjects state) {
   return "unknown";
 }
 
-namespace {
-
-/// An object that is being hashed; each kernel takes it, reads a piece, and gives it back.
-struct ObjectHash {
-  std::unique_ptr<runtime::ObjectReader> reader;
-  Bytes buffer = Bytes(KeyStore::kHashedAtOnce);
-  crypto::Shake256 hash{crypto::separators::kKeyObject};
-  std::optional<ByteArray<32>> digest;  // at the end
-};
-
-Result<ObjectHash> open_object(const runtime::Vault& vault, const runtime::ObjectName& name) {
-  ObjectHash out;
-  WITAN_ASSIGN(out.reader, vault.open(name));
-  return out;
-}
-
-Result<ObjectHash> hash_piece(ObjectHash object) {
-  WITAN_ASSIGN(const std::size_t n, object.reader->read(object.buffer));
-  if (n == 0)
-    object.digest = object.hash.finish();
-  else
-    object.hash.update(ByteView(object.buffer).first(n));
-  return object;
-}
-
-}  // namespace
-
-Task<Result<ByteArray<32>>> public_object_digest(runtime::Compute& compute, const runtime::Vault& vault,
-                                                 runtime::ObjectName name) {
-  auto object = co_await ok(co_await compute(Work::preprocessing, [&vault, name] { return open_object(vault, name); }));
-  while (!object.digest)
-    object = co_await ok(co_await compute(
-        Work::preprocessing, [object = std::move(object)]() mutable { return hash_piece(std::move(object)); }));
-  co_return *object.digest;
-}
-
 KeyStore::KeyStore(runtime::Vault& private_vault, runtime::Vault& public_vault, runtime::Compute& compute)
     : private_vault_(private_vault), public_vault_(public_vault), compute_(compute), checked_(compute.loop()) {}
 
@@ -153,9 +117,9 @@ std::unexpected<Error> damaged(const KeyRecord& record, const PublishedDigest& e
 
 Task<Status> KeyStore::compare_public_objects(const KeyRecord& record) {
   for (const PublishedDigest& entry : record.digests) {
-    const auto digest = co_await public_object_digest(compute_, public_vault_, public_name(record, entry));
-    if (!digest) co_return damaged(record, entry, fmt::format("cannot be read ({})", digest.error().message));
-    if (*digest != entry.digest) co_return damaged(record, entry, "has digest " + to_hex(*digest));
+    const auto there = co_await stored_object(compute_, public_vault_, public_name(record, entry));
+    if (!there) co_return damaged(record, entry, fmt::format("cannot be read ({})", there.error().message));
+    if (there->digest != entry.digest) co_return damaged(record, entry, "has digest " + to_hex(there->digest));
   }
   co_return Status{};
 }

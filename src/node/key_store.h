@@ -71,10 +71,9 @@ class KeyStore {
   Status load();
 
   /// Compares the public objects of a key with the digests that were signed (service.md 9). The pool reads and hashes them as bulk
-  /// work, one piece of kHashedAtOnce bytes after another; no other key waits for it. At once if the key is checked already. Error:
+  /// work, one piece of kReadAtOnce bytes after another; no other key waits for it. At once if the key is checked already. Error:
   /// data_loss naming the object, what was signed, what is there and what to do; logged here.
   runtime::Task<Status> check_public_objects(const KeyRecord& record);
-  static constexpr std::size_t kHashedAtOnce = 1 << 20;
 
   PublicObjects public_objects(const KeyRecord& record) const;
   /// For those who need the public objects now. Errors: unavailable (not checked yet, try again), data_loss as above.
@@ -123,9 +122,5 @@ class KeyStore {
   std::map<Key, Entry> entries_;  // nothing is removed: references stay valid
   runtime::WaitList checked_;     // woken after each key
 };
-
-/// Digest of a public object as signed (tfhe-formats.md 17), streamed from the vault: bulk work of the pool.
-runtime::Task<Result<ByteArray<32>>> public_object_digest(runtime::Compute& compute, const runtime::Vault& vault,
-                                                          runtime::ObjectName name);
 
 }  // namespace witan::node

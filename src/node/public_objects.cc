@@ -5,6 +5,10 @@
 
 namespace witan::node {
 
+using runtime::ok;
+using runtime::Task;
+using runtime::Work;
+
 runtime::ObjectName key_object_name(const char* type, const KeyId& key) {
   return {type, std::nullopt, key.bytes()};
 }
@@ -53,6 +57,64 @@ Result<KeyObjects> write_key_objects(const tfhe::CompressedKeySet& set, ByteView
   WITAN_TRY(target.publish());
   WITAN_ASSIGN(out.key_set, write_object(vault, key_object_name(kKeySetType, key), set));
   return out;
+}
+
+namespace {
+
+/// An object that is being read; each kernel takes it, reads a piece, and gives it back.
+struct ObjectBeingRead {
+  std::unique_ptr<runtime::ObjectReader> reader;
+  Bytes buffer = Bytes(kReadAtOnce);
+  crypto::Shake256 hash{crypto::separators::kKeyObject};
+  ObjectInfo info;
+  bool done = false;
+};
+
+Result<ObjectBeingRead> open_object(const runtime::Vault& vault, const runtime::ObjectName& name) {
+  ObjectBeingRead out;
+  WITAN_ASSIGN(out.reader, vault.open(name));
+  return out;
+}
+
+Result<ObjectBeingRead> read_piece(ObjectBeingRead object) {
+  WITAN_ASSIGN(const std::size_t n, object.reader->read(object.buffer));
+  object.hash.update(ByteView(object.buffer).first(n));
+  object.info.size_bytes += n;
+  object.done = n == 0;
+  if (object.done) object.info.digest = object.hash.finish();
+  return object;
+}
+
+Task<Status> check_object(runtime::Compute& compute, const runtime::Vault& vault, KeyId key, const char* type,
+                          ObjectInfo written) {
+  const auto text = [](const ObjectInfo& object) {
+    return fmt::format("digest {} ({} bytes)", to_hex(object.digest), object.size_bytes);
+  };
+  const runtime::ObjectName name = key_object_name(type, key);
+  const auto there = co_await stored_object(compute, vault, name);
+  if (there && *there == written) co_return Status{};
+  if (!there && there.error().code != Code::not_found && there.error().code != Code::data_loss)
+    co_return fail(there.error());
+  co_return fail(Code::data_loss,
+                 "key {}: the public object {} is not what was written: expected {}, found {}; the key is not "
+                 "published, look at the disk and generate another one",
+                 key.hex(), name.path(), text(written), there ? text(*there) : there.error().message);
+}
+
+}  // namespace
+
+Task<Result<ObjectInfo>> stored_object(runtime::Compute& compute, const runtime::Vault& vault,
+                                       runtime::ObjectName name) {
+  auto object = co_await ok(co_await compute(Work::preprocessing, [&vault, name] { return open_object(vault, name); }));
+  while (!object.done)
+    object = co_await ok(co_await compute(
+        Work::preprocessing, [object = std::move(object)]() mutable { return read_piece(std::move(object)); }));
+  co_return object.info;
+}
+
+Task<Status> check_key_objects(runtime::Compute& compute, const runtime::Vault& vault, KeyId key, KeyObjects written) {
+  co_await ok(co_await check_object(compute, vault, key, kPublicKeyType, written.public_key));
+  co_return co_await check_object(compute, vault, key, kKeySetType, written.key_set);
 }
 
 Status erase_key_objects(const KeyId& key, runtime::Vault& vault) {

@@ -1,11 +1,13 @@
 // What is published of a key (threshold-tfhe.md 5): the CompressedXofKeySet and the expanded CompactPublicKey, written into the public vault
-// piece by piece and hashed on the way (tfhe-formats.md 17). Whoever makes a key set, a committee or a dealer, publishes it here.
+// piece by piece and hashed on the way (tfhe-formats.md 17); a committee reads them back. Whoever makes a key set, a committee or a dealer, publishes it
+// here.
 #pragma once
 
 #include <memory>
 
 #include "base/ids.h"
 #include "crypto/hash.h"
+#include "runtime/compute.h"
 #include "runtime/vault.h"
 #include "tfhe/keys.h"
 #include "tfhe_rs/objects.h"
@@ -19,6 +21,7 @@ runtime::ObjectName key_object_name(const char* type, const KeyId& key);
 struct ObjectInfo {
   std::uint64_t size_bytes = 0;
   ByteArray<32> digest{};  // as signed
+  friend bool operator==(const ObjectInfo&, const ObjectInfo&) = default;
 };
 /// Of one key.
 struct KeyObjects {
@@ -51,6 +54,17 @@ Result<KeyObjects> write_key_objects(const tfhe::CompressedKeySet& set, const Ke
 /// The same with another public key for these secret keys: the bytes that stand for it elsewhere, which clients know.
 Result<KeyObjects> write_key_objects(const tfhe::CompressedKeySet& set, ByteView public_key, const KeyId& key,
                                      runtime::Vault& vault);
+
+/// An object as the vault has it; digest as signed. Bulk work of the pool, one piece of kReadAtOnce bytes after another. Errors: those of
+/// the vault.
+runtime::Task<Result<ObjectInfo>> stored_object(runtime::Compute& compute, const runtime::Vault& vault,
+                                                runtime::ObjectName name);
+inline constexpr std::size_t kReadAtOnce = 1 << 20;
+
+/// Reads both objects of a key back: does the vault have what was written? Bulk work as above. Errors: data_loss, naming the object, what
+/// was written and what is there, also if nothing is; other errors of the vault.
+runtime::Task<Status> check_key_objects(runtime::Compute& compute, const runtime::Vault& vault, KeyId key,
+                                        KeyObjects written);
 
 /// Success also if they are not there.
 Status erase_key_objects(const KeyId& key, runtime::Vault& vault);

@@ -41,6 +41,11 @@ class BasicKeyConfirmation {
   /// PublicDecryption::run. `patience`: how long it tries to record what it sends, and then, anew, how long it waits for the others. Once.
   runtime::Task<Status> run(runtime::Duration patience);
 
+  /// After run() succeeded: names parties whose late message is a lie, until then.
+  runtime::Task<void> watch_late(runtime::Instant until, std::function<void(Role)> on_lie) {
+    return opening_.watch_late(until, std::move(on_lie));
+  }
+
   /// Meaningful once run() has begun to collect.
   mpc::OpeningReport report() const { return opening_.report(); }
 

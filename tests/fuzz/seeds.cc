@@ -80,8 +80,8 @@ node::KeyRecord key_record() {
   vault.objects[public_object_name()] = Bytes(kPublicObject.begin(), kPublicObject.end());
   runtime::VirtualLoop loop;
   runtime::InlineCompute compute(loop);
-  const auto digest = loop.run(node::public_object_digest(compute, vault, public_object_name()));
-  out.digests.push_back({"PublicKey", digest.value()});
+  const auto object = loop.run(node::stored_object(compute, vault, public_object_name()));
+  out.digests.push_back({"PublicKey", object.value().digest});
   out.extra_data = {0};
   out.external_signature = Bytes(65, 27);
   out.signatures.push_back({1, Bytes(64, 9)});

@@ -53,7 +53,7 @@ TEST(PublicObjectsOfADealer, AreRightAndHeldOnceWhileTheyAreMade) {
   runtime::VirtualLoop loop;
   runtime::InlineCompute compute(loop);
   const auto digest_of = [&](const char* type) {
-    return loop.run(node::public_object_digest(compute, *vault, name(type))).value();
+    return loop.run(node::stored_object(compute, *vault, name(type))).value().digest;
   };
   EXPECT_EQ(objects.key_set.digest, digest_of("CompressedXofKeySet"));
   EXPECT_EQ(objects.public_key.digest, digest_of("PublicKey"));

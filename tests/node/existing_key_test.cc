@@ -50,8 +50,8 @@ TEST(ExistingKeys, ServeForTheirContextAndParametersIfTheProgramUsesThem) {
   EXPECT_NE(refused.error().message.find("parameters test"), std::string::npos) << refused.error().message;
 }
 
-// Noises that everybody can compute would give away a key that nobody has seen.
-TEST(ExistingKeys, ThatNobodyHasSeenAreNotUsedWithDummies) {
+// Noises that everybody can compute would give away a key that nobody has seen. Whether there are any is not known here.
+TEST(ExistingKeys, ThatNobodyHasSeenAreNotUsedWithPartialMaterial) {
   KeygenFields partial = fields();
   partial.material = PreprocessingRecord::Kind::partial;
   KeyRecord record = existing();
@@ -59,7 +59,10 @@ TEST(ExistingKeys, ThatNobodyHasSeenAreNotUsedWithDummies) {
   const Status refused = check_existing_key(record, partial, true);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::failed_precondition);
-  EXPECT_NE(refused.error().message.find(partial.preprocessing.hex()), std::string::npos) << refused.error().message;
+  EXPECT_NE(refused.error().message.find(partial.preprocessing.hex() + " is partial"), std::string::npos)
+      << refused.error().message;
+  EXPECT_NE(refused.error().message.find("dummies among its noises, if there are any"), std::string::npos)
+      << refused.error().message;
   record.origin = KeyOrigin::dealt;
   EXPECT_TRUE(check_existing_key(record, partial, true));
 }

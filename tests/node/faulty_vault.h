@@ -1,4 +1,5 @@
-// A vault on a disk that fails: full, or with a sync that fails behind the rename, so that nobody knows what is there.
+// A vault on a disk that fails: full, or with a sync that fails behind the rename, so that nobody knows what is there, or with other
+// bytes than were written.
 #pragma once
 
 #include <atomic>
@@ -15,15 +16,16 @@ class FaultyVault final : public runtime::Vault {
   mutable std::atomic<int> unreadable = 0;  // so many cannot be opened
   int not_erased = 0;                       // so many are still there
   bool sync_fails = false;
-  int syncs = 0;                                              // that succeeded
-  std::function<void(const runtime::ObjectName&)> on_create;  // before anything is done
+  int syncs = 0;                                                      // that succeeded
+  std::function<void(const runtime::ObjectName&)> on_create;          // before anything is done
+  std::function<void(const runtime::ObjectName&, Bytes&)> on_finish;  // what the disk makes of what was written
   fuzz::MemoryVault inner;
 
   Result<std::unique_ptr<runtime::ObjectWriter>> create(const runtime::ObjectName& name) override {
     if (on_create) on_create(name);
     if (full > 0 && full-- > 0) return fail(Code::unavailable, "the disk is full");
     WITAN_ASSIGN(auto writer, inner.create(name));
-    return std::make_unique<Writing>(*this, std::move(writer));
+    return std::make_unique<Writing>(*this, name, std::move(writer));
   }
   Result<std::unique_ptr<runtime::ObjectReader>> open(const runtime::ObjectName& name) const override {
     if (unreadable > 0 && unreadable-- > 0) return fail(Code::unavailable, "the disk cannot be read");
@@ -44,14 +46,17 @@ class FaultyVault final : public runtime::Vault {
 
  private:
   struct Writing final : runtime::ObjectWriter {
-    Writing(FaultyVault& of, std::unique_ptr<runtime::ObjectWriter> to) : vault(of), writer(std::move(to)) {}
+    Writing(FaultyVault& of, runtime::ObjectName as, std::unique_ptr<runtime::ObjectWriter> to)
+        : vault(of), name(std::move(as)), writer(std::move(to)) {}
     Status write(ByteView piece) override { return writer->write(piece); }
     Status finish() override {
       WITAN_TRY(writer->finish());
+      if (vault.on_finish) vault.on_finish(name, vault.inner.objects.at(name));
       if (vault.unknown > 0 && vault.unknown-- > 0) return fail(Code::unavailable, "the folder does not sync");
       return {};
     }
     FaultyVault& vault;
+    const runtime::ObjectName name;
     std::unique_ptr<runtime::ObjectWriter> writer;
   };
 };

@@ -88,9 +88,10 @@ struct Nodes {
   }
 
   /// Everybody's answer.
-  std::vector<Status> confirm(const Dealt& dealt, std::shared_ptr<const tfhe::CompressedKeySet> set,
-                              bool resumed = false) {
-    std::vector<Task<Status>> running;
+  using Confirmed = Result<std::unique_ptr<protocols::KeyConfirmation>>;
+  std::vector<Confirmed> confirm(const Dealt& dealt, std::shared_ptr<const tfhe::CompressedKeySet> set,
+                                 bool resumed = false) {
+    std::vector<Task<Confirmed>> running;
     for (std::size_t i = 0; i < kParties; ++i)
       running.push_back(confirm_key({all[i]->router, all[i]->journal, compute, *all[i]->vault, all[i]->disk_wait},
                                     {.key = key_id(),
@@ -114,7 +115,7 @@ TEST(KeyConfirmation, KeepsTheTestCiphertextOfAKeyThatIsConfirmedAndCountsItsBlo
   const Dealt dealt("test");
   Nodes nodes;
   const auto set = std::make_shared<const tfhe::CompressedKeySet>(dealt.set);
-  for (const Status& status : nodes.confirm(dealt, set)) EXPECT_EQ(test::said(status), "OK");
+  for (const auto& status : nodes.confirm(dealt, set)) EXPECT_EQ(test::said(status), "OK");
   std::optional<tfhe::TestCiphertext> first;
   for (const auto& one : nodes.all) {
     const auto kept = load_test_ciphertext(*one->vault, key_id(), dealt.params);
@@ -138,9 +139,9 @@ TEST(KeyConfirmation, IsRepeatedWithTheSameMessagesAfterARestart) {
   const Dealt dealt("test");
   Nodes nodes;
   const auto set = std::make_shared<const tfhe::CompressedKeySet>(dealt.set);
-  for (const Status& status : nodes.confirm(dealt, set)) EXPECT_EQ(test::said(status), "OK");
+  for (const auto& status : nodes.confirm(dealt, set)) EXPECT_EQ(test::said(status), "OK");
   const auto sent = nodes.all[0]->disk.tables.at(protocols::kSentTable);
-  for (const Status& status : nodes.confirm(dealt, set, true)) EXPECT_EQ(test::said(status), "OK");
+  for (const auto& status : nodes.confirm(dealt, set, true)) EXPECT_EQ(test::said(status), "OK");
   EXPECT_EQ(nodes.all[0]->disk.tables.at(protocols::kSentTable), sent);
   EXPECT_TRUE(load_test_ciphertext(*nodes.all[0]->vault, key_id(), dealt.params));
 }
@@ -151,14 +152,14 @@ TEST(KeyConfirmation, LeavesNothingOfAKeyThatIsNot) {
   test::SeededRng rng("bad rows");
   auto set = std::make_shared<tfhe::CompressedKeySet>(dealt.set);
   for (auto& word : tfhe::component_bodies<u128>(*set, tfhe::ComponentKind::sns_bsk)) word = rng.next<u128>();
-  for (const Status& status : nodes.confirm(dealt, set)) {
+  for (const auto& status : nodes.confirm(dealt, set)) {
     EXPECT_THAT(test::said(status), StartsWith("INTERNAL"));
     EXPECT_THAT(test::said(status), HasSubstr("SnS bootstrap key"));
   }
   for (const auto& one : nodes.all)
     EXPECT_THAT(test::said(load_test_ciphertext(*one->vault, key_id(), dealt.params)), StartsWith("NOT_FOUND"));
   // What was opened under this id stays bound to it: another key set is refused.
-  for (const Status& status : nodes.confirm(dealt, std::make_shared<const tfhe::CompressedKeySet>(dealt.set)))
+  for (const auto& status : nodes.confirm(dealt, std::make_shared<const tfhe::CompressedKeySet>(dealt.set)))
     EXPECT_THAT(test::said(status), StartsWith("ALREADY_EXISTS"));
 }
 

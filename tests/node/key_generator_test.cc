@@ -9,6 +9,7 @@
 #include "api/codec.h"
 #include "mpc/draw_keys_for_test.h"
 #include "node/faulty_vault.h"
+#include "node/key_confirmation.h"
 #include "node/node_testing.h"
 #include "protocols/decrypt.h"
 #include "runtime/fake_journal.h"
@@ -108,11 +109,17 @@ class Unreachable {
   const std::filesystem::path folder_, away_;
 };
 
-/// Reads fail while it is told so.
-class UnreadableJournal final : public runtime::Journal {
+/// Reads fail while it is told so, and what would be written into one table.
+class FailingJournal final : public runtime::Journal {
  public:
-  UnreadableJournal(runtime::Loop& loop, runtime::FakeDisk& disk) : inner_(loop, disk) {}
-  Task<Status> commit(std::vector<runtime::Change> changes) override { return inner_.commit(std::move(changes)); }
+  FailingJournal(runtime::Loop& loop, runtime::FakeDisk& disk) : inner_(loop, disk) {}
+  Task<Status> commit(std::vector<runtime::Change> changes) override {
+    if (std::ranges::find(changes, full_table, &runtime::Change::table) != changes.end()) {
+      ++refused;
+      co_return fail(Code::unavailable, "the disk is full");
+    }
+    co_return co_await inner_.commit(std::move(changes));
+  }
   Result<std::optional<Bytes>> get(const std::string& table, ByteView of) const override {
     if (unreadable) return fail(Code::unavailable, "the disk cannot be read");
     return inner_.get(table, of);
@@ -122,6 +129,8 @@ class UnreadableJournal final : public runtime::Journal {
     return inner_.for_each(table, visitor);
   }
   bool unreadable = false;
+  std::string full_table;
+  int refused = 0;  // commits
 
  private:
   runtime::FakeJournal inner_;
@@ -227,7 +236,7 @@ struct Party {
   const Role role;
   Disks& disks;
   const Config config;
-  UnreadableJournal journal;
+  FailingJournal journal;
   protocols::JournalSentStore messages;
   runtime::Router router;
   test::SeededRng rng{"a party"};
@@ -428,6 +437,7 @@ TEST_F(KeyGeneratorTest, FullDisksCostTimeAlone) {
 
   disk(1).private_vault.full = 4;
   disk(2).public_vault.full = 3;
+  disk(3).public_vault.unreadable = 2;
   disk(4).private_vault.unknown = 1;
   for (int i = 1; i <= kParties; ++i) ASSERT_EQ(generate(i, key(1), id), "OK");
   disk(3).journal.fails_after_commits = disk(3).journal.commits;
@@ -438,6 +448,7 @@ TEST_F(KeyGeneratorTest, FullDisksCostTimeAlone) {
   expect_key(key(1));
   EXPECT_EQ(disk(1).private_vault.full, 0) << "the fault was there";
   EXPECT_EQ(disk(2).public_vault.full, 0);
+  EXPECT_EQ(disk(3).public_vault.unreadable, 0);
   EXPECT_EQ(disk(4).private_vault.unknown, 0);
 }
 
@@ -534,6 +545,94 @@ TEST_F(KeyGeneratorTest, WhatWaitsForADiskCanBeAborted) {
     EXPECT_NE(record.at(34), 'b') << "a batch of a preprocessing that has failed";
   pass(5s);
   EXPECT_EQ(materials(2), 0u) << "erasing waits for the disk too";
+}
+
+// What it is for cannot be read yet; it is aborted all the same, and nothing of it stays.
+TEST_F(KeyGeneratorTest, AKeyGenerationThatWaitsForTheJournalCanBeAborted) {
+  start();
+  record_keygen(1, key(1), preproc(1), key_request(key(1), preproc(1)));
+  auto interrupted = restart(1);
+  ASSERT_EQ(interrupted.size(), 1u);
+  ASSERT_TRUE(party(1).generator.owns(interrupted[0]).value());
+  party(1).journal.unreadable = true;
+  party(1).generator.resume(std::move(interrupted[0]));
+  disk(1).private_vault.inner.objects[{"KeyConfirmation", std::nullopt, key(1).bytes()}] = Bytes{1};
+  pass(5s);
+  EXPECT_THAT(party(1).progress(RequestKind::keygen, key(1).bytes()),
+              HasSubstr("; waits for the disk: the disk cannot be read"));
+  EXPECT_EQ(abort(1, preproc(1)), "OK");
+  EXPECT_EQ(party(1).progress(RequestKind::keygen, key(1).bytes()), "none");
+  EXPECT_THAT(said(party(1).result(RequestKind::keygen, key(1).bytes())),
+              AllOf(StartsWith("ABORTED"), HasSubstr("by the operator")));
+  pass(100ms);
+  EXPECT_EQ(disk(1).private_vault.inner.objects.size(), 1u) << "the epoch";
+  EXPECT_EQ(materials(1), 0u);
+}
+
+// Nobody was told yet that it was accepted: there is nothing to abort, and it goes on.
+TEST_F(KeyGeneratorTest, AnAbortWhileAPreprocessingIsBeingRecordedFindsNothing) {
+  start();
+  const auto id = preproc(1);
+  std::optional<std::string> accepted;
+  const auto ask = [&]() -> Task<void> {
+    accepted = said(co_await party(1).generator.preprocess(preprocessing_request(id)));
+  };
+  party(1).scope.spawn(ask());
+  pass(500us);
+  ASSERT_FALSE(accepted) << "a commit takes a millisecond";
+  EXPECT_THAT(party(1).progress(RequestKind::preprocessing, id.bytes()), StartsWith("stage=beginning "));
+  EXPECT_THAT(abort(1, id), AllOf(StartsWith("NOT_FOUND"), HasSubstr(id.hex())));
+  pass(100ms);
+  EXPECT_EQ(accepted, "OK");
+  for (int i = 2; i <= kParties; ++i) ASSERT_EQ(preprocess(i, id), "OK");
+  for (int i = 1; i <= kParties; ++i) EXPECT_EQ(preprocessed(i, id), "OK") << i;
+}
+
+// It is done, and the journal does not know it yet: what is erased is material that no key has used.
+TEST_F(KeyGeneratorTest, AnAbortOfAPreprocessingThatHasEndedWaitsUntilThatIsRecorded) {
+  start();
+  const auto id = preproc(1);
+  party(1).journal.full_table = kResultsTable;
+  for (int i = 1; i <= kParties; ++i) ASSERT_EQ(preprocess(i, id), "OK");
+  for (int i = 2; i <= kParties; ++i) ASSERT_EQ(preprocessed(i, id), "OK") << i;
+  while (party(1).journal.refused == 0) pass(1ms);
+  std::optional<std::string> aborted;
+  const auto ask = [&]() -> Task<void> { aborted = said(co_await party(1).generator.abort({id.hex()})); };
+  party(1).scope.spawn(ask());
+  pass(10s);
+  EXPECT_FALSE(aborted) << *aborted;
+  EXPECT_EQ(materials(1), 1u);
+  party(1).journal.full_table.clear();
+  pass(40s);
+  EXPECT_EQ(aborted, "OK");
+  EXPECT_THAT(preprocessed(1, id), StartsWith("NOT_FOUND"));
+  EXPECT_THAT(generate(1, key(1), id), StartsWith("NOT_FOUND"));
+  EXPECT_EQ(materials(1), 0u);
+}
+
+TEST_F(KeyGeneratorTest, APreprocessingThatCannotBeTakenUpAfterARestartLeavesNothing) {
+  start();
+  const auto id = preproc(1);
+  for (int i = 1; i <= kParties; ++i) ASSERT_EQ(preprocess(i, id), "OK");
+  const auto batches = [&] {
+    return std::ranges::count_if(disk(2).journal.tables[protocols::kAttemptsTable], [&](const auto& record) {
+      return std::ranges::equal(ByteView(record.first).first(32), id.view()) && record.first.at(34) == 'b';
+    });
+  };
+  while (batches() == 0) pass(1ms);
+  auto interrupted = restart(2);
+  ASSERT_EQ(interrupted.size(), 1u);
+  auto request = preprocessing_request(id);
+  request.domain.reset();
+  interrupted[0].body = api::encode(request);
+  EXPECT_GT(batches(), 0);
+  EXPECT_EQ(materials(2), 1u);
+  resume(2, std::move(interrupted));
+  EXPECT_THAT(preprocessed(2, id), AllOf(StartsWith("ABORTED"), HasSubstr("after a restart"), HasSubstr("domain")));
+  EXPECT_EQ(batches(), 0);
+  pass(100ms);
+  EXPECT_EQ(materials(2), 0u);
+  EXPECT_EQ(party(2).progress(RequestKind::preprocessing, id.bytes()), "none");
 }
 
 TEST_F(KeyGeneratorTest, AJournalThatCannotBeReadIsAnErrorOfTheStart) {
@@ -722,6 +821,36 @@ TEST_F(KeyGeneratorTest, AnAbortLeavesNothingOfWhatAKernelWasWriting) {
   EXPECT_EQ(materials(1), 0u);
 }
 
+// The disk of one party keeps other bytes than those that were confirmed: the others have the key.
+TEST_F(KeyGeneratorTest, AKeyWhoseObjectsAreNotOnTheDiskAsTheyWereWrittenIsNotPublished) {
+  start();
+  std::uint8_t number = 0;
+  for (const std::string type : {kKeySetType, kPublicKeyType}) {
+    const auto of = preproc(++number);
+    make_material(of);
+    crypto::Digest found;
+    disk(2).public_vault.on_finish = [&](const runtime::ObjectName& name, Bytes& content) {
+      if (name.type != type) return;
+      content.at(content.size() - 100) ^= 0x10;
+      found = crypto::tagged_hash(crypto::separators::kKeyObject, content);
+    };
+    for (int i = 1; i <= kParties; ++i) ASSERT_EQ(generate(i, key(number), of), "OK");
+    for (const int i : {1, 3, 4}) EXPECT_EQ(said(party(i).result(RequestKind::keygen, key(number).bytes())), "OK") << i;
+    const auto& digests = party(1).keys.find(key(number), default_epoch_id())->digests;
+    const auto& signed_elsewhere = std::ranges::find(digests, type, &PublishedDigest::type)->digest;
+    const runtime::ObjectName name{type, std::nullopt, key(number).bytes()};
+    EXPECT_THAT(
+        said(party(2).result(RequestKind::keygen, key(number).bytes())),
+        AllOf(HasSubstr("the public object " + name.path() + " is not what was written"),
+              HasSubstr("expected digest " + to_hex(signed_elsewhere)), HasSubstr("found digest " + to_hex(found))));
+    EXPECT_TRUE(disk(2).public_vault.inner.objects.empty());
+    EXPECT_EQ(disk(2).private_vault.inner.objects.size(), 1u) << "the epoch";
+    EXPECT_EQ(party(2).keys.find(key(number), default_epoch_id()), nullptr);
+    pass(100ms);
+    EXPECT_EQ(materials(2), 0u);
+  }
+}
+
 // All rows of a component are wrong, at everybody alike: the confirmation alone can see it.
 TEST_F(KeyGeneratorTest, AKeyThatIsNotConfirmedIsPublishedByNobodyAndItsMaterialIsUsedUp) {
   start();
@@ -780,6 +909,30 @@ TEST_F(KeyGeneratorTest, APartyWithWrongSharesOfTheKeysIsNamedAndPublishesNothin
             3);
   for (const int honest : {1, 3, 4})
     EXPECT_EQ(log.count(fmt::format("party {} sent wrong shares", honest)), 0) << honest;
+}
+
+// 2t+1 agree before it is heard. They publish at once, and name it when it comes.
+TEST_F(KeyGeneratorTest, ALiarThatIsHeardAfterTheKeyWasConfirmedIsNamedAndDelaysNothing) {
+  start();
+  make_material(preproc(1));
+  loop->run(spoil(2, preproc(1), protocols::KeyMaterial(plan()).bits.value(), test::SeededRng("of party 2")));
+  const SessionId confirmation = crypto::session_id(key(1).bytes(), crypto::SessionKind::key_confirmation, 0, 0);
+  bool is_late = true;
+  network->set_filter([&](Role from, Role, const runtime::Frame& frame, runtime::Lane) {
+    return from != Role(2) || frame.session != confirmation || frame.kind != runtime::FrameKind::data || !is_late;
+  });
+  LogLines log;
+  const runtime::Instant asked = loop->now();
+  for (int i = 1; i <= kParties; ++i) ASSERT_EQ(generate(i, key(1), preproc(1)), "OK");
+  for (const int i : {1, 3, 4}) EXPECT_EQ(said(party(i).result(RequestKind::keygen, key(1).bytes())), "OK") << i;
+  EXPECT_LT(loop->now() - asked, 5s);
+  EXPECT_EQ(party(1).progress(RequestKind::keygen, key(1).bytes()), "none") << "another key can be generated";
+  is_late = false;
+  pass(kWatchLateShares);
+  const std::string of_key = "key " + key(1).hex() + ": ";
+  EXPECT_EQ(log.count(of_key + "in its confirmation parties "), 1) << "party 2 of itself";
+  EXPECT_EQ(log.count(of_key + "party 2 sent wrong shares, after the key was confirmed"), 3);
+  EXPECT_EQ(log.count(", after the key was confirmed"), 3);
 }
 
 }  // namespace

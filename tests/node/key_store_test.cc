@@ -7,6 +7,7 @@
 #include "crypto/hash.h"
 #include "node/faulty_vault.h"
 #include "node/node_testing.h"
+#include "node/public_objects.h"
 #include "runtime/scope.h"
 #include "support/memory_meter.h"
 
@@ -144,7 +145,7 @@ class KeyStoreTest : public testing::Test {
   void publish(KeyRecord& record, const std::string& type, ByteView content) {
     const runtime::ObjectName name{type, std::nullopt, record.key.bytes()};
     ASSERT_TRUE(public_vault_->put(name, content));
-    record.digests.push_back({type, loop_.run(public_object_digest(compute_, *public_vault_, name)).value()});
+    record.digests.push_back({type, loop_.run(stored_object(compute_, *public_vault_, name)).value().digest});
   }
   std::filesystem::path private_file(const KeyRecord& record) const {
     return folder_.path() / "PRIV" / "FheKeyInfo" / record.epoch.hex() / record.key.hex();
@@ -279,7 +280,7 @@ TEST_F(KeyStoreTest, ADamagedOrMissingPublicObjectIsNamed) {
 TEST_F(KeyStoreTest, ALargeObjectIsCheckedInPiecesOfBulkWork) {
   constexpr std::size_t kPieces = 20;
   KeyRecord record = record_of(1);
-  publish(record, "PublicKey", Bytes(kPieces * KeyStore::kHashedAtOnce, 7));
+  publish(record, "PublicKey", Bytes(kPieces * kReadAtOnce, 7));
   ASSERT_TRUE(loop_.run(store().add(record, shares())));
   SteppedCompute compute(loop_);
   KeyStore keys(*private_vault_, *public_vault_, compute);
@@ -298,8 +299,8 @@ TEST_F(KeyStoreTest, ALargeObjectIsCheckedInPiecesOfBulkWork) {
   EXPECT_EQ(keys.public_objects(loaded), PublicObjects::intact);
   EXPECT_EQ(compute.urgent, 0);
   EXPECT_GE(compute.kernels, static_cast<int>(kPieces));
-  EXPECT_GT(meter.peak_bytes(), KeyStore::kHashedAtOnce) << "the meter counts";
-  EXPECT_LT(meter.peak_bytes(), 3 * KeyStore::kHashedAtOnce) << "never the whole object";
+  EXPECT_GT(meter.peak_bytes(), kReadAtOnce) << "the meter counts";
+  EXPECT_LT(meter.peak_bytes(), 3 * kReadAtOnce) << "never the whole object";
 }
 
 TEST_F(KeyStoreTest, UntilItsObjectsAreCheckedAKeyDecryptsWithItsSharesAlone) {
@@ -370,7 +371,7 @@ TEST_F(KeyStoreTest, ADamagedKeyDoesNotDisturbTheOthers) {
 
 TEST_F(KeyStoreTest, ACheckCanBeDroppedInTheMiddle) {
   KeyRecord record = record_of(1);
-  publish(record, "PublicKey", Bytes(3 * KeyStore::kHashedAtOnce, 7));
+  publish(record, "PublicKey", Bytes(3 * kReadAtOnce, 7));
   ASSERT_TRUE(loop_.run(store().add(record, shares())));
   SteppedCompute compute(loop_);
   KeyStore keys(*private_vault_, *public_vault_, compute);
@@ -398,9 +399,10 @@ TEST_F(KeyStoreTest, ThePublicDigestIsTheOneThatIsSigned) {
   Bytes message(as_bytes("PDAT_KEY").begin(), as_bytes("PDAT_KEY").end());
   append(message, content);
   const Bytes expected = crypto::shake256(message, 32);
-  const auto digest = loop_.run(public_object_digest(compute_, *public_vault_, name));
-  ASSERT_TRUE(digest);
-  EXPECT_EQ(Bytes(digest->begin(), digest->end()), expected);
+  const auto object = loop_.run(stored_object(compute_, *public_vault_, name));
+  ASSERT_TRUE(object);
+  EXPECT_EQ(Bytes(object->digest.begin(), object->digest.end()), expected);
+  EXPECT_EQ(object->size_bytes, content.size());
 }
 
 TEST_F(KeyStoreTest, EveryTruncationOfAStoredRecordStopsTheStart) {
