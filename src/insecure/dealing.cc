@@ -228,6 +228,7 @@ Task<Result<Bytes>> deal_or_receive(Core& core, KeygenFields fields, std::filesy
   const runtime::Instant deadline = core.loop.after(kDealTimeout);
   if (core.router.self() != kDealer) {
     Received received = co_await ok(co_await receive_dealt(core, session, fields, deadline));
+    co_await ok(co_await node::check_key_objects(core.compute, core.public_vault, fields.key, received.objects));
     // Whether the dealer made or imported the key cannot be told from here; both are refused alike.
     co_return co_await store_key(core, fields, received.objects, std::move(received.shares));
   }
@@ -238,6 +239,7 @@ Task<Result<Bytes>> deal_or_receive(Core& core, KeygenFields fields, std::filesy
       Work::preprocessing, [fields, import_file, committee = core.router.committee(), &vault = core.public_vault] {
         return make_and_deal(fields, committee, import_file, vault);
       }));
+  co_await ok(co_await node::check_key_objects(core.compute, core.public_vault, fields.key, dealt.objects));
   co_await ok(co_await deal(core, session, fields.key, dealt, deadline));
   co_return co_await store_key(core, fields, dealt.objects, std::move(dealt.shares[kDealer.index()]));
 }

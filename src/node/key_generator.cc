@@ -28,6 +28,7 @@ namespace {
 /// Of both rings together: where their common start and its attempts are recorded.
 constexpr auto kKind = crypto::SessionKind::preprocessing_64;
 constexpr auto kWatchEvery = std::chrono::milliseconds(500);
+constexpr const char* kPublishing = "publishing";
 
 double seconds(runtime::Duration duration) {
   return std::chrono::duration<double>(duration).count();
@@ -416,18 +417,20 @@ Task<void> KeyGenerator::work(std::shared_ptr<KeygenRun> run, Task<Status> makin
   run->source.reset();
   run->material = nullptr;
   permit = {};
-  Status stored;
+  Status stored, removed;
   if (outcome) {
     log::info("{}: generated in {:.1f} s, parameters {}", what, took, run->params);
     stored = co_await core_.requests.finish(RequestKind::keygen, run->key.bytes(), std::move(run->result));
   } else {
     log::error("{}: failed after {:.1f} s: {}", what, took, outcome.error().message);
-    if (const Status removed = co_await run->disk.repeat([&] { return remove_key(run->key); }); !removed)
-      log::error("{}: {}", what, removed.error().message);
+    removed = co_await remove_key(run->key);
     stored = co_await core_.requests.fail_request(RequestKind::keygen, run->key.bytes(), outcome.error());
   }
   if (!stored) log::error("{}: the outcome could not be recorded: {}", what, stored.error().message);
   settled(keygen_, run);
+  // Nobody waits for a disk that takes no change.
+  if (!removed && may_pass(removed.error())) removed = co_await run->disk.repeat([&] { return remove_key(run->key); });
+  if (!removed) log::error("{}: what was written of it could not be removed: {}", what, removed.error().message);
   if (stored) co_await erase(*run->preprocessing);
   if (run->confirmation) co_await log_late_liars(core_.loop, *run->confirmation, run->key);
 }
@@ -474,7 +477,7 @@ Task<Status> KeyGenerator::make_key(KeygenRun& run, KeygenFields fields) {
   const auto shares = std::make_shared<const protocols::KeyShares>(std::move(made.shares));
   run.stage = "confirming";
   co_await ok(co_await confirm(run, fields, set, shares));
-  run.stage = "publishing";
+  run.stage = kPublishing;
   run.result = co_await ok(co_await publish(run, fields, set, shares, std::move(existing)));
   co_return Status{};
 }
@@ -536,6 +539,10 @@ Task<Result<api::Empty>> KeyGenerator::abort(api::IdRequest request) {
     co_await run->recorded.wait();
     co_return api::Empty{};
   }
+  if (const auto run = keygen_; run && run->preprocessing == id && std::string_view(run->stage) == kPublishing)
+    co_return fail(Code::failed_precondition,
+                   "key {} of preprocessing {} is being published: it cannot be aborted any more; ask for its result",
+                   run->key.hex(), id.hex());
   if (const auto run = preprocessing_; run && run->id == id && run->ended.is_set()) co_await run->recorded.wait();
   if (core_.requests.check_usable(id.bytes())) {
     const auto record = co_await ok(find_preprocessing(core_.journal, id));

@@ -1,6 +1,5 @@
 // What is published of a key (threshold-tfhe.md 5): the CompressedXofKeySet and the expanded CompactPublicKey, written into the public vault
-// piece by piece and hashed on the way (tfhe-formats.md 17); a committee reads them back. Whoever makes a key set, a committee or a dealer, publishes it
-// here.
+// piece by piece, hashed on the way (tfhe-formats.md 17) and read back. Whoever makes a key set, a committee or a dealer, publishes it here.
 #pragma once
 
 #include <memory>

@@ -6,6 +6,7 @@
 #include "api/codec.h"
 #include "base/log.h"
 #include "crypto/separators.h"
+#include "node/disk_wait.h"
 #include "node/epoch_set_up.h"
 
 namespace witan::node {
@@ -62,7 +63,7 @@ Status Service::resume(std::vector<InterruptedRequest> requests) {
     if (request.kind == RequestKind::public_decryption)
       decryptor_.resume(request);
     else if (request.kind == RequestKind::epoch)
-      core_.scope.spawn(set_up_epoch(EpochId(request.id), default_context_id()));
+      core_.scope.spawn(set_up_epoch(EpochId(request.id), default_context_id(), {}));
     else if (generated)
       generator_.resume(std::move(request));
     else if (core_.extension != nullptr)
@@ -140,7 +141,7 @@ void Service::public_decrypt_sync(api::PublicDecryptionRequest request, api::Cal
 // Epochs.
 
 Task<Result<api::Empty>> Service::new_epoch(api::NewMpcEpochRequest request) {
-  const auto permit = co_await ok(core_.limiter.take(core_.config.rate_limits.new_epoch));
+  auto permit = co_await ok(core_.limiter.take(core_.config.rate_limits.new_epoch));
   const EpochId epoch = co_await ok(required_id<EpochId>(request.epoch_id, "epoch_id"));
   const ContextId context = co_await ok(id_or(request.context_id, default_context_id(), "context_id"));
   if (request.previous_epoch)
@@ -152,16 +153,19 @@ Task<Result<api::Empty>> Service::new_epoch(api::NewMpcEpochRequest request) {
   Bytes body = api::encode(request);
   const auto digest = crypto::tagged_hash(crypto::separators::kRequestContent, body);
   co_await ok(co_await core_.requests.insert(RequestKind::epoch, epoch.bytes(), digest, std::move(body)));
-  core_.scope.spawn(set_up_epoch(epoch, context));
+  core_.scope.spawn(set_up_epoch(epoch, context, std::move(permit)));
   co_return api::Empty{};
 }
 
-Task<void> Service::set_up_epoch(EpochId epoch, ContextId context) {
+Task<void> Service::set_up_epoch(EpochId epoch, ContextId context, RateLimiter::Permit permit) {
   Status done;
+  DiskWait disk(core_.loop, fmt::format("epoch {}", epoch.hex()));
+  PatientJournal journal(core_.journal, disk);
   if (core_.epochs.find(epoch) == nullptr)
-    done = co_await node::set_up_epoch({core_.router, core_.compute, core_.journal, core_.signatories, core_.rng,
+    done = co_await node::set_up_epoch({core_.router, core_.compute, journal, core_.signatories, core_.rng,
                                         core_.epochs, core_.config.threshold.round_timeout},
                                        epoch, context);
+  permit = {};
   Status stored;
   if (done)
     stored = co_await core_.requests.finish(RequestKind::epoch, epoch.bytes(), api::encode(api::EpochResultResponse{}));

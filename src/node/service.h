@@ -51,7 +51,8 @@ class Service final : public api::KmsHandler {
   runtime::Task<Result<api::PublicDecryptionResponse>> decrypt_and_wait(api::PublicDecryptionRequest request,
                                                                         std::stop_token gone);
   runtime::Task<Result<api::Empty>> new_epoch(api::NewMpcEpochRequest request);
-  runtime::Task<void> set_up_epoch(EpochId epoch, ContextId context);
+  /// Holds the permit while it runs; one that a restart has interrupted has none.
+  runtime::Task<void> set_up_epoch(EpochId epoch, ContextId context, RateLimiter::Permit permit);
   runtime::Task<Result<api::EpochResultResponse>> epoch_result(api::IdRequest request);
   runtime::Task<Result<api::HealthStatusResponse>> health();
   runtime::Task<Result<api::KeyMaterialAvailabilityResponse>> availability();

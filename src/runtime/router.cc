@@ -43,11 +43,13 @@ void Router::Impl::deliver_data(Role from, Frame frame) {
   }
 }
 
-bool Router::Impl::admit(Role from, const Payload& payload) {
-  Sender& sender = senders[from.index()];
-  if (sender.waiting_bytes + waiting_cost(payload) > limits.waiting_bytes) return false;
-  sender.waiting_bytes += waiting_cost(payload);
-  return true;
+bool Router::Impl::has_room(Role from, const Payload& payload) const {
+  const std::size_t bytes = senders[from.index()].waiting_bytes;
+  return bytes <= limits.waiting_bytes && waiting_cost(payload) <= limits.waiting_bytes - bytes;
+}
+
+void Router::Impl::admit(Role from, const Payload& payload) {
+  senders[from.index()].waiting_bytes += waiting_cost(payload);
 }
 
 void Router::Impl::note_delivered(Received& received) {
@@ -141,6 +143,16 @@ void Router::Impl::unpark(Session::State& state) {
 
 // Resending.
 
+/// Begins a new interval of that peer if the last one is over.
+Router::Impl::Sender& Router::Impl::paced(Role peer) {
+  Sender& sender = senders[peer.index()];
+  if (saturating_add(sender.interval, limits.resend_interval) <= loop.now()) {
+    sender.interval = loop.now();
+    sender.store_lookups = sender.repeated_bytes = 0;
+  }
+  return sender;
+}
+
 void Router::Impl::deliver_request(Role from, const Frame& frame, Lane lane) {
   ++counters.resend_requests_received;
   const auto found = sessions.find(frame.session);
@@ -149,10 +161,13 @@ void Router::Impl::deliver_request(Role from, const Frame& frame, Lane lane) {
     if (const auto step = state.sent.find(frame.step); step != state.sent.end()) {
       Sent::To& to = step->second.to[from.index()];
       if (!to.payload) return;  // nothing is sent to that party in this step
-      if (to.was_answered && loop.now() - to.answered_at < limits.resend_interval) {
+      Sender& sender = paced(from);
+      if (to.was_answered && (loop.now() - to.answered_at < limits.resend_interval ||
+                              sender.repeated_bytes >= limits.repeated_bytes_per_interval)) {
         ++counters.resend_too_soon;
         return;
       }
+      if (to.was_answered) sender.repeated_bytes += to.payload->size();
       to.was_answered = true;
       to.answered_at = loop.now();
       ++counters.resent;
@@ -166,17 +181,13 @@ void Router::Impl::deliver_request(Role from, const Frame& frame, Lane lane) {
     kept_before = frame.step < released.size() && released[frame.step];
     if (!kept_before) return;  // not sent yet: it will be
   }
-  Sender& sender = senders[from.index()];
   if (!store) {
     if (kept_before) answer_unavailable(from, frame.session, frame.step, lane);
     return;
   }
-  if (saturating_add(sender.store_interval, limits.resend_interval) <= loop.now()) {
-    sender.store_interval = loop.now();
-    sender.store_lookups = sender.store_bytes = 0;
-  }
+  Sender& sender = paced(from);
   if (sender.lookups >= limits.lookups_per_peer || sender.store_lookups >= limits.store_lookups_per_interval ||
-      sender.store_bytes >= limits.store_bytes_per_interval) {
+      sender.repeated_bytes >= limits.repeated_bytes_per_interval) {
     ++counters.resend_too_soon;
     return;
   }
@@ -190,7 +201,7 @@ Task<void> Router::Impl::look_up(Role to, SessionId session, Step step, Lane lan
   --senders[to.index()].lookups;
   if (lookup.kind == SentLookup::Kind::found) {
     WITAN_CHECK(lookup.payload);
-    senders[to.index()].store_bytes += lookup.payload->size();
+    senders[to.index()].repeated_bytes += lookup.payload->size();
     ++counters.resent;
     ++counters.resent_from_store;
     transmit(to, {FrameKind::data, session, step, lookup.payload}, lane);

@@ -27,7 +27,8 @@ struct RouterLimits {
   Duration parked_age = std::chrono::minutes(2);
 
   // Received in open sessions and not yet returned by next(), per sender: bytes over all sessions (kFrameOverheadBytes
-  // are added for each frame), frames in each session. Above, frames are dropped, and asked for again when awaited.
+  // are added for each frame), frames in each session. Above, frames are dropped, and asked for again when awaited; one that is
+  // awaited at this moment is always taken.
   std::size_t waiting_bytes = 256u << 20;
   std::size_t waiting_frames = 4'096;
   static constexpr std::size_t kFrameOverheadBytes = 1'024;
@@ -40,13 +41,14 @@ struct RouterLimits {
   std::size_t closed_sent_bytes = 256u << 20;
   Duration closed_sent_age = std::chrono::minutes(15);
 
-  // Resend requests of one peer. In an open or kept session the same message is answered at most once per interval; from the
-  // SentStore come at most so many messages and bytes (or one message) per interval, and lookups at the same time. What a peer
-  // that has restarted still owes is asked for at most once per interval too.
+  // Resend requests of one peer. In an open or kept session the same message is answered at most once per interval; what was answered
+  // before, and what comes from the SentStore, are together at most so many bytes (or one message) per interval; from the SentStore also
+  // at most so many messages, and lookups at the same time. What a peer that has restarted still owes is asked for at most once per
+  // interval too.
   Duration resend_interval = std::chrono::milliseconds(100);
   std::size_t lookups_per_peer = 16;
   std::size_t store_lookups_per_interval = 256;
-  std::size_t store_bytes_per_interval = 8u << 20;
+  std::size_t repeated_bytes_per_interval = 8u << 20;
 };
 
 struct RouterCounters {

@@ -143,14 +143,18 @@ void Session::State::accept(Role from, Step step, Payload payload) {
     ++counters.late;
     return;
   }
-  if (const auto known = steps.find(step); known != steps.end() && known->second.arrived.contains(from)) {
+  const auto known = steps.find(step);
+  if (known != steps.end() && known->second.arrived.contains(from)) {
     accept_again(known->second.from[from.index()], payload);
     return;
   }
-  if (waiting[from.index()] >= router->limits.waiting_frames || !router->admit(from, payload)) {
+  // What is awaited does not stay: without it those that follow would never be taken, and never make room.
+  const bool awaited = known != steps.end() && known->second.awaited().contains(from);
+  if (!awaited && (waiting[from.index()] >= router->limits.waiting_frames || !router->has_room(from, payload))) {
     ++counters.waiting_refused;
     return;
   }
+  router->admit(from, payload);
   ++counters.delivered;
   ++waiting[from.index()];
   Incoming& in = incoming(step);

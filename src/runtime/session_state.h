@@ -113,12 +113,15 @@ struct Router::Impl {
   static std::size_t waiting_cost(const Payload& payload) {
     return payload->size() + RouterLimits::kFrameOverheadBytes;
   }
-  bool admit(Role from, const Payload& payload);
+  bool has_room(Role from, const Payload& payload) const;
+  void admit(Role from, const Payload& payload);
   void note_delivered(Received& received);
   void forget(Received& received);
 
   void reset(Role peer);
   Task<void> reset_later(Role peer, Instant when);
+  struct Sender;
+  Sender& paced(Role peer);
   Task<void> look_up(Role to, SessionId session, Step step, Lane lane, bool kept_before);
   void answer_unavailable(Role to, SessionId session, Step step, Lane lane);
 
@@ -147,8 +150,8 @@ struct Router::Impl {
     std::size_t waiting_bytes = 0, delivered_bytes = 0;
     std::size_t lookups = 0;
     // In the interval that began then.
-    Instant store_interval{};
-    std::size_t store_lookups = 0, store_bytes = 0;
+    Instant interval{};
+    std::size_t store_lookups = 0, repeated_bytes = 0;
   };
   void drop_parked(Parked& parked);
 

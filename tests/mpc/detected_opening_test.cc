@@ -357,6 +357,37 @@ TEST(Detection, AMessageThatIsMissingOrMalformedIsNoErasure) {
     }
 }
 
+// A liar must not fill the memory of a party with what is longer than a message can be.
+TEST(Detection, NothingIsKeptOfAMessageOfAnotherSize) {
+  const auto committee = CommitteeSize::make(4, 1).value();
+  for (const auto variant : {OpeningVariant::w1, OpeningVariant::w2}) {
+    const Scene<Z64> scene(committee, Kind::bits, 30, options(variant));
+    Outcomes<Z64> outcomes;
+    runtime::RouterLimits limits;
+    limits.delivered_bytes = 0;  // the router itself keeps nothing that was delivered
+    World world({.seed = 1, .committee = committee, .router = limits}, opening(scene, outcomes));
+    world.faults(Role(1)).byzantine = true;
+    std::vector<std::weak_ptr<const runtime::PayloadBytes>> sent;
+    const Corrupt longer = [&sent](Role, const runtime::Frame& frame) {
+      runtime::Frame out = frame;
+      Bytes bytes = *frame.payload;
+      bytes.resize(bytes.size() + (1u << 20));
+      out.payload = runtime::make_payload(std::move(bytes));
+      sent.push_back(out.payload);
+      return std::vector{out};
+    };
+    world.faults(Role(1)).corrupt = test::chain({only(Part::phase_1, longer), only(Part::phase_2, longer)});
+    // The openings live for 300 s after their end.
+    const auto has_ended = [&](int party) { return outcomes.contains(party) && outcomes.at(party).disputes; };
+    world.run(100'000s, [&] { return has_ended(2) && has_ended(3) && has_ended(4); });
+    const Status good = judge(world, scene, outcomes);
+    EXPECT_TRUE(good) << good.error().message;
+    EXPECT_GE(sent.size(), 3u);
+    EXPECT_TRUE(std::ranges::all_of(sent, [](const auto& payload) { return payload.expired(); }));
+    EXPECT_TRUE(outcomes.at(4).disputes->excluded().contains(Role(1)));
+  }
+}
+
 // Rows are checked some 128 at once: a wrong one behind those is noticed, and at its place.
 TEST(Detection, AWrongRowIsFoundWhereverItIs) {
   const auto committee = CommitteeSize::make(4, 1).value();

@@ -358,5 +358,24 @@ TEST_F(Material, IsListedByPreprocessing) {
   EXPECT_EQ(*list_material(folder()), std::vector{preproc(1)});
 }
 
+// Two parties on one machine with one folder: each would erase the other's material.
+TEST_F(Material, AFolderIsOfOneParty) {
+  ASSERT_TRUE(MaterialFile::claim_folder(folder(), "0xabc"));
+  EXPECT_TRUE(MaterialFile::claim_folder(folder(), "0xabc")) << "the same party starts again";
+  fill();
+  const Status other = MaterialFile::claim_folder(folder(), "0xdef");
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, Code::failed_precondition);
+  for (const char* part : {folder().c_str(), "0xabc", "0xdef", "material_path"})
+    EXPECT_NE(other.error().message.find(part), std::string::npos) << other.error().message;
+  EXPECT_EQ(*list_material(folder()), std::vector{preproc(1)}) << "the note is no material";
+  EXPECT_TRUE(open());
+  std::filesystem::resize_file(folder() / "owner", 0);
+  EXPECT_FALSE(MaterialFile::claim_folder(folder(), "0xabc")) << "an empty note is nobody's";
+  const Status lost = MaterialFile::claim_folder(temporary_.path() / "not" / "there", "0xabc");
+  ASSERT_FALSE(lost);
+  EXPECT_NE(lost.error().code, Code::failed_precondition);
+}
+
 }  // namespace
 }  // namespace witan::node

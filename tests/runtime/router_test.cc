@@ -340,6 +340,32 @@ TEST_F(RouterTest, UndeliveredBytesAreLimitedPerSenderOverAllSessions) {
   EXPECT_EQ(counters().waiting_refused, 1u);
 }
 
+// A sender that is far ahead: what was refused comes again only when it is awaited, and must then be taken, however much is there of what
+// follows.
+TEST_F(RouterTest, WhatIsAwaitedIsTakenAlthoughTheSenderHasNoRoom) {
+  start({.waiting_bytes = 10'000});
+  auto session = open();
+  raw(2, {FrameKind::data, kId, 7, make_payload(Bytes(8'000))});
+  raw(2, {FrameKind::data, kId, 5, make_payload(Bytes(8'000))});
+  EXPECT_EQ(counters().waiting_refused, 1u);
+  std::vector<std::string> taken;
+  const auto take = [&](Step step) -> Task<void> {
+    auto message = co_await session.next(step, loop.after(10s));
+    taken.push_back(message ? fmt::format("step {}: {} bytes", step, message->bytes().size()) : "nothing");
+  };
+  TaskScope scope(loop);
+  scope.spawn(take(5));
+  loop.run_ready();
+  raw(3, {FrameKind::data, kId, 6, make_payload(Bytes(20'000))});
+  EXPECT_EQ(counters().waiting_refused, 2u) << "not awaited, and too much";
+  raw(2, {FrameKind::data, kId, 5, make_payload(Bytes(8'000))});
+  loop.run_ready();
+  EXPECT_EQ(taken, std::vector<std::string>{"step 5: 8000 bytes"});
+  raw(2, {FrameKind::data, kId, 6, make_payload(Bytes(8'000))});
+  EXPECT_EQ(counters().waiting_refused, 3u) << "step 7 still takes the room";
+  EXPECT_EQ(router().usage().waiting_bytes, 8'000 + RouterLimits::kFrameOverheadBytes);
+}
+
 TEST_F(RouterTest, DeliveredPayloadsAreForgottenOldestFirst) {
   start({.delivered_bytes = 10});
   auto session = open();
@@ -466,6 +492,26 @@ TEST_F(ResendTest, TheSameMessageIsNotResentTooOften) {
   router(2).deliver(Role(1), {FrameKind::resend_request, kId, kStep, nullptr}, Lane::urgent);
   router(2).deliver(Role(3), {FrameKind::resend_request, kId, kStep, nullptr}, Lane::urgent);
   EXPECT_EQ(counters(2).resent, 3u);
+}
+
+// A peer that asks for everything again and again gets it at a bounded pace; the first answers have no limit.
+TEST_F(ResendTest, RepeatedAnswersArePacedByBytes) {
+  RouterLimits limits;
+  limits.repeated_bytes_per_interval = 3'000;
+  start(limits);
+  auto sender = open();
+  for (Step step = 0; step < 10; ++step)
+    ASSERT_TRUE(sender.send(Role(2), step, make_payload(Bytes(1'000, static_cast<std::uint8_t>(step)))));
+  const auto ask_for_all = [&](int from) {
+    for (Step step = 0; step < 10; ++step) raw(from, {FrameKind::resend_request, kId, step, nullptr});
+  };
+  ask_for_all(2);
+  EXPECT_EQ(counters().resent, 10u);
+  for (int interval = 1; interval <= 3; ++interval) {
+    loop.advance(100ms);
+    ask_for_all(2);
+    EXPECT_EQ(counters().resent, 10u + static_cast<std::uint64_t>(3 * interval));
+  }
 }
 
 TEST_F(ResendTest, APartyNeverGetsTheMessageOfAnother) {
@@ -669,7 +715,7 @@ TEST_F(ResendTest, AnswersFromTheStoreArePacedByNumberAndBytes) {
   for (const bool by_bytes : {false, true}) {
     RouterLimits limits;
     if (by_bytes)
-      limits.store_bytes_per_interval = 3 * text("stored for 2")->size();
+      limits.repeated_bytes_per_interval = 3 * text("stored for 2")->size();
     else
       limits.store_lookups_per_interval = 3;
     start(limits);
@@ -780,7 +826,9 @@ TEST_F(ResendTest, AccountsBalanceUnderRandomOperations) {
       ASSERT_LE(usage.remembered_sessions, limits.remembered_sessions);
       ASSERT_LE(usage.parked_bytes, 3 * limits.parked_bytes);
       ASSERT_EQ(usage.parked_sessions == 0, usage.parked_bytes == 0);
-      ASSERT_LE(usage.waiting_bytes, 3 * limits.waiting_bytes);
+      // ... and what is awaited at this moment, at most one frame of each sender per coroutine.
+      constexpr std::size_t kLongest = 2 * 1'200 + RouterLimits::kFrameOverheadBytes;
+      ASSERT_LE(usage.waiting_bytes, 3 * (limits.waiting_bytes + scopes.size() * kLongest));
       ASSERT_LE(usage.delivered_bytes, 3 * limits.delivered_bytes);
       ASSERT_LE(usage.closed_sent_bytes, limits.closed_sent_bytes);
     }
