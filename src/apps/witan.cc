@@ -103,7 +103,16 @@ class Commands {
         ->capture_default_str();
     current_->add_option("--import-client-key", o.import_client_key, "a tfhe-rs ClientKey to deal instead of a new key")
         ->check(CLI::ExistingFile);
-    current_->add_option("--timeout", o.timeout_seconds, "seconds")->capture_default_str();
+    CLI::Option* preproc = current_->add_option(
+        "--preproc", o.preproc, "id of a finished preprocessing that no key has used: only the key is made of it");
+    for (const char* other : {"--plan", "--dealt", "--params", "--import-client-key"}) preproc->excludes(other);
+    CLI::Option* abort = current_->add_option(
+        "--abort", o.abort,
+        "id of a preprocessing: what runs of it, or of its key, ends at all parties, and its material is erased");
+    for (const char* other : {"--plan", "--dealt", "--params", "--import-client-key", "--existing", "--preproc"})
+      abort->excludes(other);
+    current_->add_option("--timeout", o.timeout_seconds, "seconds, of everything; then what runs is aborted")
+        ->capture_default_str();
   }
 
   void encrypt() {

@@ -47,6 +47,8 @@ struct Keygen {
   std::optional<std::filesystem::path> import_client_key;
   std::string existing;   // id of a key that is there; empty: new secret keys
   bool keep_tag = false;  // with `existing`
+  std::string preproc;    // id of a finished preprocessing to make the key of; empty: a new one
+  std::string abort;      // id of a preprocessing to abort or erase, and nothing else
   int timeout_seconds = 3600;
   bool plan = false;  // only say what it will take, of such a committee and machines
   int parties = 4;
