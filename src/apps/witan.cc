@@ -54,14 +54,15 @@ class Commands {
   void committee() {
     CLI::App* group = app_.add_subcommand("committee", "A committee of nodes on this machine");
     group->require_subcommand(1);
-    auto& up =
-        command(*group, "up",
-                "Writes configurations, makes keys and certificates, starts the nodes, waits until they are healthy.\n"
-                "On an existing folder: starts what does not run.",
-                up_);
+    auto& up = command(
+        *group, "up",
+        "Writes configurations, makes keys and certificates, starts the nodes, waits until they are healthy.\n"
+        "On an existing folder: starts what does not run; options that differ from what was set up are refused.",
+        up_);
     current_->add_option("--dir", up.dir, "folder of the committee")->required();
-    current_->add_option("--parties", up.parties, "number of parties, 3t+1")->capture_default_str();
-    current_->add_option("--base-port", up.base_port, "first port to try (default: 20000)");
+    current_->add_option("--parties", up.parties, "number of parties, 3t+1 (default: 4)");
+    current_->add_option("--base-port", up.base_port, "first port to try (default: 20000)")
+        ->check(CLI::Range(1, 65535));
     current_->add_flag("--test-nodes", up.test_nodes, "witan-node-test: may deal keys; never for production");
     current_->add_option("--party", up.only, "start only these parties of an existing committee");
     auto& status = command(*group, "status", "Nodes, addresses, processes, health, keys and their origin", status_);

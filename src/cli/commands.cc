@@ -201,13 +201,37 @@ std::string report_json_text(const Committee& committee, const DecryptionOrder& 
   return report_json(committee, order, report).dump(2) + "\n";
 }
 
+namespace {
+
+/// A committee stays what it was set up as.
+Status check_same(const Committee& committee, const CommitteeUp& options) {
+  const auto differs = [&](const char* option, const auto& asked, const auto& has) {
+    return fail(
+        Code::invalid_argument,
+        "{} {}, but the committee in {} has {}; leave the option away, or make another committee in another folder",
+        option, asked, committee.folder.string(), has);
+  };
+  if (options.parties && *options.parties != committee.size())
+    return differs("--parties", *options.parties, fmt::format("{} parties", committee.size()));
+  const std::uint16_t base = committee.base_port != 0 ? committee.base_port : committee.party(1).service_port;
+  if (options.base_port && *options.base_port != base)
+    return differs("--base-port", *options.base_port, fmt::format("the base port {}", base));
+  if (options.test_nodes && !committee.has_test_nodes())
+    return differs("--test-nodes", "asks for witan-node-test", committee.node_program.filename().string());
+  return {};
+}
+
+}  // namespace
+
 int run(const CommitteeUp& options) {
   auto committee = load_committee(options.dir);
-  if (!committee && committee.error().code == Code::not_found) {
+  if (committee) {
+    if (Status same = check_same(*committee, options); !same) return fail_with(same.error());
+  } else if (committee.error().code == Code::not_found) {
     SetUpOptions set_up;
     set_up.folder = options.dir;
-    set_up.parties = options.parties;
-    set_up.base_port = options.base_port;
+    set_up.parties = options.parties.value_or(set_up.parties);
+    set_up.base_port = options.base_port.value_or(set_up.base_port);
     set_up.test_nodes = options.test_nodes;
     committee = set_up_committee(set_up, progress_lines());
   }

@@ -72,7 +72,7 @@ tls_cert.path = "{}"
 )",
                        peer.id, peer.mpc_port, peer.identity, ca.string());
   }
-  if (committee.node_program.filename() == "witan-node-test")
+  if (committee.has_test_nodes())
     out += fmt::format("\n[insecure]\nimport_dir = \"{}\"\n", (self.folder / "import").string());
   return out + extra;
 }
@@ -115,6 +115,7 @@ Status save(const Committee& committee) {
   const nlohmann::json file = {{"version", 1},
                                {"threshold", committee.threshold},
                                {"node_program", committee.node_program.string()},
+                               {"base_port", committee.base_port},
                                {"parties", parties}};
   return write_text(committee.folder / "committee.json", file.dump(2) + "\n");
 }
@@ -177,6 +178,7 @@ Result<Committee> load_committee(const path& folder) {
     committee.threshold = json.at("threshold").get<int>();
     committee.node_program = json.at("node_program").get<std::string>();
     for (const auto& entry : json.at("parties")) {
+    committee.base_port = json.value("base_port", std::uint16_t{0});
       PartyInfo party;
       party.id = entry.at("id").get<int>();
       party.identity = entry.at("identity").get<std::string>();
@@ -214,8 +216,8 @@ Result<Committee> set_up_committee(const SetUpOptions& options, const Progress& 
   if (!std::filesystem::exists(committee.node_program))
     return fail(Code::not_found, "{} is not there; build it with ./dev build", committee.node_program.string());
 
-  const std::uint16_t first = options.base_port != 0 ? options.base_port : std::uint16_t{20000};
-  WITAN_ASSIGN(const auto ports, free_ports(3 * static_cast<std::size_t>(size.parties()), first));
+  committee.base_port = options.base_port;
+  WITAN_ASSIGN(const auto ports, free_ports(3 * static_cast<std::size_t>(size.parties()), options.base_port));
   for (int i = 1; i <= size.parties(); ++i) {
     PartyInfo party;
     party.id = i;
