@@ -242,11 +242,18 @@ int run(const CommitteeUp& options) {
   const bool all = options.only.empty();
   if (Status healthy = wait_until_healthy(*committee, std::chrono::seconds(60), options.only, all ? 0 : 1); !healthy)
     return fail_with(healthy.error());
-  if (all)
-    if (Status epoch = ensure_epoch(*committee, epoch_timeout(committee->size())); !epoch)
-      return fail_with(epoch.error());
+  std::map<int, std::string> without_epoch;
+  if (all) {
+    auto epoch = ensure_epoch(*committee, epoch_timeout(committee->size()));
+    if (!epoch) return fail_with(epoch.error());
+    without_epoch = *std::move(epoch);
+  }
   bar.finish();
-  const json status = status_json(*committee);
+  for (const auto& [party, why] : without_epoch)
+    fmt::print(stderr, "warning: party {} has no part of the epoch, nor of any key of it: {}\n", party, why);
+  json status = status_json(*committee);
+  status["without_epoch"] = json::array();
+  for (const auto& [party, why] : without_epoch) status["without_epoch"].push_back({{"party", party}, {"error", why}});
   if (options.json)
     fmt::print("{}\n", status.dump(2));
   else
