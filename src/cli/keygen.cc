@@ -114,11 +114,17 @@ void write_owed(const Committee& committee, const OwedAborts& owed) {
   for (const auto& [party, id] : owed) out << party << " " << id << "\n";
 }
 
+/// A machine that has much to do may miss a first connection: a party that cannot be reached is asked again for the whole time.
 Status send_abort(const Committee& committee, int party, const std::string& id) {
   const api::KmsClient client({.address = committee.party(party).address()});
-  if (const auto sent = client.abort_key_gen({id}, {.timeout = kAbortWait, .stop = {}}); !sent)
-    return fail(sent.error());
-  return {};
+  const auto until = Clock::now() + kAbortWait;
+  for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
+    const auto sent = client.abort_key_gen({id}, {.timeout = std::max(left, kPollEvery), .stop = {}});
+    if (sent) return {};
+    if (sent.error().code != Code::unavailable || Clock::now() + kPollEvery > until) return fail(sent.error());
+    std::this_thread::sleep_for(kPollEvery);
+  }
 }
 
 /// A party that has answered has nothing of it any more.
@@ -424,10 +430,26 @@ class KeyMaking {
         .has_value();
   }
 
+  /// For a moment also to a party that cannot be reached: a machine that has much to do may miss a first connection. An id that was used is
+  /// ours then.
+  template <class Send>
+  Status send(Send send_once) const {
+    const auto until = Clock::now() + kSendAgain;
+    for (bool again = false;; again = true) {
+      const Result<api::Empty> sent = send_once();
+      if (sent || (again && sent.error().code == Code::already_exists)) return {};
+      if (sent.error().code != Code::unavailable || Clock::now() > until || stop_.stop_requested())
+        return fail(sent.error());
+      std::this_thread::sleep_for(kPollEvery);
+    }
+  }
+
   Status preprocess(int party, const api::KeyGenPreprocRequest& request) {
     const api::KmsClient& node = client(party);
-    const auto sent = order_.dealt ? node.insecure_key_gen_preproc(request, until_stopped())
-                                   : node.key_gen_preproc(request, until_stopped());
+    const Status sent = send([&] {
+      return order_.dealt ? node.insecure_key_gen_preproc(request, until_stopped())
+                          : node.key_gen_preproc(request, until_stopped());
+    });
     if (!sent && sent.error().code == Code::unimplemented && order_.dealt)
       return fail(Code::failed_precondition, "this node does not deal keys; start a committee with --test-nodes");
     if (!sent) return fail(sent.error());
@@ -444,8 +466,9 @@ class KeyMaking {
 
   Status generate(int party, const api::KeyGenRequest& request) {
     const api::KmsClient& node = client(party);
-    const auto sent =
-        order_.dealt ? node.insecure_key_gen(request, until_stopped()) : node.key_gen(request, until_stopped());
+    const Status sent = send([&] {
+      return order_.dealt ? node.insecure_key_gen(request, until_stopped()) : node.key_gen(request, until_stopped());
+    });
     if (sent || sent.error().code == Code::deadline_exceeded || sent.error().code == Code::cancelled) {
       const std::lock_guard lock(mutex_);
       accepted_.insert(party);
@@ -469,6 +492,7 @@ class KeyMaking {
     return {};
   }
 
+  static constexpr auto kSendAgain = std::chrono::seconds(2);
   static constexpr auto kLongPoll = std::chrono::seconds(5), kAskAgain = std::chrono::seconds(1);
   /// A party that comes back later is too late for a preprocessing, but not for the phase after it.
   static constexpr auto kGoneAfter = std::chrono::seconds(10), kGoneAfterOnline = std::chrono::seconds(60);

@@ -520,7 +520,8 @@ TEST(KeyGenerationOptions, ThatExcludeEachOtherAreNamed) {
     command.insert(command.end(), options.begin(), options.end());
     const auto said = must(cli::run_process(command, 20s));
     EXPECT_EQ(said.exit_code, 2) << said.text;
-    EXPECT_NE(said.text.find(options[0] + " excludes " + options[2]), std::string::npos) << said.text;
+    for (const std::string& part : {std::string(" excludes "), options[0], options[2]})
+      EXPECT_NE(said.text.find(part), std::string::npos) << said.text;
   }
 }
 
