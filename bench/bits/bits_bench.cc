@@ -1,9 +1,9 @@
 // The local part of random bits (mpc.md 17.2), one thread, by ring, committee and instruction set. us_per_bit is the time of one bit in
 // microseconds; aes_us is what its AES blocks alone take when they are encrypted as here, 64 counters under one key after the other,
 // measured just after it (block/... has it as ns_per_block). A bit takes C(n-1,t) blocks for its base draw and one for every key z_E of
-// the party for its part of a zero sharing, 4 coefficients for 4 bits: 3 + 3 = 6 at n = 4 and 495 + 51 = 546 at n = 13, in both rings,
-// since a word of 64 bits takes a block of its own too. At 4 rounds of AES per cycle (VAES) or 2 (AES-NI) and 3.7 GHz a block takes
-// 0.68 or 1.35 ns, so that 546 blocks take 0.37 or 0.74 us.
+// the party for its part of a zero sharing, 4 coefficients for 4 bits: 3 + 3 = 6 at n = 4 and 495 + 51 = 546 at n = 13 (party 1; others
+// hold 48 to 51 such keys), in both rings, since a word of 64 bits takes a block of its own too. At 4 rounds of AES per cycle (VAES) or 2
+// (AES-NI) and 3.7 GHz a block takes 0.68 or 1.35 ns, so that 546 blocks take 0.37 or 0.74 us.
 //
 //   bit       prepare and scale: everything that the party computes by itself for a bit
 //   prepare   base draws, zero sharings, squares: before the opening

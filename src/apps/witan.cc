@@ -54,14 +54,15 @@ class Commands {
   void committee() {
     CLI::App* group = app_.add_subcommand("committee", "A committee of nodes on this machine");
     group->require_subcommand(1);
-    auto& up =
-        command(*group, "up",
-                "Writes configurations, makes keys and certificates, starts the nodes, waits until they are healthy.\n"
-                "On an existing folder: starts what does not run.",
-                up_);
+    auto& up = command(
+        *group, "up",
+        "Writes configurations, makes keys and certificates, starts the nodes, waits until they are healthy.\n"
+        "On an existing folder: starts what does not run; options that differ from what was set up are refused.",
+        up_);
     current_->add_option("--dir", up.dir, "folder of the committee")->required();
-    current_->add_option("--parties", up.parties, "number of parties, 3t+1")->capture_default_str();
-    current_->add_option("--base-port", up.base_port, "first port to try (default: 20000)");
+    current_->add_option("--parties", up.parties, "number of parties, 3t+1 (default: 4)");
+    current_->add_option("--base-port", up.base_port, "first port to try (default: 20000)")
+        ->check(CLI::Range(1, 65535));
     current_->add_flag("--test-nodes", up.test_nodes, "witan-node-test: may deal keys; never for production");
     current_->add_option("--party", up.only, "start only these parties of an existing committee");
     auto& status = command(*group, "status", "Nodes, addresses, processes, health, keys and their origin", status_);
@@ -103,7 +104,16 @@ class Commands {
         ->capture_default_str();
     current_->add_option("--import-client-key", o.import_client_key, "a tfhe-rs ClientKey to deal instead of a new key")
         ->check(CLI::ExistingFile);
-    current_->add_option("--timeout", o.timeout_seconds, "seconds")->capture_default_str();
+    CLI::Option* preproc = current_->add_option(
+        "--preproc", o.preproc, "id of a finished preprocessing that no key has used: only the key is made of it");
+    for (const char* other : {"--plan", "--dealt", "--params", "--import-client-key"}) preproc->excludes(other);
+    CLI::Option* abort = current_->add_option(
+        "--abort", o.abort,
+        "id of a preprocessing: what runs of it, or of its key, ends at all parties, and its material is erased");
+    for (const char* other : {"--plan", "--dealt", "--params", "--import-client-key", "--existing", "--preproc"})
+      abort->excludes(other);
+    current_->add_option("--timeout", o.timeout_seconds, "seconds, of everything; then what runs is aborted")
+        ->capture_default_str();
   }
 
   void encrypt() {

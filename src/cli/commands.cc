@@ -13,6 +13,7 @@
 #include "cli/decryption.h"
 #include "cli/keygen.h"
 #include "cli/output.h"
+#include "cli/process.h"
 #include "client/public_decryption.h"
 #include "coprocessor/coprocessor.h"
 #include "protocols/key_estimate.h"
@@ -86,9 +87,15 @@ void print_status(const json& status) {
   }
 }
 
-Result<KeyId> parse_key(const std::string& text) {
+Result<KeyId> parse_key(const std::string& text, const char* option = "--key") {
   auto id = KeyId::parse(text);
-  if (!id) return fail(std::move(id).error().within("--key"));
+  if (!id) return fail(std::move(id).error().within(option));
+  return id;
+}
+
+Result<PreprocId> parse_preproc(const std::string& text, const char* option) {
+  auto id = PreprocId::parse(text);
+  if (!id) return fail(std::move(id).error().within(option));
   return id;
 }
 
@@ -194,13 +201,37 @@ std::string report_json_text(const Committee& committee, const DecryptionOrder& 
   return report_json(committee, order, report).dump(2) + "\n";
 }
 
+namespace {
+
+/// A committee stays what it was set up as.
+Status check_same(const Committee& committee, const CommitteeUp& options) {
+  const auto differs = [&](const char* option, const auto& asked, const auto& has) {
+    return fail(
+        Code::invalid_argument,
+        "{} {}, but the committee in {} has {}; leave the option away, or make another committee in another folder",
+        option, asked, committee.folder.string(), has);
+  };
+  if (options.parties && *options.parties != committee.size())
+    return differs("--parties", *options.parties, fmt::format("{} parties", committee.size()));
+  const std::uint16_t base = committee.base_port != 0 ? committee.base_port : committee.party(1).service_port;
+  if (options.base_port && *options.base_port != base)
+    return differs("--base-port", *options.base_port, fmt::format("the base port {}", base));
+  if (options.test_nodes && !committee.has_test_nodes())
+    return differs("--test-nodes", "asks for witan-node-test", committee.node_program.filename().string());
+  return {};
+}
+
+}  // namespace
+
 int run(const CommitteeUp& options) {
   auto committee = load_committee(options.dir);
-  if (!committee && committee.error().code == Code::not_found) {
+  if (committee) {
+    if (Status same = check_same(*committee, options); !same) return fail_with(same.error());
+  } else if (committee.error().code == Code::not_found) {
     SetUpOptions set_up;
     set_up.folder = options.dir;
-    set_up.parties = options.parties;
-    set_up.base_port = options.base_port;
+    set_up.parties = options.parties.value_or(set_up.parties);
+    set_up.base_port = options.base_port.value_or(set_up.base_port);
     set_up.test_nodes = options.test_nodes;
     committee = set_up_committee(set_up, progress_lines());
   }
@@ -211,11 +242,18 @@ int run(const CommitteeUp& options) {
   const bool all = options.only.empty();
   if (Status healthy = wait_until_healthy(*committee, std::chrono::seconds(60), options.only, all ? 0 : 1); !healthy)
     return fail_with(healthy.error());
-  if (all)
-    if (Status epoch = ensure_epoch(*committee, epoch_timeout(committee->size())); !epoch)
-      return fail_with(epoch.error());
+  std::map<int, std::string> without_epoch;
+  if (all) {
+    auto epoch = ensure_epoch(*committee, epoch_timeout(committee->size()));
+    if (!epoch) return fail_with(epoch.error());
+    without_epoch = *std::move(epoch);
+  }
   bar.finish();
-  const json status = status_json(*committee);
+  for (const auto& [party, why] : without_epoch)
+    fmt::print(stderr, "warning: party {} has no part of the epoch, nor of any key of it: {}\n", party, why);
+  json status = status_json(*committee);
+  status["without_epoch"] = json::array();
+  for (const auto& [party, why] : without_epoch) status["without_epoch"].push_back({{"party", party}, {"error", why}});
   if (options.json)
     fmt::print("{}\n", status.dump(2));
   else
@@ -295,6 +333,49 @@ Status show_plan(const Keygen& options) {
   return {};
 }
 
+constexpr int kMaxKeygenSeconds = 7 * 86400;
+
+/// At all parties; 1 if one of them did not answer.
+int abort_at_all(const Committee& committee, const PreprocId& id, bool as_json) {
+  json parties = json::array();
+  bool answered = true;
+  for (const auto& [party, aborted] : abort_preprocessing(committee, id)) {
+    const bool absent = !aborted && aborted.error().code == Code::not_found;
+    answered = answered && (aborted || absent);
+    const char* outcome = aborted ? "erased" : absent ? "not_found" : "failed";
+    parties.push_back({{"party", party}, {"outcome", outcome}, {"error", aborted ? "" : aborted.error().message}});
+    if (as_json) continue;
+    if (aborted)
+      fmt::print("party {}: aborted, its material is erased\n", party);
+    else if (absent)
+      fmt::print("party {}: has nothing of it: it never had, its key is there, or it was erased before\n", party);
+    else
+      fmt::print("party {}: {}; the next keygen tells it\n", party, aborted.error().message);
+  }
+  if (as_json) fmt::print("{}\n", json{{"preprocessing_id", id.hex()}, {"parties", parties}}.dump(2));
+  return answered ? kExitOk : kExitFailed;
+}
+
+Result<KeyOrder> order_of(const Keygen& options) {
+  if (options.timeout_seconds < 1 || options.timeout_seconds > kMaxKeygenSeconds)
+    return fail(Code::invalid_argument, "--timeout {}: it is 1 to {} seconds", options.timeout_seconds,
+                kMaxKeygenSeconds);
+  if (options.import_client_key && !options.dealt)
+    return fail(Code::invalid_argument, "--import-client-key needs --dealt: an imported key is dealt by party 1");
+  if (!options.preproc.empty() && options.dealt)
+    return fail(Code::invalid_argument, "--preproc excludes --dealt: a dealt key has no preprocessing");
+  KeyOrder order{.params = options.params, .dealt = options.dealt, .import_client_key = options.import_client_key};
+  order.timeout = std::chrono::seconds(options.timeout_seconds);
+  if (!options.existing.empty()) {
+    WITAN_ASSIGN(const KeyId id, parse_key(options.existing, "--existing"));
+    order.existing = ExistingKeyOrder{id, options.keep_tag};
+  }
+  if (!options.preproc.empty()) {
+    WITAN_ASSIGN(order.preprocessing, parse_preproc(options.preproc, "--preproc"));
+  }
+  return order;
+}
+
 }  // namespace
 
 int run(const Keygen& options) {
@@ -304,25 +385,22 @@ int run(const Keygen& options) {
   }
   if (options.dir.empty())
     return fail_with({Code::invalid_argument, "--dir is missing: the folder of the committee that makes the key"});
+  auto order = order_of(options);
+  if (!order) return fail_with(order.error());
   const auto committee = load_committee(options.dir);
   if (!committee) return fail_with(committee.error());
-  if (options.import_client_key && !options.dealt)
-    return fail_with(
-        {Code::invalid_argument, "--import-client-key needs --dealt: an imported key is dealt by party 1"});
-  std::optional<ExistingKeyOrder> existing;
-  if (!options.existing.empty()) {
-    const auto id = parse_key(options.existing);
-    if (!id) return fail_with(id.error());
-    existing = ExistingKeyOrder{*id, options.keep_tag};
+  if (!options.abort.empty()) {
+    const auto id = parse_preproc(options.abort, "--abort");
+    return id ? abort_at_all(*committee, *id, options.json) : fail_with(id.error());
   }
+  const StopAtSignal stop;  // before any other thread
   ProgressBar bar(options.dealt ? "dealing a key" : "making a key");
-  KeyOrder order{.params = options.params,
-                 .dealt = options.dealt,
-                 .import_client_key = options.import_client_key,
-                 .existing = existing,
-                 .timeout = std::chrono::seconds(options.timeout_seconds)};
-  order.progress = [&bar](const KeyProgress& progress) { bar.show(progress); };
-  auto key = make_key(*committee, order);
+  order->stop = stop.token();
+  order->begins = [](const PreprocId& preprocessing, const KeyId& key) {
+    fmt::print(stderr, "preprocessing {}, key {}\n", preprocessing.hex(), key.hex());
+  };
+  order->progress = [&bar](const KeyProgress& progress) { bar.show(progress); };
+  auto key = make_key(*committee, *order);
   bar.finish();
   if (!key) return fail_with(key.error());
   json digests = json::object(), signers = json::array(), failed = json::array();
@@ -332,7 +410,7 @@ int run(const Keygen& options) {
   if (options.json) {
     fmt::print("{}\n", json{{"key_id", key->key.hex()},
                             {"preprocessing_id", key->preprocessing.hex()},
-                            {"params", options.params},
+                            {"params", key->params},
                             {"origin", key->origin},
                             {"digests", digests},
                             {"signers", signers},
@@ -343,8 +421,8 @@ int run(const Keygen& options) {
     return kExitOk;
   }
   fmt::print("key {}\n  origin = {}{}, parameters {}, {:.1f} s\n", key->key.hex(), key->origin,
-             key->origin == "generated" ? "" : " (party 1 has seen it)", options.params, key->seconds);
-  if (existing) fmt::print("  secret keys and PublicKey of key {}\n", existing->key.hex());
+             key->origin == "generated" ? "" : " (party 1 has seen it)", key->params, key->seconds);
+  if (order->existing) fmt::print("  secret keys and PublicKey of key {}\n", order->existing->key.hex());
   for (const auto& [type, digest] : key->digests) fmt::print("  {} {}\n", type, to_hex(digest));
   for (const auto& [party, address] : key->signers) fmt::print("  signed by party {} ({})\n", party, address);
   for (const auto& [party, why] : key->failed) fmt::print("  party {} has no share of it: {}\n", party, why);

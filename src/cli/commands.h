@@ -16,10 +16,11 @@ inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
 
+/// What is not said is as in the existing committee, or the default of a new one (SetUpOptions).
 struct CommitteeUp {
   std::filesystem::path dir;
-  int parties = 4;
-  std::uint16_t base_port = 0;  // 0: free ones from 20000 upwards
+  std::optional<int> parties;
+  std::optional<std::uint16_t> base_port;
   bool test_nodes = false;
   std::vector<int> only;  // of an existing committee: start these parties alone
   bool json = false;
@@ -47,6 +48,8 @@ struct Keygen {
   std::optional<std::filesystem::path> import_client_key;
   std::string existing;   // id of a key that is there; empty: new secret keys
   bool keep_tag = false;  // with `existing`
+  std::string preproc;    // id of a finished preprocessing to make the key of; empty: a new one
+  std::string abort;      // id of a preprocessing to abort or erase, and nothing else
   int timeout_seconds = 3600;
   bool plan = false;  // only say what it will take, of such a committee and machines
   int parties = 4;

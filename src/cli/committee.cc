@@ -3,6 +3,7 @@
 #include <charconv>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <thread>
 
 #include "api/client.h"
@@ -72,7 +73,7 @@ tls_cert.path = "{}"
 )",
                        peer.id, peer.mpc_port, peer.identity, ca.string());
   }
-  if (committee.node_program.filename() == "witan-node-test")
+  if (committee.has_test_nodes())
     out += fmt::format("\n[insecure]\nimport_dir = \"{}\"\n", (self.folder / "import").string());
   return out + extra;
 }
@@ -114,6 +115,7 @@ Status save(const Committee& committee) {
                        {"signer", p.signer}});
   const nlohmann::json file = {{"version", 1},
                                {"threshold", committee.threshold},
+                               {"base_port", committee.base_port},
                                {"node_program", committee.node_program.string()},
                                {"parties", parties}};
   return write_text(committee.folder / "committee.json", file.dump(2) + "\n");
@@ -176,6 +178,7 @@ Result<Committee> load_committee(const path& folder) {
     if (json.is_discarded() || json.at("version") != 1) throw std::runtime_error("not version 1");
     committee.threshold = json.at("threshold").get<int>();
     committee.node_program = json.at("node_program").get<std::string>();
+    committee.base_port = json.value("base_port", std::uint16_t{0});
     for (const auto& entry : json.at("parties")) {
       PartyInfo party;
       party.id = entry.at("id").get<int>();
@@ -214,8 +217,8 @@ Result<Committee> set_up_committee(const SetUpOptions& options, const Progress& 
   if (!std::filesystem::exists(committee.node_program))
     return fail(Code::not_found, "{} is not there; build it with ./dev build", committee.node_program.string());
 
-  const std::uint16_t first = options.base_port != 0 ? options.base_port : std::uint16_t{20000};
-  WITAN_ASSIGN(const auto ports, free_ports(3 * static_cast<std::size_t>(size.parties()), first));
+  committee.base_port = options.base_port;
+  WITAN_ASSIGN(const auto ports, free_ports(3 * static_cast<std::size_t>(size.parties()), options.base_port));
   for (int i = 1; i <= size.parties(); ++i) {
     PartyInfo party;
     party.id = i;
@@ -318,30 +321,39 @@ std::chrono::seconds epoch_timeout(int parties, std::chrono::seconds network_tim
   return 2 * (threshold + 8) * network_timeout + std::chrono::seconds(10);
 }
 
-Status ensure_epoch(const Committee& committee, std::chrono::seconds timeout) {
+Result<std::map<int, std::string>> ensure_epoch(const Committee& committee, std::chrono::seconds timeout) {
   const auto deadline = Clock::now() + timeout;
   const api::IdRequest epoch{default_epoch_id().hex()};
+  std::map<int, std::string> without;
+  std::set<int> waiting;
   for (const PartyInfo& party : committee.parties) {
     const api::KmsClient client({.address = party.address()});
+    waiting.insert(party.id);
     if (const auto known = client.get_epoch_result(epoch); known || known.error().code == Code::unavailable) continue;
     api::NewMpcEpochRequest request;
     request.context_id = default_context_id().hex();
     request.epoch_id = default_epoch_id().hex();
     const auto sent = client.new_mpc_epoch(request);
-    if (!sent && sent.error().code != Code::already_exists)
-      return fail(Error(sent.error()).within(fmt::format("NewMpcEpoch at party {}", party.id)));
+    if (sent || sent.error().code == Code::already_exists) continue;  // its result says what became of it
+    without[party.id] = sent.error().message;
+    waiting.erase(party.id);
   }
-  for (const PartyInfo& party : committee.parties) {
-    const api::KmsClient client({.address = party.address()});
-    for (;;) {
-      const auto result = client.get_epoch_result(epoch);
-      if (result) break;
-      if (result.error().code != Code::unavailable || Clock::now() > deadline)
-        return fail(Error(result.error()).within(fmt::format("the epoch at party {}", party.id)));
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  while (!waiting.empty()) {
+    for (const PartyInfo& party : committee.parties) {
+      if (!waiting.contains(party.id)) continue;
+      const auto result = api::KmsClient({.address = party.address()}).get_epoch_result(epoch);
+      if (!result && result.error().code == Code::unavailable && Clock::now() < deadline) continue;
+      waiting.erase(party.id);
+      if (!result) without[party.id] = result.error().message;
     }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
-  return {};
+  if (static_cast<int>(without.size()) <= committee.threshold) return without;
+  std::string text;
+  for (const auto& [party, why] : without) text += fmt::format("\n  party {}: {}", party, why);
+  return fail(Code::unavailable, "{} of {} parties have the epoch, {} are needed:{}",
+              committee.size() - static_cast<int>(without.size()), committee.size(),
+              committee.size() - committee.threshold, text);
 }
 
 }  // namespace witan::cli

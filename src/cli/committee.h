@@ -40,8 +40,10 @@ struct Committee {
   std::filesystem::path folder;
   std::filesystem::path node_program;
   int threshold = 1;
+  std::uint16_t base_port = 0;     // that it was set up with; 0: unknown, in committees of earlier versions
   std::vector<PartyInfo> parties;  // by id
 
+  bool has_test_nodes() const { return node_program.filename() == "witan-node-test"; }
   int size() const { return static_cast<int>(parties.size()); }
   const PartyInfo& party(int id) const { return parties.at(static_cast<std::size_t>(id - 1)); }
 };
@@ -49,9 +51,9 @@ struct Committee {
 struct SetUpOptions {
   std::filesystem::path folder;
   int parties = 4;
-  std::uint16_t base_port = 0;     // 0: from 20000 upwards
-  bool test_nodes = false;         // witan-node-test instead of witan-node
-  std::filesystem::path programs;  // folder of the node programs; empty: that of the running program
+  std::uint16_t base_port = 20000;  // the first port to try
+  bool test_nodes = false;          // witan-node-test instead of witan-node
+  std::filesystem::path programs;   // folder of the node programs; empty: that of the running program
   /// internal_config.message_delay_ms of every party: processes of one machine are near to each other, and share its processors.
   std::chrono::milliseconds message_delay{1000};
   /// threshold.core_to_core_net.network_timeout of every party.
@@ -78,8 +80,9 @@ Status wait_until_healthy(const Committee& committee, std::chrono::seconds timeo
 /// Stops processes with SIGTERM, or with SIGKILL.
 void stop_parties(const Committee& committee, const std::vector<int>& only = {}, bool kill = false);
 
-/// NewMpcEpoch with the default ids at every party, unless they have it; waits for its end.
-Status ensure_epoch(const Committee& committee, std::chrono::seconds timeout);
+/// NewMpcEpoch with the default ids at every party, unless they have it; waits for its end. n - t parties with the epoch are enough. Returns
+/// the others, with what they say: a party that missed the set-up has no part of the epoch for good. Error: fewer have it.
+Result<std::map<int, std::string>> ensure_epoch(const Committee& committee, std::chrono::seconds timeout);
 /// Longer than nodes of such a committee wait for each other (mpc::CommonStart::longest_wait, which is checked): so what the caller is told
 /// when it fails is what a node says.
 std::chrono::seconds epoch_timeout(int parties, std::chrono::seconds network_timeout = SetUpOptions{}.network_timeout);

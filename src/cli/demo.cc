@@ -152,7 +152,8 @@ class DemoRun {
     WITAN_ASSIGN(committee_, set_up_committee(options, [this](const std::string& line) { say("  {}", line); }));
     WITAN_TRY(start_parties(committee_));
     WITAN_TRY(wait_until_healthy(committee_, std::chrono::seconds(60)));
-    WITAN_TRY(ensure_epoch(committee_, epoch_timeout(committee_.size())));
+    WITAN_ASSIGN(const auto without_epoch, ensure_epoch(committee_, epoch_timeout(committee_.size())));
+    for (const auto& [party, why] : without_epoch) say("  party {} has no part of the epoch: {}", party, why);
     say("  healthy, epoch set up, {:.1f} s", seconds_since(begun));
     return {};
   }

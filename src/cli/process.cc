@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <optional>
@@ -70,6 +71,21 @@ BlockedSignals::BlockedSignals() {
 BlockedSignals::~BlockedSignals() {
   pthread_sigmask(SIG_SETMASK, &before_, nullptr);
 }
+
+StopAtSignal::StopAtSignal()
+    : waiting_([this](const std::stop_token& ended) {
+        sigset_t wanted = blocked_.set();
+        for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+          struct sigaction action{};
+          if (sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN) sigdelset(&wanted, signal);
+        }
+        constexpr timespec kStep{0, 100'000'000};
+        while (!ended.stop_requested()) {
+          const int signal = sigtimedwait(&wanted, nullptr, &kStep);
+          if (signal > 0 && !stop_.request_stop()) std::_Exit(128 + signal);
+        }
+      }) {}
+StopAtSignal::~StopAtSignal() = default;
 
 Result<int> start_detached(const std::vector<std::string>& command, const std::filesystem::path& log) {
   SpawnSetup setup;

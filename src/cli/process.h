@@ -6,7 +6,9 @@
 #include <chrono>
 #include <filesystem>
 #include <optional>
+#include <stop_token>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/error.h"
@@ -26,6 +28,20 @@ class BlockedSignals {
 
  private:
   sigset_t set_{}, before_{};
+};
+
+/// Requests a stop at SIGINT, SIGTERM or SIGHUP, except those that whoever started the program ignores (nohup); a second one ends the program
+/// at once. It is made before other threads are, so that they do not take the signals.
+class StopAtSignal {
+ public:
+  StopAtSignal();
+  ~StopAtSignal();
+  std::stop_token token() const { return stop_.get_token(); }
+
+ private:
+  const BlockedSignals blocked_;
+  std::stop_source stop_;
+  std::jthread waiting_;  // destroyed first
 };
 
 /// Starts a program in a process group of its own (what a terminal sends the command does not reach it), standard output and error appended

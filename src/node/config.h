@@ -73,7 +73,7 @@ struct Config {
   } threshold;
 
   RateLimits rate_limits;
-  // Material of key generations: private, 1.3 GB each with the default parameters. Empty: `material` beside the journal.
+  // Material of key generations: private, 0.62 GB each with the default parameters. Empty: `material` beside the journal.
   std::filesystem::path material_path;
   // Materials that are kept for keys which nobody has asked for yet; more preprocessings are refused.
   std::uint32_t unused_materials = 8;

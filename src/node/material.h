@@ -1,4 +1,4 @@
-// The material of one preprocessing in a file of its own (protocols/preprocessing.h): noises, bits and slices, 1.2 GB with the default
+// The material of one preprocessing in a file of its own (protocols/preprocessing.h): noises, bits and slices, 0.62 GB with the default
 // parameters, written as it is made, read in the order of consumption, erased when its key generation has ended. Shares alone: the file
 // is private to the node (0600, in a folder of mode 0700).
 //

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "mpc/zero_sets.h"
 #include "protocols/key_generation.h"
 
 namespace witan::protocols {
@@ -26,10 +27,15 @@ double choose(int n, int k) {
   return std::round(out);
 }
 
-/// AES blocks of one bit: its base draw, and its zero sharing, which comes from a small family of sets.
+/// AES blocks of one bit, at the party that has most: one of every key of its base draws, and of every key of the zero sharings, four
+/// coefficients for four bits.
 double blocks_per_bit(CommitteeSize committee) {
-  const int n = committee.parties(), t = committee.threshold();
-  return choose(n - 1, t) + t * (n - 1);
+  const auto zeros = mpc::zero_sets(committee);
+  std::ptrdiff_t most = 0;
+  for (int party = 1; party <= committee.parties(); ++party)
+    most = std::max(most, std::ranges::count_if(
+                              zeros, [party](mpc::PartySet excluded) { return !excluded.contains(Role(party)); }));
+  return choose(committee.parties() - 1, committee.threshold()) + static_cast<double>(most);
 }
 
 }  // namespace

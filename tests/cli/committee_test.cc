@@ -8,6 +8,8 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "cli/commands.h"
+
 namespace witan::cli {
 namespace {
 
@@ -115,6 +117,36 @@ TEST_F(CommitteeFile, SetUpRefusesWhatCannotWork) {
   EXPECT_THAT(set_up([](auto& o) { o.programs = "/nonexistent"; }).message, HasSubstr("/nonexistent"));
   write(good().dump());
   EXPECT_EQ(set_up([&](auto& o) { o.folder = folder; }).code, Code::already_exists);
+}
+
+TEST_F(CommitteeFile, OptionsThatDifferFromWhatWasSetUpAreRefused) {
+  json file = good();
+  file["base_port"] = 21000;
+  file["node_program"] = "/nonexistent/witan-node";
+  write(file.dump());
+  const auto said = [&](const std::function<void(CommitteeUp&)>& ask) {
+    CommitteeUp options;
+    options.dir = folder;
+    ask(options);
+    testing::internal::CaptureStderr();
+    const int code = run(options);
+    return std::pair(code, testing::internal::GetCapturedStderr());
+  };
+  const std::pair<std::function<void(CommitteeUp&)>, std::pair<const char*, const char*>> cases[] = {
+      {[](CommitteeUp& o) { o.parties = 7; }, {"--parties 7,", "has 4 parties"}},
+      {[](CommitteeUp& o) { o.base_port = 22000; }, {"--base-port 22000,", "the base port 21000"}},
+      {[](CommitteeUp& o) { o.test_nodes = true; }, {"--test-nodes asks for witan-node-test,", "has witan-node;"}},
+  };
+  for (const auto& [ask, messages] : cases) {
+    const auto [code, text] = said(ask);
+    EXPECT_EQ(code, kExitUsage) << messages.first;
+    EXPECT_THAT(text, testing::AllOf(HasSubstr(messages.first), HasSubstr(messages.second)));
+  }
+  const auto [code, text] = said([](CommitteeUp& o) { o.parties = 4, o.base_port = 21000; });
+  EXPECT_EQ(code, kExitFailed) << "these are right, but there is no such program";
+  EXPECT_THAT(text, HasSubstr("/nonexistent/witan-node"));
+  write(good().dump());  // of an earlier version: the first port counts
+  EXPECT_THAT(said([](CommitteeUp& o) { o.base_port = 21000; }).second, HasSubstr("the base port 101"));
 }
 
 }  // namespace

@@ -67,6 +67,30 @@ TEST(DetachedProcess, ThatIgnoresTheSignalIsKilled) {
   std::filesystem::remove(log);
 }
 
+/// Sends itself signals, one by one; ends with 7 once a stop was requested, with 8 if none is.
+[[noreturn]] void stop_at(std::vector<int> signals) {
+  const StopAtSignal stop;
+  for (const int signal : signals) {
+    kill(getpid(), signal);
+    for (int i = 0; i < 100 && !stop.token().stop_requested(); ++i) usleep(10'000);
+  }
+  if (signals.size() > 1) usleep(5'000'000);  // until the second one has ended it
+  _exit(stop.token().stop_requested() ? 7 : 8);
+}
+
+TEST(StopAtSignalDeathTest, TheFirstOneIsARequestTheSecondEndsTheProgram) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) EXPECT_EXIT(stop_at({signal}), testing::ExitedWithCode(7), "");
+  EXPECT_EXIT(stop_at({SIGINT, SIGTERM}), testing::ExitedWithCode(128 + SIGTERM), "");
+}
+
+TEST(StopAtSignalDeathTest, WhatWasIgnoredStaysIgnored) {
+  const auto under_nohup = [] {
+    signal(SIGHUP, SIG_IGN);
+    stop_at({SIGHUP});
+  };
+  EXPECT_EXIT(under_nohup(), testing::ExitedWithCode(8), "");
+}
+
 TEST(FreePorts, AreFreeDistinctAndOutOfTheSystemsWay) {
   const int taken = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address{};

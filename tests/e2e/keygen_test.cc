@@ -336,6 +336,72 @@ TEST_F(KeyGeneration, APartyThatDiesMeanwhileIsNotWaitedFor) {
   expect_decrypts(key.key, {1, 2, 4});
 }
 
+// More than t: the command does not wait for what cannot succeed, and leaves nothing that would be in the way of the next key.
+TEST_F(KeyGeneration, WithTwoOfFourGoneTheCommandEndsAndTheNextOneMakesAKey) {
+  start();
+  const auto keygen = [&] {
+    return must(
+        cli::run_process({(programs() / "witan").string(), "keygen", "--dir", live->committee.folder.string()}, kLong));
+  };
+  Clock::time_point stopped;
+  std::jthread killer([&] {
+    while (!logged(1, ": begins, attempt")) std::this_thread::sleep_for(1ms);
+    cli::stop_parties(live->committee, {3, 4}, true);
+    stopped = Clock::now();
+  });
+  const auto failed = keygen();
+  const auto ended = Clock::now();
+  killer.join();
+  EXPECT_EQ(failed.exit_code, 1) << failed.text;
+  EXPECT_LT(ended - stopped, 30s);
+  EXPECT_NE(failed.text.find("too many parties failed"), std::string::npos) << failed.text;
+  for (const int party : everybody())
+    EXPECT_NE(failed.text.find(fmt::format("\n  party {}: ", party)), std::string::npos) << failed.text;
+  expect_clean_disk({1, 2});
+
+  must(cli::start_parties(live->committee, {3, 4}));
+  must(cli::wait_until_healthy(live->committee, 60s));
+  const auto made = keygen();
+  EXPECT_EQ(made.exit_code, 0) << made.text;
+  for (const int party : everybody())
+    EXPECT_NE(made.text.find(fmt::format("signed by party {} ", party)), std::string::npos) << made.text;
+  expect_clean_disk(everybody());
+}
+
+// Ctrl-C after the preprocessing: its material waits, for a key or for the end.
+TEST_F(KeyGeneration, MaterialOfAnEarlierCommandIsUsedOrErasedByTheCommandLine) {
+  start();
+  const auto keygen = [&](const char* option, const PreprocId& id) {
+    return must(cli::run_process(
+        {(programs() / "witan").string(), "keygen", "--dir", live->committee.folder.string(), option, id.hex()},
+        kLong));
+  };
+  const auto used = make_material(), erased = make_material();
+  const auto made = keygen("--preproc", used);
+  EXPECT_EQ(made.exit_code, 0) << made.text;
+  EXPECT_NE(made.text.find("preprocessing " + used.hex()), std::string::npos) << made.text;
+  EXPECT_NE(made.text.find("parameters test"), std::string::npos) << made.text;
+  EXPECT_EQ(keygen("--preproc", used).exit_code, 1) << "it is used up";
+  EXPECT_EQ(keygen("--abort", erased).exit_code, 0);
+  expect_clean_disk(everybody());
+  const auto again = keygen("--abort", erased);
+  EXPECT_EQ(again.exit_code, 0);
+  EXPECT_NE(again.text.find("has nothing of it"), std::string::npos) << again.text;
+}
+
+TEST_F(KeyGeneration, AnInterruptedCommandAbortsWhatRuns) {
+  start();
+  const auto out = live->folder() / "keygen.out";
+  const auto pid = must(
+      cli::start_detached({(programs() / "witan").string(), "keygen", "--dir", live->committee.folder.string()}, out));
+  while (!logged(1, ": begins, attempt")) std::this_thread::sleep_for(1ms);
+  ASSERT_EQ(::kill(pid, SIGINT), 0);
+  EXPECT_TRUE(soon([&] { return !cli::process_runs(pid, "keygen"); }));
+  EXPECT_NE(read_text(out).find("interrupted"), std::string::npos) << read_text(out);
+  const auto made = must(cli::make_key(live->committee, {.timeout = kLong}));
+  EXPECT_EQ(made.signers.size(), 4u);
+}
+
 // Every second half of what it sends is random, in both phases: shares that others see to be wrong, broadcasts that nobody can read.
 TEST_F(KeyGeneration, APartyThatLiesIsNamedAndTheKeyIsRight) {
   start({.test_nodes = true, .message_delay = 150ms});
@@ -442,6 +508,21 @@ TEST(KeyGenerationPlan, IsPredictedWithoutACommittee) {
   EXPECT_EQ(plan({"--parties", "5"}).exit_code, 2);
   EXPECT_EQ(plan({"--bandwidth", "0"}).exit_code, 2);
   EXPECT_EQ(must(cli::run_process({(programs() / "witan").string(), "keygen"}, 20s)).exit_code, 2);
+}
+
+TEST(KeyGenerationOptions, ThatExcludeEachOtherAreNamed) {
+  const std::string id(64, '3');
+  const std::vector<std::vector<std::string>> kBoth = {
+      {"--preproc", id, "--plan"},      {"--preproc", id, "--dealt"},      {"--preproc", id, "--params", "test"},
+      {"--abort", id, "--preproc", id}, {"--abort", id, "--existing", id}, {"--abort", id, "--dealt"}};
+  for (const auto& options : kBoth) {
+    std::vector<std::string> command = {(programs() / "witan").string(), "keygen", "--dir", "/nonexistent"};
+    command.insert(command.end(), options.begin(), options.end());
+    const auto said = must(cli::run_process(command, 20s));
+    EXPECT_EQ(said.exit_code, 2) << said.text;
+    for (const std::string& part : {std::string(" excludes "), options[0], options[2]})
+      EXPECT_NE(said.text.find(part), std::string::npos) << said.text;
+  }
 }
 
 }  // namespace

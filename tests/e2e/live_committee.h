@@ -88,7 +88,9 @@ class LiveCommittee {
     committee = must(cli::set_up_committee(options, [](const std::string&) {}));
     must(cli::start_parties(committee));
     must(cli::wait_until_healthy(committee, std::chrono::seconds(60)));
-    if (live.with_epoch) must(cli::ensure_epoch(committee, std::chrono::seconds(60)));
+    if (live.with_epoch)
+      for (const auto& [party, why] : must(cli::ensure_epoch(committee, std::chrono::seconds(60))))
+        throw std::runtime_error(fmt::format("party {} has no epoch: {}", party, why));
   }
   LiveCommittee(const LiveCommittee&) = delete;
   LiveCommittee& operator=(const LiveCommittee&) = delete;

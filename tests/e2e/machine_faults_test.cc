@@ -264,7 +264,8 @@ TEST_F(MachineFaults, ADamagedJournalStopsTheStartAndTheAdviceWorks) {
   };
   const auto expect_advice = [&](const std::string& what) {
     const std::string said = refuses_to_start();
-    for (const char* part : {"journal.db", "Nothing was changed", "from a copy", "sqlite3 NEW"})
+    for (const char* part : {"journal.db", "Nothing was changed", "from a copy of the state of its last stop",
+                             "sqlite3 NEW", "has forgotten sessions", "docs/deployment.md"})
       EXPECT_NE(said.find(part), std::string::npos) << what << ": " << said;
     decrypt(kOthers);
   };
@@ -285,7 +286,7 @@ TEST_F(MachineFaults, ADamagedJournalStopsTheStartAndTheAdviceWorks) {
   }
   EXPECT_EQ(records, 1) << "requests";
   std::filesystem::remove(journal);
-  EXPECT_NE(refuses_to_start().find("Restore it from a copy"), std::string::npos);
+  EXPECT_NE(refuses_to_start().find("Restore it from a copy of the state of the node's last stop"), std::string::npos);
 
   // The advice: from a copy ...
   put_back();

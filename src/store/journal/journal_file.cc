@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 #include <system_error>
 
 #include "base/log.h"
@@ -30,15 +31,20 @@ fs::path beside(const fs::path& file, const char* suffix) {
   return out;
 }
 
+/// What an operator must know before restoring anything.
+constexpr std::string_view kForgotten =
+    "(an older copy, a snapshot of the machine) a node has forgotten sessions and attempts that it has used, and gives "
+    "its shares away: it must leave the committee then, or all parties make a new epoch and new keys "
+    "(docs/deployment.md)";
+
 /// An error of this file, with what an operator can do about it.
 Error about(const fs::path& file, Error error) {
   if (error.code == Code::data_loss)
     error.message += fmt::format(
-        ". Nothing was changed. Stop the node and restore {0} (with {0}-wal, if there is one) from a copy, or salvage "
-        "what is readable with: sqlite3 {0} .dump | sqlite3 NEW && sqlite3 NEW 'PRAGMA application_id = {1}; PRAGMA "
-        "user_version = {2}; PRAGMA journal_mode = wal'. Without its journal a node has forgotten which requests it "
-        "has answered",
-        file.native(), SqliteJournal::kApplicationId, SqliteJournal::kLayoutVersion);
+        ". Nothing was changed. Stop the node and restore {0} (with {0}-wal, if there is one) from a copy of the state "
+        "of its last stop, or salvage what is readable with: sqlite3 {0} .dump | sqlite3 NEW && sqlite3 NEW 'PRAGMA "
+        "application_id = {1}; PRAGMA user_version = {2}; PRAGMA journal_mode = wal'. Without all of its records {3}",
+        file.native(), SqliteJournal::kApplicationId, SqliteJournal::kLayoutVersion, kForgotten);
   return std::move(error).within(fmt::format("journal {}", file.native()));
 }
 
@@ -100,7 +106,11 @@ Status create_if_allowed(const JournalOptions& options) {
   if (::stat(beside(options.file, "-wal").c_str(), &log) == 0 && log.st_size > 0)
     return fail(Code::data_loss, "the file is gone, but its log (-wal) is there");
   if (options.if_missing == JournalOptions::IfMissing::refuse)
-    return fail(Code::not_found, "there is no such file; this node had one. Restore it from a copy");
+    return fail(
+        Code::not_found,
+        "there is no such file; this node had one. Restore it from a copy of the state of the node's last stop. "
+        "Without all of its records {}",
+        kForgotten);
   return create(options);
 }
 
