@@ -423,7 +423,8 @@ Task<void> KeyGenerator::work(std::shared_ptr<KeygenRun> run, Task<Status> makin
     stored = co_await core_.requests.finish(RequestKind::keygen, run->key.bytes(), std::move(run->result));
   } else {
     log::error("{}: failed after {:.1f} s: {}", what, took, outcome.error().message);
-    removed = co_await remove_key(run->key);
+    if (const Status removed = co_await run->disk.repeat([&] { return remove_key(run->key); }); !removed)
+      log::error("{}: {}", what, removed.error().message);
     stored = co_await core_.requests.fail_request(RequestKind::keygen, run->key.bytes(), outcome.error());
   }
   if (!stored) log::error("{}: the outcome could not be recorded: {}", what, stored.error().message);
