@@ -417,7 +417,7 @@ Task<void> KeyGenerator::work(std::shared_ptr<KeygenRun> run, Task<Status> makin
   run->source.reset();
   run->material = nullptr;
   permit = {};
-  Status stored, removed;
+  Status stored;
   if (outcome) {
     log::info("{}: generated in {:.1f} s, parameters {}", what, took, run->params);
     stored = co_await core_.requests.finish(RequestKind::keygen, run->key.bytes(), std::move(run->result));
@@ -429,9 +429,6 @@ Task<void> KeyGenerator::work(std::shared_ptr<KeygenRun> run, Task<Status> makin
   }
   if (!stored) log::error("{}: the outcome could not be recorded: {}", what, stored.error().message);
   settled(keygen_, run);
-  // Nobody waits for a disk that takes no change.
-  if (!removed && may_pass(removed.error())) removed = co_await run->disk.repeat([&] { return remove_key(run->key); });
-  if (!removed) log::error("{}: what was written of it could not be removed: {}", what, removed.error().message);
   if (stored) co_await erase(*run->preprocessing);
   if (run->confirmation) co_await log_late_liars(core_.loop, *run->confirmation, run->key);
 }
