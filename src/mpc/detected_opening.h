@@ -28,8 +28,8 @@
 #include <span>
 #include <vector>
 
-#include "crypto/hash.h"
 #include "base/uninitialized.h"
+#include "crypto/hash.h"
 #include "mpc/broadcast.h"
 #include "mpc/calls.h"
 #include "mpc/disputes.h"

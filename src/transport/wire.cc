@@ -135,8 +135,7 @@ grpc::ByteBuffer encode(std::span<const OutgoingPiece> pieces) {
   std::size_t total = 0;
   for (const auto& [header, frame_payload] : pieces) {
     Part part{{}, fields_of(header), {}};
-    if (header.payload_bytes > 0)
-      part.payload = frame_payload->subspan(header.offset(), header.payload_bytes);
+    if (header.payload_bytes > 0) part.payload = frame_payload->subspan(header.offset(), header.payload_bytes);
     part.length.length(pb::Pieces::kPiecesFieldNumber, part.fields.view().size() + part.payload.size());
     total += part.length.view().size() + part.fields.view().size() + part.payload.size();
     parts.push_back(part);

@@ -137,8 +137,7 @@ runtime::Frame Net::frame(int session, std::size_t size, runtime::Step step) {
   Bytes bytes(size);
   for (std::size_t k = 0; k < size; ++k)
     bytes[k] = static_cast<std::uint8_t>(k * 7 + k / 1000 + static_cast<std::size_t>(session));
-  return {
-      runtime::FrameKind::data, {static_cast<u128>(session)}, step, runtime::make_payload(std::move(bytes))};
+  return {runtime::FrameKind::data, {static_cast<u128>(session)}, step, runtime::make_payload(std::move(bytes))};
 }
 
 bool Net::is_frame(const runtime::Frame& got, int session, std::size_t size) {
