@@ -368,7 +368,7 @@ TEST_F(KeyGeneration, WithTwoOfFourGoneTheCommandEndsAndTheNextOneMakesAKey) {
   expect_clean_disk(everybody());
 }
 
-// Ctrl-C after the preprocessing: its material waits, for a key or for the end.
+// Material that an earlier command has left waits, for a key or for the end.
 TEST_F(KeyGeneration, MaterialOfAnEarlierCommandIsUsedOrErasedByTheCommandLine) {
   start();
   const auto keygen = [&](const char* option, const PreprocId& id) {
@@ -395,7 +395,7 @@ TEST_F(KeyGeneration, AnInterruptedCommandAbortsWhatRuns) {
   const auto pid = must(
       cli::start_detached({(programs() / "witan").string(), "keygen", "--dir", live->committee.folder.string()}, out));
   while (!logged(1, ": begins, attempt")) std::this_thread::sleep_for(1ms);
-  ASSERT_EQ(::kill(pid, SIGINT), 0);
+  ASSERT_EQ(::kill(pid, SIGTERM), 0);
   EXPECT_TRUE(soon([&] { return !cli::process_runs(pid, "keygen"); }));
   EXPECT_NE(read_text(out).find("interrupted"), std::string::npos) << read_text(out);
   const auto made = must(cli::make_key(live->committee, {.timeout = kLong}));
