@@ -121,13 +121,15 @@ std::uint64_t milliseconds(std::chrono::nanoseconds duration) {
       std::max<std::int64_t>(0, std::chrono::duration_cast<std::chrono::milliseconds>(duration).count()));
 }
 
-std::optional<std::uint64_t> bytes_in(const std::filesystem::path& folder) {
+/// Nothing if the folder cannot be read.
+std::optional<std::uint64_t> material_bytes_in(const std::filesystem::path& folder) {
   std::error_code code;
   std::filesystem::directory_iterator it(folder, code);
   if (code == std::errc::no_such_file_or_directory) return 0;
   std::uint64_t out = 0;
   for (const std::filesystem::directory_iterator end; !code && it != end; it.increment(code)) {
-    std::error_code gone;  // a file that is erased meanwhile
+    if (!PreprocId::parse(it->path().filename().native())) continue;  // whose folder it is
+    std::error_code gone;                                             // a file that is erased meanwhile
     const auto size = it->file_size(gone);
     if (!gone) out += size;
   }
@@ -343,7 +345,7 @@ std::vector<Family> Telemetry::collect() {
   std::vector<Family> out;
   out.push_back({"kms_version", "Always 1.", Type::gauge, {{{{"version", about_.version}}, 1}}});
   add_integer(out, "kms_key_material_bytes", "Files of preprocessings, on the disk.",
-              bytes_in(config_.material_folder()));
+              material_bytes_in(config_.material_folder()));
   add_usage(out);
   if (shared_->state != Shared::State::starting) add_snapshot(out);
   return out;
