@@ -265,8 +265,10 @@ TEST_F(TelemetryTest, ProcessorTimeIsThatBetweenScrapes) {
 TEST_F(TelemetryTest, MaterialOnTheDiskIsMeasured) {
   start();
   EXPECT_EQ(metrics_text().value("kms_key_material_bytes"), 0) << "there is no folder yet";
-  test::write_file(config.material_folder() / "a", Bytes(1000));
-  test::write_file(config.material_folder() / "b", Bytes(234));
+  const std::string zeros(63, '0');
+  test::write_file(config.material_folder() / (zeros + "a"), Bytes(1000));
+  test::write_file(config.material_folder() / (zeros + "b"), Bytes(234));
+  test::write_file(config.material_folder() / "owner", Bytes(42));
   EXPECT_EQ(metrics_text().value("kms_key_material_bytes"), 1234);
 }
 
