@@ -515,11 +515,27 @@ Result<SessionId> MaterialFile::session(std::size_t order) const {
 Status MaterialFile::claim_folder(const std::filesystem::path& folder, std::string_view owner) {
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return system_failure("make the folder", folder);
   const std::filesystem::path file = folder / "owner";
+  const auto check = [&]() -> Status {  // error also: not_found
+    const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) return system_failure("open", file);
+    const Descriptor content(fd, file);
+    struct stat info{};
+    if (::fstat(fd, &info) != 0) return system_failure("examine", file);
+    std::string found(std::min<std::size_t>(static_cast<std::size_t>(info.st_size), 128), '\0');
+    WITAN_TRY(content.read(0, {reinterpret_cast<std::uint8_t*>(found.data()), found.size()}));
+    if (found == owner) return {};
+    return fail(Code::failed_precondition,
+                "the folder {} holds the material of party {}, this one is {}: give each party a folder of its own "
+                "(internal_config.material_path); if that party is gone for good, remove the folder",
+                folder.native(), found, owner);
+  };
+  // First of all, for what follows needs room on the disk.
+  if (const Status there = check(); there || there.error().code != Code::not_found) return there;
   const std::filesystem::path fresh = folder / fmt::format("owner.{}", owner);
   const int fd = ::open(fresh.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return system_failure("create", fresh);
   {
-    Descriptor content(fd, fresh);
+    const Descriptor content(fd, fresh);
     WITAN_TRY(content.write(0, as_bytes(owner)));
     WITAN_TRY(content.sync());
   }
@@ -528,20 +544,7 @@ Status MaterialFile::claim_folder(const std::filesystem::path& folder, std::stri
   const int error = errno;
   static_cast<void>(::unlink(fresh.c_str()));
   if (is_new) return sync_folder(folder);
-  if (error != EEXIST) return system_failure("create", file, error);
-  const int there = ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (there < 0) return system_failure("open", file);
-  Descriptor content(there, file);
-  struct stat info{};
-  if (::fstat(there, &info) != 0) return system_failure("examine", file);
-  std::string found(std::min<std::size_t>(static_cast<std::size_t>(info.st_size), 128), '\0');
-  WITAN_TRY(content.read(0, {reinterpret_cast<std::uint8_t*>(found.data()), found.size()}));
-  if (found != owner)
-    return fail(Code::failed_precondition,
-                "the folder {} holds the material of party {}, this one is {}: give each party a folder of its own "
-                "(internal_config.material_path); if that party is gone for good, remove the folder",
-                folder.native(), found, owner);
-  return {};
+  return error == EEXIST ? check() : system_failure("create", file, error);
 }
 
 Result<std::vector<PreprocId>> list_material(const std::filesystem::path& folder) {

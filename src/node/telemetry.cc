@@ -8,6 +8,7 @@
 
 #include "api/method_names.h"
 #include "base/check.h"
+#include "base/ids.h"
 #include "base/log.h"
 
 namespace witan::node {

@@ -369,6 +369,9 @@ TEST_F(Material, AFolderIsOfOneParty) {
   for (const char* part : {folder().c_str(), "0xabc", "0xdef", "material_path"})
     EXPECT_NE(other.error().message.find(part), std::string::npos) << other.error().message;
   EXPECT_EQ(*list_material(folder()), std::vector{preproc(1)}) << "the note is no material";
+  // Also when nothing can be made there: a folder where the note would be written first.
+  std::filesystem::create_directory(folder() / "owner.0xdef");
+  EXPECT_EQ(MaterialFile::claim_folder(folder(), "0xdef").error().code, Code::failed_precondition);
   EXPECT_TRUE(open());
   std::filesystem::resize_file(folder() / "owner", 0);
   EXPECT_FALSE(MaterialFile::claim_folder(folder(), "0xabc")) << "an empty note is nobody's";
