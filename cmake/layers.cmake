@@ -68,6 +68,7 @@ if(e2e_sources)
   target_include_directories(witan_e2e_tests PRIVATE ${CMAKE_SOURCE_DIR}/tests)
   target_link_libraries(witan_e2e_tests PRIVATE witan_cli witan_node witan_insecure witan_coprocessor witan_test_support
                                                 GTest::gtest GTest::gmock GTest::gtest_main)
+  witan_quick_tests(witan_e2e_tests api cli)
   set_property(GLOBAL APPEND PROPERTY WITAN_TEST_PROGRAMS witan_e2e_tests)
 endif()
 
@@ -140,7 +141,8 @@ if(WITAN_SANITIZE STREQUAL "fuzzer")
 elseif(NOT WITAN_SANITIZE)
   add_library(witan_fuzz_sources OBJECT ${fuzz_sources} tests/fuzz/seeds.cc)
   target_include_directories(witan_fuzz_sources PRIVATE ${CMAKE_SOURCE_DIR}/tests)
-  target_link_libraries(witan_fuzz_sources PRIVATE witan_node witan_test_support PkgConfig::GRPCPP OpenSSL::Crypto)
+  target_link_libraries(witan_fuzz_sources PRIVATE witan_node witan_test_support PkgConfig::GRPCPP OpenSSL::Crypto GTest::gmock)
+  witan_quick_tests(witan_fuzz_sources node)
   set_property(GLOBAL APPEND PROPERTY WITAN_TEST_PROGRAMS witan_fuzz_sources)
 endif()
 

@@ -13,6 +13,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 UNIT_TIMEOUT_S = 600
+SANITIZED_TIMEOUT_S = 1200  # of a unit program
 STEP_TIMEOUT_S = 600
 CAMPAIGN_TIMEOUT_S = 4 * 3600
 CAMPAIGN_SHARDS = 12  # of each program, so that all cores are busy until the end
@@ -26,6 +27,9 @@ INTEROP_TIMEOUT_S = 3600  # builds tfhe-rs the first time
 # ThreadSanitizer runs what has several threads. api and transport have them too, but it does not see the atomics inside of
 # Debian's gRPC, which hand data from thread to thread: every test of these would be reported.
 THREADED = ("crypto", "metrics", "mpc", "protocols", "runtime", "store_journal", "store_vault_file")
+
+
+SLOWEST = ("witan_protocols_tests", "witan_mpc_tests")  # begin first, so that all cores are busy until the end
 
 
 class Outcome:
@@ -103,14 +107,15 @@ def show(outcome):
 
 
 def units_of(tree):
-    return [p for p in sorted(tree.glob("witan_*_tests")) if p.name not in ("witan_e2e_tests", "witan_noise_tests")]
+    units = [p for p in sorted(tree.glob("witan_*_tests")) if p.name not in ("witan_e2e_tests", "witan_noise_tests")]
+    return sorted(units, key=lambda program: program.name not in SLOWEST)
 
 
 def sanitized(preset, names, note):
     """Unit and simulator tests (a tenth of the seeds) with a sanitizer."""
     start = time.monotonic()
     if preset == "tsan":
-        names = [f"witan_{layer}_tests" for layer in THREADED]
+        names = [name for name in names if name in {f"witan_{layer}_tests" for layer in THREADED}]
     try:
         build(preset, names)
     except subprocess.CalledProcessError:
@@ -119,7 +124,7 @@ def sanitized(preset, names, note):
     environment = dict(os.environ, WITAN_SIM_PERCENT="10",
                        LSAN_OPTIONS=f"suppressions={ROOT}/scripts/sanitizers/lsan.supp:print_suppressions=0")
     with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count() or 2) as pool:
-        jobs = {pool.submit(gtest, ROOT / "build" / preset / name, UNIT_TIMEOUT_S, environment) for name in names}
+        jobs = [pool.submit(gtest, ROOT / "build" / preset / name, SANITIZED_TIMEOUT_S, environment) for name in names]
         for job in concurrent.futures.as_completed(jobs):
             outcome = job.result()
             outcome.name = f"{preset} {outcome.name}"

@@ -79,9 +79,7 @@ inline runtime::Task<Status> in_pieces(runtime::Compute& compute, std::size_t co
   for (std::size_t first = 0; first < count; first += piece)
     tasks.push_back(
         one(compute, [kernel, first, last = std::min(count, first + piece)] { return kernel(first, last); }));
-  for (Status& done : co_await runtime::when_all(std::move(tasks)))
-    if (!done) co_return std::move(done);
-  co_return Status{};
+  co_return runtime::all_ok(co_await runtime::when_all(std::move(tasks)));
 }
 
 /// Rows that are checked or made in about a millisecond.

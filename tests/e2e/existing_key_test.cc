@@ -236,7 +236,7 @@ TEST_F(ExistingKey, WrongRequestsAreRefusedAndCostNothing) {
 
 // A party that has no part of the existing key, and one whose published objects have changed: the others make the key without them.
 TEST_F(ExistingKey, PartiesThatDoNotHaveItAreNotNeeded) {
-  start({.test_nodes = false, .message_delay = 150ms});
+  start();  // with the usual delay: party 4 is to be in time once it is back
   cli::stop_parties(live->committee, {4});
   const auto old = make();
   must(cli::start_parties(live->committee, {4}));
