@@ -19,13 +19,14 @@ function(witan_quick_tests target)
   target_compile_options(${target} PRIVATE -O1 -mllvm -inline-threshold=20)
 endfunction()
 
-# witan_layer(<folder under src> DEPS <layers> [PRIVATE_LIBS <packages>] [LIBS <packages>])
+# witan_layer(<folder under src> [SIMULATED] DEPS <layers> [PRIVATE_LIBS <packages>] [LIBS <packages>])
 #
 # One folder, one static library witan_<name>, one test program witan_<name>_tests from tests/<folder>/*_test.cc
 # (helpers of the tests lie beside them as *.cc without _test). DEPS are the layers it may include; scripts/check_layers.py
-# reads them from cmake/layers.cmake and checks every #include against them.
+# reads them from cmake/layers.cmake and checks every #include against them. SIMULATED: its tests run in the simulator, on one thread;
+# ThreadSanitizer gets those alone that name threads.
 function(witan_layer folder)
-  cmake_parse_arguments(ARG "" "" "DEPS;LIBS;PRIVATE_LIBS;TEST_DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "SIMULATED" "" "DEPS;LIBS;PRIVATE_LIBS;TEST_DEPS" ${ARGN})
   string(REPLACE "/" "_" name ${folder})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${folder}/*.cc)
   set(target witan_${name})
@@ -49,6 +50,14 @@ function(witan_layer folder)
   endif()
 
   file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${folder}/*.cc)
+  if(ARG_SIMULATED AND WITAN_SANITIZE STREQUAL "thread")
+    foreach(test ${tests})
+      file(STRINGS ${test} threads REGEX "ComputePool|std::j?thread" LIMIT_COUNT 1)
+      if(NOT threads)
+        list(REMOVE_ITEM tests ${test})
+      endif()
+    endforeach()
+  endif()
   if(tests)
     set(test_deps)
     foreach(dep ${ARG_TEST_DEPS})
