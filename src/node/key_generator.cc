@@ -423,6 +423,7 @@ Task<void> KeyGenerator::work(std::shared_ptr<KeygenRun> run, Task<Status> makin
     stored = co_await core_.requests.finish(RequestKind::keygen, run->key.bytes(), std::move(run->result));
   } else {
     log::error("{}: failed after {:.1f} s: {}", what, took, outcome.error().message);
+    run->confirmation = nullptr;
     if (const Status removed = co_await run->disk.repeat([&] { return remove_key(run->key); }); !removed)
       log::error("{}: {}", what, removed.error().message);
     stored = co_await core_.requests.fail_request(RequestKind::keygen, run->key.bytes(), outcome.error());
