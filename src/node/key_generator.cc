@@ -67,6 +67,7 @@ class SerialLock {
 struct KeyGenerator::Run {
   Run(Core& core, const std::string& what)
       : begun(core.loop.now()),
+        accepted(core.loop),
         ended(core.loop),
         recorded(core.loop),
         meter(begun),
@@ -80,6 +81,7 @@ struct KeyGenerator::Run {
   const runtime::Instant begun;
   bool may_be_aborted = false;
   Status outcome;
+  runtime::Event accepted;  // the request is in the journal, or will not be
   runtime::Event ended;     // the outcome is there
   runtime::Event recorded;  // and in the journal
   PaceMeter meter;
@@ -104,7 +106,9 @@ struct KeyGenerator::Run {
 
 struct KeyGenerator::PreprocessingRun : Run {
   PreprocessingRun(Core& core, PreprocId with, bool again)
-      : Run(core, fmt::format("preprocessing {}", with.hex())), id(with), resumed(again), tasks(core.loop) {}
+      : Run(core, fmt::format("preprocessing {}", with.hex())), id(with), resumed(again), tasks(core.loop) {
+    if (resumed) accepted.set();
+  }
 
   const PreprocId id;
   const bool resumed;  // after a restart
@@ -126,7 +130,9 @@ struct KeyGenerator::PreprocessingRun : Run {
 
 struct KeyGenerator::KeygenRun : Run {
   KeygenRun(Core& core, const KeyId& with, bool again)
-      : Run(core, fmt::format("key {}", with.hex())), key(with), resumed(again), tasks(core.loop) {}
+      : Run(core, fmt::format("key {}", with.hex())), key(with), resumed(again), tasks(core.loop) {
+    if (resumed) accepted.set();
+  }
 
   const KeyId key;
   std::optional<PreprocId> preprocessing;  // once it is known: before work() begins
@@ -235,6 +241,7 @@ Task<void> give_up_reading(Run& run, runtime::Loop& loop, std::chrono::seconds t
 template <class AnyRun>
 void KeyGenerator::settled(std::shared_ptr<AnyRun>& running, const std::shared_ptr<AnyRun>& run) {
   if (running == run) running = nullptr;
+  run->accepted.set();
   run->recorded.set();
 }
 
@@ -267,6 +274,7 @@ Task<Result<api::Empty>> KeyGenerator::preprocess(api::KeyGenPreprocRequest requ
     co_return fail(inserted.error());
   }
   run->may_be_aborted = true;
+  run->accepted.set();
   core_.scope.spawn(work(run, std::move(fields), std::move(permit)));
   co_return api::Empty{};
 }
@@ -398,6 +406,7 @@ Task<Result<api::Empty>> KeyGenerator::generate(api::KeyGenRequest request) {
     co_return fail(accepted.error());
   }
   run->may_be_aborted = true;
+  run->accepted.set();
   core_.scope.spawn(work(run, make_key(*run, std::move(fields)), std::move(permit)));
   co_return api::Empty{};
 }
@@ -528,6 +537,9 @@ Task<Result<api::Empty>> KeyGenerator::abort(api::IdRequest request) {
     run.tasks.cancel();
     run.end(fail(Code::aborted, "aborted by the operator"));
   };
+  // Who asks for it may ask for its end before it is recorded.
+  if (const auto run = preprocessing_; run && run->id == id) co_await run->accepted.wait();
+  if (const auto run = keygen_; run && run->preprocessing == id) co_await run->accepted.wait();
   if (const auto run = preprocessing_; run && run->id == id && run->may_be_aborted) {
     stop(*run);
     co_await run->recorded.wait();
