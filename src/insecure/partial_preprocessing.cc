@@ -170,6 +170,10 @@ Task<Status> preprocess(Core& core, runtime::Compute& compute, const Job& job) {
       meeting, mpc::Patience(options.variant, options.delay, 0).round, first,
       [&core, &id](std::uint16_t attempt) { return node::record_attempt(core.journal, id.bytes(), kKind, attempt); });
   const std::uint16_t attempt = co_await ok(co_await common.start());
+  co_await ok(co_await compute(runtime::Work::preprocessing,
+                               [folder = core.config.material_folder(), owner = core.signing_key.address().text()] {
+                                 return MaterialFile::claim_folder(folder, owner);
+                               }));
   const auto file =
       co_await ok(co_await MaterialFile::create(compute, core.config.material_folder(), id, attempt, whole));
   PartOfFile store(*file, part.of);

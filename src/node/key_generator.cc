@@ -321,8 +321,11 @@ Task<Result<std::unique_ptr<MaterialFile>>> KeyGenerator::interrupted_material(P
                                                                                const PreprocessingFields& fields,
                                                                                const protocols::MaterialPlan& plan) {
   run.stage = "reading";
-  auto material = co_await run.disk.repeat(
-      [&] { return MaterialFile::open(run.compute, folder_, fields.id, plan, MaterialFile::State::interrupted); });
+  const auto open = [&]() -> Task<Result<std::unique_ptr<MaterialFile>>> {
+    co_await ok(co_await claimed());
+    co_return co_await MaterialFile::open(run.compute, folder_, fields.id, plan, MaterialFile::State::interrupted);
+  };
+  auto material = co_await run.disk.repeat(open);
   if (!material && material.error().code == Code::not_found)
     co_return fail(Code::aborted,
                    "aborted: the node stopped before the preprocessing had begun here ({}); start a new one",
@@ -357,8 +360,11 @@ Task<Status> KeyGenerator::make_material(PreprocessingRun& run, const Preprocess
                      "{}. Parties that were asked for other parameters than {}, or for another epoch, under this id do "
                      "not count: ask all parties for the same, under a new id",
                      attempt.error().message, fields.params);
-    run.material = co_await ok(co_await run.disk.repeat(
-        [&] { return MaterialFile::create(run.compute, folder_, fields.id, *attempt, layout.orders); }));
+    const auto create = [&]() -> Task<Result<std::unique_ptr<MaterialFile>>> {
+      co_await ok(co_await claimed());
+      co_return co_await MaterialFile::create(run.compute, folder_, fields.id, *attempt, layout.orders);
+    };
+    run.material = co_await ok(co_await run.disk.repeat(create));
   }
   run.store.emplace(*run.material, run.disk);
   run.protocol = std::make_unique<protocols::Preprocessing>(
@@ -455,8 +461,11 @@ Task<Status> KeyGenerator::make_key(KeygenRun& run, KeygenFields fields) {
   if (fields.existing) existing = co_await ok(co_await load_existing_key(core_, run.reading, fields));
   run.params = fields.params;
   run.keys = core_.epochs.find(fields.epoch)->keys;
-  run.material = co_await ok(co_await run.reading.repeat(
-      [&] { return MaterialFile::open(run.compute, folder_, fields.preprocessing, KeyMaterial(plan).orders); }));
+  const auto open = [&]() -> Task<Result<std::unique_ptr<MaterialFile>>> {
+    co_await ok(co_await claimed());
+    co_return co_await MaterialFile::open(run.compute, folder_, fields.preprocessing, KeyMaterial(plan).orders);
+  };
+  run.material = co_await ok(co_await run.reading.repeat(open));
   run.source.emplace(*run.material, run.reading);
   protocols::KeyGenerationJob job{.key = fields.key,
                                   .preprocessing = fields.preprocessing,
@@ -664,6 +673,32 @@ Task<void> KeyGenerator::resume_keygen(std::shared_ptr<KeygenRun> run, std::shar
 
 // Material on the disk.
 
+Status KeyGenerator::claim_folder() {
+  const Status claimed = MaterialFile::claim_folder(folder_, core_.signing_key.address().text());
+  claimed_ = claimed.has_value();
+  if (!claimed && claimed.error().code == Code::failed_precondition) return claimed;
+  if (!claimed)
+    log::warn("{}: no keys are generated here, and no material is erased, until {} can be written",
+              claimed.error().message, folder_.native());
+  return {};
+}
+
+/// Before anything is done in the folder: what lies in another party's may be named like ours.
+Task<Status> KeyGenerator::claimed() {
+  if (claimed_) co_return Status{};
+  const Status now =
+      co_await core_.compute(Work::preprocessing, [folder = folder_, owner = core_.signing_key.address().text()] {
+        return MaterialFile::claim_folder(folder, owner);
+      });
+  claimed_ = now.has_value();
+  if (now || now.error().code == Code::failed_precondition) co_return now;
+  co_return fail(
+      Code::unavailable,
+      "{}; material is not made, read or erased before the folder says whose it is: let the node write there "
+      "(internal_config.material_path)",
+      now.error().message);
+}
+
 /// Can a key still be made of it?
 Result<bool> KeyGenerator::is_needed(const PreprocId& id) const {
   WITAN_ASSIGN(const auto use, core_.journal.get(kMaterialUseTable, id.view()));
@@ -688,6 +723,10 @@ Result<std::vector<PreprocId>> KeyGenerator::unused() const {
 }
 
 Task<void> KeyGenerator::erase_unused() {
+  if (const Status mine = co_await claimed(); !mine) {
+    log::error("unused material of key generations is not erased before the next start: {}", mine.error().message);
+    co_return;
+  }
   const auto there = co_await core_.compute(Work::preprocessing, [folder = folder_] { return list_material(folder); });
   if (!there) {
     log::error("material of key generations: {}", there.error().message);
@@ -704,7 +743,10 @@ Task<void> KeyGenerator::erase_unused() {
 
 Task<void> KeyGenerator::erase(PreprocId id) {
   DiskWait disk(core_.loop, fmt::format("erasing the material of preprocessing {}", id.hex()));
-  const Status erased = co_await disk.repeat([&] { return erase_material(core_.compute, folder_, id); });
+  const Status erased = co_await disk.repeat([&]() -> Task<Status> {
+    co_await ok(co_await claimed());
+    co_return co_await erase_material(core_.compute, folder_, id);
+  });
   if (!erased)
     log::error("material of preprocessing {} could not be erased, the next start tries again: {}", id.hex(),
                erased.error().message);

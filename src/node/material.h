@@ -28,7 +28,7 @@ namespace witan::node {
 class MaterialFile final : public protocols::MaterialStore, public protocols::MaterialSource {
  public:
   /// Makes the folder and notes in its file `owner` whose it is. Parties name their files alike, and each erases what its journal does not
-  /// know. Errors: failed_precondition (it is another one's), unavailable (what the system says).
+  /// know. Errors: failed_precondition (it is another one's), otherwise what the system says.
   static Status claim_folder(const std::filesystem::path& folder, std::string_view owner);
   /// A new file for that plan. Makes the folder. Errors: already_exists, unavailable (disk).
   static runtime::Task<Result<std::unique_ptr<MaterialFile>>> create(runtime::Compute& compute,

@@ -203,6 +203,42 @@ TEST_F(KeyGeneratorTest, AnAbortOfARequestThatCannotBeRecordedFindsNothing) {
   EXPECT_THAT(accepted.value_or("nothing"), HasSubstr("the disk does not take commits"));
 }
 
+// Whose the folder is cannot be noted: it may be another party's, whose material is named like ours.
+TEST_F(KeyGeneratorTest, AFolderThatDoesNotSayWhoseItIsIsLeftAlone) {
+  start();
+  const auto folder = disk(1).material;
+  const auto in_the_way = folder / ("owner." + party(1).signing_key.address().text());
+  std::filesystem::create_directories(in_the_way);
+  test::write_file(material(1, preproc(5)), Bytes(1000, 7));
+  EXPECT_EQ(said(party(1).generator.claim_folder()), "OK");
+  loop->run(party(1).generator.erase_unused());
+  EXPECT_EQ(materials(1), 1u) << "no journal entry, and not erased";
+  for (int i = 1; i <= kParties; ++i) ASSERT_EQ(preprocess(i, preproc(1)), "OK");
+  pass(5s);
+  EXPECT_THAT(party(1).progress(RequestKind::preprocessing, preproc(1).bytes()),
+              AllOf(HasSubstr("; waits for the disk: cannot create "), HasSubstr("internal_config.material_path")));
+  EXPECT_EQ(materials(1), 1u);
+  std::filesystem::remove(in_the_way);
+  for (int i = 0; i < 60 && materials(1) == 1; ++i) pass(1s);
+  EXPECT_EQ(materials(1), 2u);
+  EXPECT_TRUE(std::filesystem::exists(folder / "owner"));
+  EXPECT_EQ(abort(1, preproc(1)), "OK");
+  pass(1s);
+  EXPECT_TRUE(std::filesystem::exists(material(1, preproc(5))));
+}
+
+TEST_F(KeyGeneratorTest, TheFolderOfAnotherPartyIsLeftAlone) {
+  start();
+  test::write_file(disk(1).material / "owner", Bytes(42, 'x'));
+  test::write_file(material(1, preproc(1)), Bytes(1000, 7));
+  EXPECT_THAT(said(party(1).generator.claim_folder()), StartsWith("FAILED_PRECONDITION"));
+  for (int i = 1; i <= kParties; ++i) ASSERT_EQ(preprocess(i, preproc(1)), "OK");
+  EXPECT_THAT(preprocessed(1, preproc(1)), HasSubstr("holds the material of party xxx"));
+  loop->run(party(1).generator.erase_unused());
+  pass(1s);
+  EXPECT_EQ(std::filesystem::file_size(material(1, preproc(1))), 1000u);
+}
+
 // It is done, and the journal does not know it yet: what is erased is material that no key has used.
 TEST_F(KeyGeneratorTest, AnAbortOfAPreprocessingThatHasEndedWaitsUntilThatIsRecorded) {
   start();
