@@ -282,7 +282,7 @@ Status wait_until_healthy(const Committee& committee, std::chrono::seconds timeo
                           int reachable) {
   const auto deadline = Clock::now() + timeout;
   for (const PartyInfo& party : selected(committee, only)) {
-    const api::KmsClient client({.address = party.address(), .timeout = std::chrono::seconds(5)});
+    const api::KmsClient client({.address = party.address(), .timeout = kCallTimeout});
     for (;;) {
       const auto health = client.get_health_status();
       if (health && count_reachable(*health) >= (reachable == 0 ? committee.size() : reachable)) break;
@@ -309,13 +309,19 @@ std::vector<PartyStatus> committee_status(const Committee& committee) {
   for (PartyStatus& status : out) {
     if (status.pid == 0) continue;
     asking.emplace_back([&status] {
-      const api::KmsClient client({.address = status.party.address(), .timeout = std::chrono::seconds(5)});
+      const api::KmsClient client({.address = status.party.address(), .timeout = kCallTimeout});
       status.health = client.get_health_status();
       if (status.health) status.keys = keys_in(status.health->my_storage_info);
     });
   }
   asking.clear();
   return out;
+}
+
+Result<std::vector<KeyStatus>> keys_of(const PartyInfo& party) {
+  const api::KmsClient client({.address = party.address(), .timeout = kCallTimeout});
+  WITAN_ASSIGN(const auto health, client.get_health_status());
+  return keys_in(health.my_storage_info);
 }
 
 std::chrono::seconds epoch_timeout(int parties, std::chrono::seconds network_timeout) {

@@ -102,6 +102,8 @@ struct PartyStatus {
   std::vector<KeyStatus> keys;
 };
 std::vector<PartyStatus> committee_status(const Committee& committee);
+/// As the node says that answers at its address, wherever it runs. Errors: those of the call.
+Result<std::vector<KeyStatus>> keys_of(const PartyInfo& party);
 
 /// The last lines of a log, for error messages.
 std::string log_tail(const std::filesystem::path& log, std::size_t lines);
