@@ -686,17 +686,9 @@ Status KeyGenerator::claim_folder() {
 /// Before anything is done in the folder: what lies in another party's may be named like ours.
 Task<Status> KeyGenerator::claimed() {
   if (claimed_) co_return Status{};
-  const Status now =
-      co_await core_.compute(Work::preprocessing, [folder = folder_, owner = core_.signing_key.address().text()] {
-        return MaterialFile::claim_folder(folder, owner);
-      });
+  const Status now = co_await claim_material(core_.compute, folder_, core_.signing_key.address().text());
   claimed_ = now.has_value();
-  if (now || now.error().code == Code::failed_precondition) co_return now;
-  co_return fail(
-      Code::unavailable,
-      "{}; material is not made, read or erased before the folder says whose it is: let the node write there "
-      "(internal_config.material_path)",
-      now.error().message);
+  co_return now;
 }
 
 /// Can a key still be made of it?

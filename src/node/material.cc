@@ -563,6 +563,18 @@ Status MaterialFile::claim_folder(const std::filesystem::path& folder, std::stri
   return written;
 }
 
+Task<Status> claim_material(runtime::Compute& compute, std::filesystem::path folder, std::string owner) {
+  const Status claimed = co_await compute(Work::preprocessing, [folder = std::move(folder), owner = std::move(owner)] {
+    return MaterialFile::claim_folder(folder, owner);
+  });
+  if (claimed || claimed.error().code == Code::failed_precondition) co_return claimed;
+  co_return fail(
+      Code::unavailable,
+      "{}; material is not made, read or erased before the folder says whose it is: let the node write there "
+      "(internal_config.material_path)",
+      claimed.error().message);
+}
+
 Result<std::vector<PreprocId>> list_material(const std::filesystem::path& folder) {
   std::vector<PreprocId> out;
   std::error_code error;

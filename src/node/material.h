@@ -126,6 +126,10 @@ std::uint64_t material_bytes(const protocols::MaterialOrder& order, std::uint64_
 /// What is kept in a folder, by preprocessing. Not there: nothing.
 Result<std::vector<PreprocId>> list_material(const std::filesystem::path& folder);
 
+/// MaterialFile::claim_folder(), for whoever needs the folder after the start. Errors: failed_precondition (it is another one's), unavailable
+/// (with what to do).
+runtime::Task<Status> claim_material(runtime::Compute& compute, std::filesystem::path folder, std::string owner);
+
 /// Overwrites the file with zeros, as far as the file system writes in place, and removes it. Success if it is not there.
 runtime::Task<Status> erase_material(runtime::Compute& compute, std::filesystem::path folder, PreprocId id);
 
