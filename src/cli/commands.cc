@@ -400,6 +400,7 @@ int run(const Keygen& options) {
     fmt::print(stderr, "preprocessing {}, key {}\n", preprocessing.hex(), key.hex());
   };
   order->progress = [&bar](const KeyProgress& progress) { bar.show(progress); };
+  order->says = [](const std::string& text) { fmt::print(stderr, "{}\n", text); };
   auto key = make_key(*committee, *order);
   bar.finish();
   if (!key) return fail_with(key.error());
@@ -421,7 +422,8 @@ int run(const Keygen& options) {
     return kExitOk;
   }
   fmt::print("key {}\n  origin = {}{}, parameters {}, {:.1f} s\n", key->key.hex(), key->origin,
-             key->origin == "generated" ? "" : " (party 1 has seen it)", key->params, key->seconds);
+             key->origin == "generated" || key->origin == "unknown" ? "" : " (party 1 has seen it)", key->params,
+             key->seconds);
   if (order->existing) fmt::print("  secret keys and PublicKey of key {}\n", order->existing->key.hex());
   for (const auto& [type, digest] : key->digests) fmt::print("  {} {}\n", type, to_hex(digest));
   for (const auto& [party, address] : key->signers) fmt::print("  signed by party {} ({})\n", party, address);

@@ -2,8 +2,8 @@
 
 #include <charconv>
 #include <fstream>
+#include <mutex>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <thread>
 
 #include "api/client.h"
@@ -15,6 +15,8 @@ namespace {
 
 using std::filesystem::path;
 using Clock = std::chrono::steady_clock;
+
+constexpr auto kCallTimeout = std::chrono::seconds(5), kSendEpoch = std::chrono::seconds(10);
 
 std::string identity_of(int party) {
   return fmt::format("party{}.committee.witan.test", party);
@@ -280,7 +282,7 @@ Status wait_until_healthy(const Committee& committee, std::chrono::seconds timeo
                           int reachable) {
   const auto deadline = Clock::now() + timeout;
   for (const PartyInfo& party : selected(committee, only)) {
-    const api::KmsClient client({.address = party.address(), .timeout = std::chrono::seconds(5)});
+    const api::KmsClient client({.address = party.address(), .timeout = kCallTimeout});
     for (;;) {
       const auto health = client.get_health_status();
       if (health && count_reachable(*health) >= (reachable == 0 ? committee.size() : reachable)) break;
@@ -307,7 +309,7 @@ std::vector<PartyStatus> committee_status(const Committee& committee) {
   for (PartyStatus& status : out) {
     if (status.pid == 0) continue;
     asking.emplace_back([&status] {
-      const api::KmsClient client({.address = status.party.address(), .timeout = std::chrono::seconds(5)});
+      const api::KmsClient client({.address = status.party.address(), .timeout = kCallTimeout});
       status.health = client.get_health_status();
       if (status.health) status.keys = keys_in(status.health->my_storage_info);
     });
@@ -316,38 +318,57 @@ std::vector<PartyStatus> committee_status(const Committee& committee) {
   return out;
 }
 
+Result<std::vector<KeyStatus>> keys_of(const PartyInfo& party) {
+  const api::KmsClient client({.address = party.address(), .timeout = kCallTimeout});
+  WITAN_ASSIGN(const auto health, client.get_health_status());
+  return keys_in(health.my_storage_info);
+}
+
 std::chrono::seconds epoch_timeout(int parties, std::chrono::seconds network_timeout) {
   const int threshold = (parties - 1) / 3;
   return 2 * (threshold + 8) * network_timeout + std::chrono::seconds(10);
 }
 
+namespace {
+
+/// NewMpcEpoch, unless it has the epoch, and its end.
+Status ensure_epoch_at(const PartyInfo& party, Clock::time_point deadline) {
+  const api::KmsClient client({.address = party.address(), .timeout = kCallTimeout});
+  const api::IdRequest epoch{default_epoch_id().hex()};
+  api::NewMpcEpochRequest request;
+  request.context_id = default_context_id().hex();
+  request.epoch_id = default_epoch_id().hex();
+  // No answer, or "not yet": also of a party that did not hear us, so it is asked until it has said that it knows.
+  const auto may_pass = [](const Error& error) {
+    return error.code == Code::unavailable || error.code == Code::deadline_exceeded;
+  };
+  for (const auto until = Clock::now() + kSendEpoch;; std::this_thread::sleep_for(std::chrono::milliseconds(50))) {
+    if (client.get_epoch_result(epoch)) return {};
+    const auto sent = client.new_mpc_epoch(request);
+    if (sent || sent.error().code == Code::already_exists) break;  // its result says what became of it
+    if (!may_pass(sent.error()) || Clock::now() > until) return fail(sent.error());
+  }
+  for (;; std::this_thread::sleep_for(std::chrono::milliseconds(20))) {
+    const auto result = client.get_epoch_result(epoch);
+    if (result) return {};
+    if (!may_pass(result.error()) || Clock::now() > deadline) return fail(result.error());
+  }
+}
+
+}  // namespace
+
 Result<std::map<int, std::string>> ensure_epoch(const Committee& committee, std::chrono::seconds timeout) {
   const auto deadline = Clock::now() + timeout;
-  const api::IdRequest epoch{default_epoch_id().hex()};
   std::map<int, std::string> without;
-  std::set<int> waiting;
-  for (const PartyInfo& party : committee.parties) {
-    const api::KmsClient client({.address = party.address()});
-    waiting.insert(party.id);
-    if (const auto known = client.get_epoch_result(epoch); known || known.error().code == Code::unavailable) continue;
-    api::NewMpcEpochRequest request;
-    request.context_id = default_context_id().hex();
-    request.epoch_id = default_epoch_id().hex();
-    const auto sent = client.new_mpc_epoch(request);
-    if (sent || sent.error().code == Code::already_exists) continue;  // its result says what became of it
-    without[party.id] = sent.error().message;
-    waiting.erase(party.id);
-  }
-  while (!waiting.empty()) {
-    for (const PartyInfo& party : committee.parties) {
-      if (!waiting.contains(party.id)) continue;
-      const auto result = api::KmsClient({.address = party.address()}).get_epoch_result(epoch);
-      if (!result && result.error().code == Code::unavailable && Clock::now() < deadline) continue;
-      waiting.erase(party.id);
-      if (!result) without[party.id] = result.error().message;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
+  std::mutex mutex;
+  std::vector<std::jthread> asking;
+  for (const PartyInfo& party : committee.parties)
+    asking.emplace_back([&] {
+      const Status has = ensure_epoch_at(party, deadline);
+      const std::lock_guard lock(mutex);
+      if (!has) without[party.id] = has.error().message;
+    });
+  asking.clear();
   if (static_cast<int>(without.size()) <= committee.threshold) return without;
   std::string text;
   for (const auto& [party, why] : without) text += fmt::format("\n  party {}: {}", party, why);

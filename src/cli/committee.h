@@ -80,8 +80,9 @@ Status wait_until_healthy(const Committee& committee, std::chrono::seconds timeo
 /// Stops processes with SIGTERM, or with SIGKILL.
 void stop_parties(const Committee& committee, const std::vector<int>& only = {}, bool kill = false);
 
-/// NewMpcEpoch with the default ids at every party, unless they have it; waits for its end. n - t parties with the epoch are enough. Returns
-/// the others, with what they say: a party that missed the set-up has no part of the epoch for good. Error: fewer have it.
+/// NewMpcEpoch with the default ids at every party, unless they have it, all at once; waits for its end. A party that cannot be reached is
+/// asked again for ten seconds. n - t parties with the epoch are enough. Returns the others, with what they say: a party that missed the
+/// set-up has no part of the epoch for good. Error: fewer have it.
 Result<std::map<int, std::string>> ensure_epoch(const Committee& committee, std::chrono::seconds timeout);
 /// Longer than nodes of such a committee wait for each other (mpc::CommonStart::longest_wait, which is checked): so what the caller is told
 /// when it fails is what a node says.
@@ -101,6 +102,8 @@ struct PartyStatus {
   std::vector<KeyStatus> keys;
 };
 std::vector<PartyStatus> committee_status(const Committee& committee);
+/// As the node says that answers at its address, wherever it runs. Errors: those of the call.
+Result<std::vector<KeyStatus>> keys_of(const PartyInfo& party);
 
 /// The last lines of a log, for error messages.
 std::string log_tail(const std::filesystem::path& log, std::size_t lines);

@@ -73,19 +73,35 @@ api::KeySetConfig config_from_existing() {
 }
 
 constexpr auto kPollEvery = std::chrono::milliseconds(50), kPollTimeout = std::chrono::milliseconds(2000);
-constexpr auto kAbortWait = std::chrono::seconds(5);
+constexpr auto kAbortWait = std::chrono::seconds(5), kLateRequest = std::chrono::seconds(2);
 
 /// Runs `work` for each of the parties, all at once.
 template <class Work>
-void for_each_party(const std::vector<int>& parties, Work work) {
+void for_each_party(const std::set<int>& parties, Work work) {
   std::vector<std::jthread> threads;
   for (const int party : parties) threads.emplace_back([&work, party] { work(party); });
 }
 
-std::vector<int> all_parties(const Committee& committee) {
-  std::vector<int> out;
-  for (const PartyInfo& party : committee.parties) out.push_back(party.id);
+std::set<int> all_parties(const Committee& committee) {
+  std::set<int> out;
+  for (const PartyInfo& party : committee.parties) out.insert(party.id);
   return out;
+}
+
+std::set<int> parties_of(const std::map<int, std::string>& entries) {
+  std::set<int> out;
+  for (const auto& [party, text] : entries) out.insert(party);
+  return out;
+}
+
+std::set<int> united(std::set<int> some, const std::set<int>& more) {
+  some.insert(more.begin(), more.end());
+  return some;
+}
+
+std::set<int> without(std::set<int> all, const std::set<int>& some) {
+  std::erase_if(all, [&](int party) { return some.contains(party); });
+  return all;
 }
 
 /// Lines "<party> <preprocessing id>": parties that could not be told that a preprocessing was given up.
@@ -114,15 +130,21 @@ void write_owed(const Committee& committee, const OwedAborts& owed) {
   for (const auto& [party, id] : owed) out << party << " " << id << "\n";
 }
 
-/// A machine that has much to do may miss a first connection: a party that cannot be reached is asked again for the whole time.
-Status send_abort(const Committee& committee, int party, const std::string& id) {
+/// A machine that has much to do may miss a first connection: a party that cannot be reached is asked again for the whole time. `unsure`: a
+/// request that it has not answered may still reach it, so that it has nothing yet says little.
+Status send_abort(const Committee& committee, int party, const std::string& id, bool unsure = false) {
   const api::KmsClient client({.address = committee.party(party).address()});
-  const auto until = Clock::now() + kAbortWait;
+  const auto begun = Clock::now(), until = begun + kAbortWait;
   for (;;) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
     const auto sent = client.abort_key_gen({id}, {.timeout = std::max(left, kPollEvery), .stop = {}});
     if (sent) return {};
-    if (sent.error().code != Code::unavailable || Clock::now() + kPollEvery > until) return fail(sent.error());
+    const bool too_early = unsure && sent.error().code == Code::not_found;
+    if (too_early && Clock::now() > begun + kLateRequest)
+      return fail(Code::unavailable, "it has nothing of {} yet, but a request that it did not answer may still come",
+                  id);
+    if (!too_early && (sent.error().code != Code::unavailable || Clock::now() + kPollEvery > until))
+      return fail(sent.error());
     std::this_thread::sleep_for(kPollEvery);
   }
 }
@@ -132,10 +154,32 @@ bool has_answered(const Status& aborted) {
   return aborted || aborted.error().code == Code::not_found;
 }
 
-/// What parties could not be told when it was time: before a new preprocessing, which would find the old one running.
-void settle_owed_aborts(const Committee& committee) {
-  const OwedAborts owed = read_owed(committee);
+/// Parties that do not answer are owed it. `unsure`: see send_abort().
+std::map<int, Status> abort_at(const Committee& committee, const PreprocId& id, const std::set<int>& parties,
+                               const std::set<int>& unsure = {}) {
+  std::map<int, Status> out;
+  std::mutex mutex;
+  for_each_party(parties, [&](int party) {
+    Status aborted = send_abort(committee, party, id.hex(), unsure.contains(party));
+    const std::lock_guard lock(mutex);
+    out[party] = std::move(aborted);
+  });
+  OwedAborts owed = read_owed(committee);
+  for (const auto& [party, aborted] : out)
+    if (has_answered(aborted))
+      owed.erase({party, id.hex()});
+    else
+      owed.insert({party, id.hex()});
+  write_owed(committee, owed);
+  return out;
+}
+
+/// What parties could not be told when it was time: before a new preprocessing, which would find the old one running. Not of `wanted`: who
+/// wants a key of it has changed his mind.
+void settle_owed_aborts(const Committee& committee, const std::optional<PreprocId>& wanted) {
+  OwedAborts owed = read_owed(committee);
   if (owed.empty()) return;
+  if (wanted) std::erase_if(owed, [&](const auto& entry) { return entry.second == wanted->hex(); });
   OwedAborts left;
   std::mutex mutex;
   std::vector<std::jthread> threads;
@@ -163,32 +207,23 @@ class KeyMaking {
   Result<NewKey> run() {
     WITAN_TRY(check_existing());
     WITAN_TRY(hand_out_client_key());
-    settle_owed_aborts(committee_);
+    settle_owed_aborts(committee_, order_.preprocessing);
     order_.begins(out_.preprocessing, out_.key);
     WITAN_TRY(order_.preprocessing ? find_material() : make_material());
     out_.preprocessing_seconds = seconds();
     WITAN_TRY(make_key());
-
-    for (const auto& [party, digests] : digests_) {
-      if (out_.digests.empty()) out_.digests = digests;
-      if (digests != out_.digests)
-        return fail(Code::failed_precondition, "party {} has other digests of key {} than party {}", party,
-                    out_.key.hex(), digests_.begin()->first);
-      out_.signers[party] = committee_.party(party).signer;
-    }
-    out_.origin = order_.dealt ? "dealt" : "generated";
-    for (const PartyStatus& status : committee_status(committee_))
-      for (const KeyStatus& key : status.keys)
-        if (key.id == out_.key.hex()) {
-          out_.origin = key.origin;
-          out_.params = key.params;
-        }
+    const auto& [digests, signers] = agreed();
+    out_.digests = digests;
+    for (const int party : signers) out_.signers[party] = committee_.party(party).signer;
+    describe(signers);
     out_.seconds = seconds();
     return out_;
   }
 
  private:
-  /// Why a step was left, or what is wrong with its end; nothing if n - t parties have done it and nobody is waited for any longer.
+  using Digests = std::map<std::string, Bytes>;  // by object type
+
+  /// Why a step was left, or what is wrong with its end; nothing if n - t parties have done it.
   using Trouble = std::optional<Error>;
 
   double seconds() const { return std::chrono::duration<double>(Clock::now() - begun_).count(); }
@@ -196,24 +231,44 @@ class KeyMaking {
   std::string preproc() const { return out_.preprocessing.hex(); }
   api::CallOptions until_stopped() const { return {.timeout = {}, .stop = stop_.get_token()}; }
 
+  /// What these parties say of a key that they have; those that do not answer say nothing.
+  std::map<int, KeyStatus> ask_of(const KeyId& id, const std::set<int>& parties) const {
+    std::map<int, KeyStatus> out;
+    std::mutex mutex;
+    for_each_party(parties, [&](int party) {
+      const auto keys = keys_of(committee_.party(party)).value_or(std::vector<KeyStatus>{});
+      const auto found = std::ranges::find(keys, id.hex(), &KeyStatus::id);
+      const std::lock_guard lock(mutex);
+      if (found != keys.end()) out[party] = *found;
+    });
+    return out;
+  }
+
+  /// Origin and parameters of the new key: what t + 1 of those say that have it, one of whom is honest.
+  void describe(const std::set<int>& signers) {
+    const bool from_elsewhere = order_.existing || order_.preprocessing;
+    out_.origin = from_elsewhere ? "unknown" : order_.dealt ? "dealt" : "generated";
+    out_.params = order_.preprocessing ? "unknown" : order_.params;
+    std::map<std::pair<std::string, std::string>, int> said;
+    for (const auto& [party, key] : ask_of(out_.key, signers))
+      if (++said[{key.origin, key.params}] > committee_.threshold)
+        std::tie(out_.origin, out_.params) = std::tie(key.origin, key.params);
+  }
+
   /// Before a preprocessing is made in vain.
   Status check_existing() const {
     if (!order_.existing) return {};
-    const std::string id = order_.existing->key.hex();
-    const auto statuses = committee_status(committee_);
-    const auto has = [&](const PartyStatus& status) {
-      return std::ranges::any_of(status.keys, [&](const KeyStatus& key) { return key.id == id; });
-    };
-    const auto holders = std::ranges::count_if(statuses, has);
-    if (holders < committee_.size() - committee_.threshold)
-      return fail(Code::not_found, "key {} is at {} of {} parties, {} are needed", id, holders, committee_.size(),
-                  committee_.size() - committee_.threshold);
+    const KeyId& id = order_.existing->key;
+    const auto holders = ask_of(id, all_parties(committee_));
+    if (static_cast<int>(holders.size()) < needed())
+      return fail(Code::not_found, "key {} is at {} of {} parties, {} are needed", id.hex(), holders.size(),
+                  committee_.size(), needed());
     if (order_.preprocessing) return {};  // the nodes compare the parameters
-    for (const PartyStatus& status : statuses)
-      for (const KeyStatus& key : status.keys)
-        if (key.id == id && key.params != order_.params)
-          return fail(Code::invalid_argument, "key {} has parameters {}, asked for is a key set of parameters {}", id,
-                      key.params, order_.params);
+    for (const auto& [party, key] : holders)
+      if (key.params != order_.params)
+        return fail(Code::invalid_argument,
+                    "key {} has parameters {} at party {}, asked for is a key set of parameters {}", id.hex(),
+                    key.params, party, order_.params);
     return {};
   }
 
@@ -234,22 +289,22 @@ class KeyMaking {
     request.domain = to_message(keygen_domain());
     request.extra_data = extra_data();
     if (order_.existing) request.keyset_config = config_from_existing();
-    const Trouble trouble = at_all(kGoneAfter, [&](int party) { return preprocess(party, request); });
+    const Trouble trouble =
+        at_all(all_parties(committee_), order_.waits.gone, [&](int party) { return preprocess(party, request); });
     if (!trouble) return {};
-    const std::string what = fmt::format("preprocessing {}: {}", preproc(), trouble->message);
-    if (done_ >= needed()) return fail({trouble->code, what + "\n" + kept()});
-    return fail({trouble->code, what + party_lines(abort_preprocessing(committee_, out_.preprocessing))});
+    return fail({trouble->code, fmt::format("preprocessing {}: {}{}", preproc(), trouble->message,
+                                            party_lines(abort_at_parties(all_parties(committee_))))});
   }
 
   /// Of an earlier command: it is waited for, and whatever happens it stays.
   Status find_material() {
     const api::IdRequest id{preproc()};
-    const Trouble trouble = at_all(kGoneAfter, [&](int party) -> Status {
+    const Trouble trouble = at_all(all_parties(committee_), order_.waits.gone, [&](int party) -> Result<Digests> {
       const auto found = poll(party, [&] {
         return client(party).get_key_gen_preproc_result(id, {.timeout = kLongPoll, .stop = stop_.get_token()});
       });
       if (!found) return fail(found.error());
-      return {};
+      return Digests{};
     });
     if (!trouble) return {};
     return fail({trouble->code,
@@ -259,7 +314,7 @@ class KeyMaking {
   Status make_key() {
     if (const Trouble over = interrupted())
       return fail(
-          {over->code, fmt::format("key {}: {}, before it was asked for\n{}", out_.key.hex(), over->message, kept())});
+          {over->code, fmt::format("key {}: {}, before it was asked for{}", out_.key.hex(), over->message, kept())});
     api::KeyGenRequest request;
     request.request_id = out_.key.hex();
     request.preproc_id = preproc();
@@ -271,47 +326,63 @@ class KeyMaking {
       request.keyset_added_info->existing_keyset_id = order_.existing->key.hex();
       request.keyset_added_info->use_existing_key_tag = order_.existing->keep_tag;
     }
-    const auto without_material = out_.failed.size();
-    const Trouble trouble = at_all(kGoneAfterOnline, [&](int party) { return generate(party, request); });
-    if (!trouble) return {};
-    const std::string what = fmt::format("key {} of preprocessing {}: {}", out_.key.hex(), preproc(), trouble->message);
-    const auto spent = accepted_.size();  // the material of these parties is used up
-    if (committee_.size() - static_cast<int>(without_material + spent) >= needed())
-      return fail({trouble->code, what + party_lines(abort_at(accepted_)) + "\n" + kept()});
-    if (trouble->code != Code::unavailable && done_ > 0)
-      return fail({trouble->code, fmt::format("{}, but {} of {} parties have the key: the others go on making it, see "
-                                              "witan committee status --dir {}",
-                                              what, done_.load(), committee_.size(), committee_.folder.string())});
-    return fail({trouble->code, what + party_lines(abort_preprocessing(committee_, out_.preprocessing))});
+    // Parties that were slow with their material are asked, too: a node whose preprocessing still runs refuses a KeyGen with UNAVAILABLE and
+    // records nothing, and one whose preprocessing has ended meanwhile takes part.
+    const std::set<int> slow = slow_, with_material = without(all_parties(committee_), parties_of(out_.failed));
+    const Trouble trouble = at_all(united(with_material, slow), order_.waits.gone_online,
+                                   [&](int party) { return generate(party, request); });
+    if (!trouble) {
+      // Of what these still make no key will come any more, and it would be in the way of the next preprocessing.
+      if (const auto useless = without(slow, accepted_); !useless.empty()) abort_at_parties(useless);
+      return {};
+    }
+    std::string what = fmt::format("key {} of preprocessing {}: {}", out_.key.hex(), preproc(), trouble->message);
+    const auto asked = united(accepted_, unsure_);  // their material is used up
+    const bool is_kept = static_cast<int>(without(with_material, asked).size()) >= needed();
+    if (const auto done = finished(); !done.empty())
+      what += fmt::format(
+          "{}\n{} of {} parties say that they have the key: nothing is aborted, the others go on making "
+          "it; see witan committee status --dir {}",
+          party_lines({}), done.size(), committee_.size(), committee_.folder.string());
+    else
+      what += party_lines(abort_at_parties(is_kept ? asked : all_parties(committee_)));
+    return fail({trouble->code, what + (is_kept ? kept() : "")});
   }
 
-  std::map<int, Status> abort_at(const std::set<int>& parties) const {
-    return abort_preprocessing(committee_, out_.preprocessing, std::vector<int>(parties.begin(), parties.end()));
+  std::map<int, Status> abort_at_parties(const std::set<int>& parties) const {
+    return abort_at(committee_, out_.preprocessing, parties, unsure_);
   }
 
   std::string kept() const {
+    if (order_.dealt) return "";
     return fmt::format(
-        "the material of preprocessing {0} is kept; to go on with it: witan keygen --dir {1} --preproc {0}; to erase "
+        "\nthe material of preprocessing {0} is kept; to go on with it: witan keygen --dir {1} --preproc {0}; to erase "
         "it: witan keygen --dir {1} --abort {0}",
         preproc(), committee_.folder.string());
   }
 
   /// What each party says, and what came of aborting it.
   std::string party_lines(const std::map<int, Status>& aborted) const {
+    std::map<int, std::string> said = failed_;
+    for (const auto& [digests, parties] : done_)
+      for (const int party : parties) said[party] = "was done" + text_of(digests);
     std::string out;
     for (const PartyInfo& party : committee_.parties) {
-      const auto why = failed_.find(party.id);
+      const auto words = said.find(party.id);
       const auto abort = aborted.find(party.id);
-      out += fmt::format("\n  party {}: {}", party.id,
-                         why != failed_.end()           ? why->second
-                         : finished_.contains(party.id) ? "was done"
-                                                        : "was not done yet");
+      out += fmt::format("\n  party {}: {}", party.id, words != said.end() ? words->second : "was not done yet");
       if (abort == aborted.end()) continue;
       if (abort->second)
         out += "; stopped and erased";
       else if (abort->second.error().code != Code::not_found)
         out += fmt::format("; could not be told to stop ({}): the next keygen tells it", abort->second.error().message);
     }
+    return out;
+  }
+
+  static std::string text_of(const Digests& digests) {
+    std::string out;
+    for (const auto& [type, digest] : digests) out += fmt::format(", {} {}", type, to_hex(digest));
     return out;
   }
 
@@ -322,66 +393,130 @@ class KeyMaking {
     return {};
   }
 
-  /// At every party that has not failed yet, all at once; meanwhile the progress of one of them is shown. It ends when all parties have ended,
-  /// when so many have failed, or are gone for `gone_after`, that it cannot succeed, or when the time is over or the user wants to stop.
+  /// At these parties, all at once. A step is done with the digests that it ends with; those with other ones have failed. Nothing if n - t have
+  /// done it: why the others have not is in out_.failed then. See watch().
   template <class Step>
-  Trouble at_all(std::chrono::seconds gone_after, Step step) {
+  Trouble at_all(const std::set<int>& asked, std::chrono::milliseconds gone_after, Step step) {
     stop_ = {};
     gone_after_ = gone_after;
-    done_ = 0;
-    finished_.clear();
+    done_.clear();
+    enough_.reset();
     gone_.clear();
+    slow_.clear();
+    accepted_.clear();
+    running_ = asked;
     failed_ = out_.failed;
-    Trouble left;
+    for (const int party : asked) failed_.erase(party);
+    Trouble trouble;
     {
-      std::vector<int> asked;
-      for (const PartyInfo& party : committee_.parties)
-        if (!failed_.contains(party.id)) asked.push_back(party.id);
-      std::size_t running = asked.size();
-      std::vector<std::jthread> threads;  // destroyed first
-      for (const int id : asked)
-        threads.emplace_back([&, id] {
-          const Status done = step(id);
-          const std::lock_guard lock(mutex_);
-          --running;
-          if (done) {
-            ++done_;
-            finished_.insert(id);
-          } else if (const auto gone = gone_.find(id); gone != gone_.end()) {
-            failed_[id] = gone->second;
-          } else if (done.error().code != Code::cancelled) {
-            failed_[id] = done.error().message;
-          }
-          gone_.erase(id);
-        });
-      std::optional<Clock::time_point> hopeless;
-      for (int ask = 1;; ask = ask % committee_.size() + 1) {
-        std::this_thread::sleep_for(kPollEvery);
-        bool show = false;
-        {
-          const std::lock_guard lock(mutex_);
-          if (running == 0) break;
-          if (!too_many_failed() || order_.dealt)  // a dealer's request cannot be aborted
-            hopeless.reset();
-          else if (!hopeless)
-            hopeless = Clock::now();
-          show = !failed_.contains(ask) && !gone_.contains(ask);
-        }
-        left = interrupted();
-        if (left || (hopeless && Clock::now() - *hopeless > kLastWords)) break;
-        if (show) show_progress(ask);
-      }
+      std::vector<std::jthread> threads;
+      for (const int party : asked) threads.emplace_back([&, party] { ended(party, step(party)); });
+      trouble = watch();
       stop_.request_stop();
     }
-    if (left) return left;
-    if (too_many_failed()) return Error{Code::unavailable, "too many parties failed"};
+    const auto& [digests, parties] = agreed();
+    if (static_cast<int>(parties.size()) < needed()) {
+      if (!trouble && static_cast<int>(finished().size()) >= needed())
+        return Error{Code::failed_precondition, fmt::format("no {} parties have the same digests", needed())};
+      return trouble ? trouble : too_many();
+    }
+    for (const auto& [other, deviating] : done_)
+      for (const int party : deviating)
+        if (other != digests)
+          failed_[party] = fmt::format("has other digests than {} parties, do not use its objects{}", parties.size(),
+                                       text_of(other));
+    for (const int party : without(without(asked, parties), parties_of(failed_))) {
+      failed_[party] = fmt::format("was not done when {} others were", parties.size());
+      slow_.insert(party);
+    }
     out_.failed = failed_;
     return {};
   }
 
-  bool too_many_failed() const {
-    return committee_.size() - static_cast<int>(failed_.size() + gone_.size()) < needed();
+  static Trouble too_many() { return Error{Code::unavailable, "too many parties failed"}; }
+
+  void ended(int party, Result<Digests> outcome) {
+    const std::lock_guard lock(mutex_);
+    running_.erase(party);
+    if (outcome) {
+      done_[*std::move(outcome)].insert(party);
+      if (!enough_ && is_done()) enough_ = Clock::now();
+    } else if (const auto gone = gone_.find(party); gone != gone_.end()) {
+      failed_[party] = gone->second;
+    } else if (outcome.error().code != Code::cancelled || !stop_.stop_requested()) {
+      failed_[party] = outcome.error().message;
+    }
+    gone_.erase(party);
   }
+
+  /// While the step runs the progress of one party after the other is shown. It ends by itself, or when n - t have done it and the others had
+  /// their time, when so many have failed, or are gone, that it cannot succeed, or when the time is over or the user wants to stop.
+  Trouble watch() {
+    const auto begun = Clock::now();
+    std::optional<Clock::time_point> enough, hopeless;
+    for (int ask = 1;; ask = ask % committee_.size() + 1) {
+      std::this_thread::sleep_for(kPollEvery);
+      bool show = false;
+      {
+        const std::lock_guard lock(mutex_);
+        if (running_.empty()) return {};
+        enough = enough_;
+        if (can_be_done() - static_cast<int>(gone_.size()) >= needed() || order_.dealt)
+          hopeless.reset();  // a dealer's request cannot be aborted
+        else if (!hopeless)
+          hopeless = Clock::now();
+        show = running_.contains(ask) && !gone_.contains(ask);
+      }
+      if (const Trouble over = interrupted()) return over;
+      if (enough && Clock::now() - *enough > std::max<Clock::duration>(order_.waits.slow, *enough - begun)) return {};
+      if (hopeless && Clock::now() - *hopeless > kLastWords) {
+        if (!is_cut_off()) return too_many();
+        hopeless.reset();
+      }
+      if (show) show_progress(ask);
+    }
+  }
+
+  /// Of those that have not failed nobody can be reached: then it is hardly them, and nobody is gone.
+  bool is_cut_off() {
+    std::set<int> asked;
+    {
+      const std::lock_guard lock(mutex_);
+      if (can_be_done() < needed()) return false;
+      asked = united(running_, finished());
+    }
+    std::atomic<bool> anybody = false;
+    for_each_party(asked, [&](int party) {
+      if (is_reachable(party)) anybody = true;
+    });
+    if (anybody) return false;
+    {
+      const std::lock_guard lock(mutex_);
+      cut_off_ = Clock::now();
+      gone_.clear();
+    }
+    if (!std::exchange(cut_off_said_, true))
+      order_.says(fmt::format("no party can be reached: is it the network here? waiting for up to {} s (--timeout)",
+                              std::chrono::ceil<std::chrono::seconds>(deadline_ - Clock::now()).count()));
+    return true;
+  }
+
+  // With the lock while a step runs.
+
+  /// What most of those have that are done, and who they are.
+  const std::pair<const Digests, std::set<int>>& agreed() const {
+    static const std::pair<const Digests, std::set<int>> nobody;
+    const auto most = std::ranges::max_element(done_, {}, [](const auto& entry) { return entry.second.size(); });
+    return most == done_.end() ? nobody : *most;
+  }
+  std::set<int> finished() const {
+    std::set<int> out;
+    for (const auto& [digests, parties] : done_) out.insert(parties.begin(), parties.end());
+    return out;
+  }
+  bool is_done() const { return static_cast<int>(agreed().second.size()) >= needed(); }
+  /// Parties that have done it with the same digests, or may yet.
+  int can_be_done() const { return static_cast<int>(agreed().second.size() + running_.size()); }
 
   void show_progress(int party) const {
     const auto statuses =
@@ -394,25 +529,24 @@ class KeyMaking {
   }
 
   /// Until there is a result, or the step is left: `cancelled`. A party that cannot be reached for `gone_after_` counts as gone as long as that
-  /// lasts. Once so many parties have their result that nobody else is needed, it is waited for no longer than kGoneAfter.
+  /// lasts. Nobody waits for it that long any more when n - t have their result.
   template <class Ask>
   auto poll(int party, Ask ask) -> decltype(ask()) {
     auto heard = Clock::now();
     for (;;) {
       auto result = ask();
       if (stop_.stop_requested() && !result) return fail(Code::cancelled, "not waited for any longer");
-      if (result || (result.error().code != Code::unavailable && result.error().code != Code::deadline_exceeded))
-        return result;
+      if (result || !may_pass(result.error())) return result;
       if (Clock::now() - heard > kAskAgain) {
         const bool reachable = is_reachable(party);
         if (reachable) heard = Clock::now();
-        const auto silent = Clock::now() - heard;
-        if (done_ >= needed() && silent > kGoneAfter) return result;
         const std::lock_guard lock(mutex_);
-        if (silent > gone_after_)
-          gone_[party] =
-              fmt::format("cannot be reached for {} s: {}",
-                          std::chrono::duration_cast<std::chrono::seconds>(silent).count(), result.error().message);
+        const auto now = Clock::now(), since = std::max(heard, cut_off_);
+        if (enough_ && now - std::max(since, *enough_) > order_.waits.gone) return result;
+        if (now - since > gone_after_)
+          gone_[party] = fmt::format("cannot be reached for {} s: {}",
+                                     std::chrono::duration_cast<std::chrono::seconds>(now - heard).count(),
+                                     result.error().message);
         else
           gone_.erase(party);
       }
@@ -420,14 +554,22 @@ class KeyMaking {
     }
   }
 
+  /// It says nothing of what was asked for: it runs, cannot be reached, or the node is too busy.
+  static bool may_pass(const Error& error) {
+    return error.code == Code::unavailable || error.code == Code::deadline_exceeded ||
+           error.code == Code::resource_exhausted;
+  }
+
   /// Parties that must have a key. A dealt one has no n - t parties that would make up for another.
   int needed() const { return committee_.size() - (order_.dealt ? 0 : committee_.threshold); }
 
+  /// Whatever it answers.
   bool is_reachable(int party) const {
-    return client(party)
-        .get_request_statuses({.request_ids = {preproc()}, .meta_store_type = {}},
-                              api::CallOptions{.timeout = kPollTimeout, .stop = stop_.get_token()})
-        .has_value();
+    const auto answer =
+        client(party).get_request_statuses({.request_ids = {preproc()}, .meta_store_type = {}},
+                                           api::CallOptions{.timeout = kPollTimeout, .stop = stop_.get_token()});
+    return answer || (answer.error().code != Code::unavailable && answer.error().code != Code::deadline_exceeded &&
+                      answer.error().code != Code::cancelled);
   }
 
   /// For a moment also to a party that cannot be reached: a machine that has much to do may miss a first connection. An id that was used is
@@ -444,12 +586,23 @@ class KeyMaking {
     }
   }
 
-  Status preprocess(int party, const api::KeyGenPreprocRequest& request) {
+  /// After some errors nobody knows whether the request has arrived, or will.
+  void note_sent(int party, const Status& sent) {
+    const std::lock_guard lock(mutex_);
+    if (sent)
+      accepted_.insert(party);
+    else if (sent.error().code == Code::deadline_exceeded || sent.error().code == Code::cancelled ||
+             sent.error().code == Code::unavailable)
+      unsure_.insert(party);
+  }
+
+  Result<Digests> preprocess(int party, const api::KeyGenPreprocRequest& request) {
     const api::KmsClient& node = client(party);
     const Status sent = send([&] {
       return order_.dealt ? node.insecure_key_gen_preproc(request, until_stopped())
                           : node.key_gen_preproc(request, until_stopped());
     });
+    note_sent(party, sent);
     if (!sent && sent.error().code == Code::unimplemented && order_.dealt)
       return fail(Code::failed_precondition, "this node does not deal keys; start a committee with --test-nodes");
     if (!sent) return fail(sent.error());
@@ -459,20 +612,18 @@ class KeyMaking {
                           : node.get_key_gen_preproc_result(id, {.timeout = kLongPoll, .stop = stop_.get_token()});
     });
     if (!result) return fail(result.error());
-    return check_signature(committee_.party(party),
-                           crypto::prep_keygen_verification(out_.preprocessing.bytes(), request.extra_data),
-                           result->external_signature);
+    WITAN_TRY(check_signature(committee_.party(party),
+                              crypto::prep_keygen_verification(out_.preprocessing.bytes(), request.extra_data),
+                              result->external_signature));
+    return Digests{};
   }
 
-  Status generate(int party, const api::KeyGenRequest& request) {
+  Result<Digests> generate(int party, const api::KeyGenRequest& request) {
     const api::KmsClient& node = client(party);
     const Status sent = send([&] {
       return order_.dealt ? node.insecure_key_gen(request, until_stopped()) : node.key_gen(request, until_stopped());
     });
-    if (sent || sent.error().code == Code::deadline_exceeded || sent.error().code == Code::cancelled) {
-      const std::lock_guard lock(mutex_);
-      accepted_.insert(party);
-    }
+    note_sent(party, sent);
     if (!sent) return fail(sent.error());
     const api::IdRequest id{*request.request_id};
     const auto result = poll(party, [&] {
@@ -485,17 +636,13 @@ class KeyMaking {
         committee_.party(party),
         crypto::keygen_verification(out_.preprocessing.bytes(), out_.key.bytes(), typed, request.extra_data),
         result->external_signature));
-    std::map<std::string, Bytes> digests;
+    Digests digests;
     for (const auto& entry : result->key_digests) digests[entry.key_type] = entry.digest;
-    const std::lock_guard lock(mutex_);
-    digests_[party] = std::move(digests);
-    return {};
+    return digests;
   }
 
   static constexpr auto kSendAgain = std::chrono::seconds(2);
   static constexpr auto kLongPoll = std::chrono::seconds(5), kAskAgain = std::chrono::seconds(1);
-  /// A party that comes back later is too late for a preprocessing, but not for the phase after it.
-  static constexpr auto kGoneAfter = std::chrono::seconds(10), kGoneAfterOnline = std::chrono::seconds(60);
   static constexpr auto kLastWords = std::chrono::seconds(2);  // for the reasons of the others
 
   const Committee& committee_;
@@ -504,16 +651,20 @@ class KeyMaking {
   const Clock::time_point deadline_;
   std::vector<api::KmsClient> clients_;
   NewKey out_;
+  bool cut_off_said_ = false;
 
   // Of the step that runs.
   std::stop_source stop_;  // it is left
-  std::chrono::seconds gone_after_{};
-  std::atomic<int> done_ = 0;  // parties that have done it
-  mutable std::mutex mutex_;   // of what follows
-  std::set<int> finished_;
-  std::map<int, std::string> failed_, gone_;             // party -> why; what is gone may come back
-  std::set<int> accepted_;                               // a KeyGen, or may have
-  std::map<int, std::map<std::string, Bytes>> digests_;  // by party
+  std::chrono::milliseconds gone_after_{};
+  std::set<int> slow_;        // it has not waited for them
+  mutable std::mutex mutex_;  // of what follows
+  std::set<int> running_;
+  std::map<Digests, std::set<int>> done_;     // with what; a preprocessing has none
+  std::optional<Clock::time_point> enough_;   // since when n - t have done it
+  Clock::time_point cut_off_{};               // last seen
+  std::map<int, std::string> failed_, gone_;  // party -> why; what is gone may come back
+  std::set<int> accepted_;                    // what it was asked for
+  std::set<int> unsure_;                      // may have, in this step or an earlier one
 };
 
 }  // namespace
@@ -548,23 +699,8 @@ Result<NewKey> make_key(const Committee& committee, const KeyOrder& order) {
   return KeyMaking(committee, order).run();
 }
 
-std::map<int, Status> abort_preprocessing(const Committee& committee, const PreprocId& id,
-                                          const std::optional<std::vector<int>>& parties) {
-  std::map<int, Status> out;
-  std::mutex mutex;
-  for_each_party(parties ? *parties : all_parties(committee), [&](int party) {
-    Status aborted = send_abort(committee, party, id.hex());
-    const std::lock_guard lock(mutex);
-    out[party] = std::move(aborted);
-  });
-  OwedAborts owed = read_owed(committee);
-  for (const auto& [party, aborted] : out)
-    if (has_answered(aborted))
-      owed.erase({party, id.hex()});
-    else
-      owed.insert({party, id.hex()});
-  write_owed(committee, owed);
-  return out;
+std::map<int, Status> abort_preprocessing(const Committee& committee, const PreprocId& id) {
+  return abort_at(committee, id, all_parties(committee));
 }
 
 }  // namespace witan::cli

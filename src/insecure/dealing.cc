@@ -303,11 +303,12 @@ std::vector<protocols::KeyShares> deal_shares(const tfhe::SecretKeySet& keys, Co
 }
 
 Task<void> abort_interrupted(Core& core, node::InterruptedRequest request) {
-  if (request.kind == RequestKind::preprocessing)
-    if (const Status erased =
-            co_await node::erase_material(core.compute, core.config.material_folder(), PreprocId(request.id));
-        !erased)
-      log::error("{}: {}", to_hex(request.id), erased.error().message);
+  if (request.kind == RequestKind::preprocessing) {
+    const auto folder = core.config.material_folder();
+    Status erased = co_await node::claim_material(core.compute, folder, core.signing_key.address().text());
+    if (erased) erased = co_await node::erase_material(core.compute, folder, PreprocId(request.id));
+    if (!erased) log::error("{}: {}", to_hex(request.id), erased.error().message);
+  }
   if (request.kind == RequestKind::keygen && core.keys.find_in_any_epoch(KeyId(request.id)) == nullptr)
     if (const Status removed = co_await node::remove_key(core, KeyId(request.id)); !removed)
       log::error("key {}: {}", to_hex(request.id), removed.error().message);

@@ -170,6 +170,7 @@ Task<Status> preprocess(Core& core, runtime::Compute& compute, const Job& job) {
       meeting, mpc::Patience(options.variant, options.delay, 0).round, first,
       [&core, &id](std::uint16_t attempt) { return node::record_attempt(core.journal, id.bytes(), kKind, attempt); });
   const std::uint16_t attempt = co_await ok(co_await common.start());
+  co_await ok(co_await node::claim_material(compute, core.config.material_folder(), core.signing_key.address().text()));
   const auto file =
       co_await ok(co_await MaterialFile::create(compute, core.config.material_folder(), id, attempt, whole));
   PartOfFile store(*file, part.of);
@@ -199,6 +200,13 @@ struct Running {
   bool yes = false;
 };
 
+Task<void> erase(Core& core, PreprocId id) {
+  const auto folder = core.config.material_folder();
+  Status erased = co_await node::claim_material(core.compute, folder, core.signing_key.address().text());
+  if (erased) erased = co_await node::erase_material(core.compute, folder, id);
+  if (!erased) log::error("preprocessing {}: {}", id.hex(), erased.error().message);
+}
+
 Task<void> run(Core& core, std::shared_ptr<Running> running, Job job, node::RateLimiter::Permit permit) {
   const auto begun = core.loop.now();
   node::TrackedCompute compute(core.compute);
@@ -206,9 +214,7 @@ Task<void> run(Core& core, std::shared_ptr<Running> running, Job job, node::Rate
   co_await compute.until_idle();  // what was given up writes no more
   permit = {};
   const PreprocId& id = job.fields.id;
-  if (!done || !job.is_usable())
-    if (const Status erased = co_await node::erase_material(core.compute, core.config.material_folder(), id); !erased)
-      log::error("preprocessing {}: {}", id.hex(), erased.error().message);
+  if (!done || !job.is_usable()) co_await erase(core, id);
   Status stored;
   if (done) {
     log::warn("preprocessing {}: {} percent of it done in {:.1f} s{}", id.hex(), job.percent,

@@ -67,6 +67,7 @@ class SerialLock {
 struct KeyGenerator::Run {
   Run(Core& core, const std::string& what)
       : begun(core.loop.now()),
+        accepted(core.loop),
         ended(core.loop),
         recorded(core.loop),
         meter(begun),
@@ -80,6 +81,7 @@ struct KeyGenerator::Run {
   const runtime::Instant begun;
   bool may_be_aborted = false;
   Status outcome;
+  runtime::Event accepted;  // the request is in the journal, or will not be
   runtime::Event ended;     // the outcome is there
   runtime::Event recorded;  // and in the journal
   PaceMeter meter;
@@ -104,7 +106,9 @@ struct KeyGenerator::Run {
 
 struct KeyGenerator::PreprocessingRun : Run {
   PreprocessingRun(Core& core, PreprocId with, bool again)
-      : Run(core, fmt::format("preprocessing {}", with.hex())), id(with), resumed(again), tasks(core.loop) {}
+      : Run(core, fmt::format("preprocessing {}", with.hex())), id(with), resumed(again), tasks(core.loop) {
+    if (resumed) accepted.set();
+  }
 
   const PreprocId id;
   const bool resumed;  // after a restart
@@ -126,7 +130,9 @@ struct KeyGenerator::PreprocessingRun : Run {
 
 struct KeyGenerator::KeygenRun : Run {
   KeygenRun(Core& core, const KeyId& with, bool again)
-      : Run(core, fmt::format("key {}", with.hex())), key(with), resumed(again), tasks(core.loop) {}
+      : Run(core, fmt::format("key {}", with.hex())), key(with), resumed(again), tasks(core.loop) {
+    if (resumed) accepted.set();
+  }
 
   const KeyId key;
   std::optional<PreprocId> preprocessing;  // once it is known: before work() begins
@@ -235,6 +241,7 @@ Task<void> give_up_reading(Run& run, runtime::Loop& loop, std::chrono::seconds t
 template <class AnyRun>
 void KeyGenerator::settled(std::shared_ptr<AnyRun>& running, const std::shared_ptr<AnyRun>& run) {
   if (running == run) running = nullptr;
+  run->accepted.set();
   run->recorded.set();
 }
 
@@ -267,6 +274,7 @@ Task<Result<api::Empty>> KeyGenerator::preprocess(api::KeyGenPreprocRequest requ
     co_return fail(inserted.error());
   }
   run->may_be_aborted = true;
+  run->accepted.set();
   core_.scope.spawn(work(run, std::move(fields), std::move(permit)));
   co_return api::Empty{};
 }
@@ -313,8 +321,11 @@ Task<Result<std::unique_ptr<MaterialFile>>> KeyGenerator::interrupted_material(P
                                                                                const PreprocessingFields& fields,
                                                                                const protocols::MaterialPlan& plan) {
   run.stage = "reading";
-  auto material = co_await run.disk.repeat(
-      [&] { return MaterialFile::open(run.compute, folder_, fields.id, plan, MaterialFile::State::interrupted); });
+  const auto open = [&]() -> Task<Result<std::unique_ptr<MaterialFile>>> {
+    co_await ok(co_await claimed());
+    co_return co_await MaterialFile::open(run.compute, folder_, fields.id, plan, MaterialFile::State::interrupted);
+  };
+  auto material = co_await run.disk.repeat(open);
   if (!material && material.error().code == Code::not_found)
     co_return fail(Code::aborted,
                    "aborted: the node stopped before the preprocessing had begun here ({}); start a new one",
@@ -349,8 +360,11 @@ Task<Status> KeyGenerator::make_material(PreprocessingRun& run, const Preprocess
                      "{}. Parties that were asked for other parameters than {}, or for another epoch, under this id do "
                      "not count: ask all parties for the same, under a new id",
                      attempt.error().message, fields.params);
-    run.material = co_await ok(co_await run.disk.repeat(
-        [&] { return MaterialFile::create(run.compute, folder_, fields.id, *attempt, layout.orders); }));
+    const auto create = [&]() -> Task<Result<std::unique_ptr<MaterialFile>>> {
+      co_await ok(co_await claimed());
+      co_return co_await MaterialFile::create(run.compute, folder_, fields.id, *attempt, layout.orders);
+    };
+    run.material = co_await ok(co_await run.disk.repeat(create));
   }
   run.store.emplace(*run.material, run.disk);
   run.protocol = std::make_unique<protocols::Preprocessing>(
@@ -398,6 +412,7 @@ Task<Result<api::Empty>> KeyGenerator::generate(api::KeyGenRequest request) {
     co_return fail(accepted.error());
   }
   run->may_be_aborted = true;
+  run->accepted.set();
   core_.scope.spawn(work(run, make_key(*run, std::move(fields)), std::move(permit)));
   co_return api::Empty{};
 }
@@ -423,6 +438,7 @@ Task<void> KeyGenerator::work(std::shared_ptr<KeygenRun> run, Task<Status> makin
     stored = co_await core_.requests.finish(RequestKind::keygen, run->key.bytes(), std::move(run->result));
   } else {
     log::error("{}: failed after {:.1f} s: {}", what, took, outcome.error().message);
+    run->confirmation = nullptr;
     if (const Status removed = co_await run->disk.repeat([&] { return remove_key(run->key); }); !removed)
       log::error("{}: {}", what, removed.error().message);
     stored = co_await core_.requests.fail_request(RequestKind::keygen, run->key.bytes(), outcome.error());
@@ -445,8 +461,11 @@ Task<Status> KeyGenerator::make_key(KeygenRun& run, KeygenFields fields) {
   if (fields.existing) existing = co_await ok(co_await load_existing_key(core_, run.reading, fields));
   run.params = fields.params;
   run.keys = core_.epochs.find(fields.epoch)->keys;
-  run.material = co_await ok(co_await run.reading.repeat(
-      [&] { return MaterialFile::open(run.compute, folder_, fields.preprocessing, KeyMaterial(plan).orders); }));
+  const auto open = [&]() -> Task<Result<std::unique_ptr<MaterialFile>>> {
+    co_await ok(co_await claimed());
+    co_return co_await MaterialFile::open(run.compute, folder_, fields.preprocessing, KeyMaterial(plan).orders);
+  };
+  run.material = co_await ok(co_await run.reading.repeat(open));
   run.source.emplace(*run.material, run.reading);
   protocols::KeyGenerationJob job{.key = fields.key,
                                   .preprocessing = fields.preprocessing,
@@ -527,6 +546,9 @@ Task<Result<api::Empty>> KeyGenerator::abort(api::IdRequest request) {
     run.tasks.cancel();
     run.end(fail(Code::aborted, "aborted by the operator"));
   };
+  // Who asks for it may ask for its end before it is recorded.
+  if (const auto run = preprocessing_; run && run->id == id) co_await run->accepted.wait();
+  if (const auto run = keygen_; run && run->preprocessing == id) co_await run->accepted.wait();
   if (const auto run = preprocessing_; run && run->id == id && run->may_be_aborted) {
     stop(*run);
     co_await run->recorded.wait();
@@ -651,6 +673,24 @@ Task<void> KeyGenerator::resume_keygen(std::shared_ptr<KeygenRun> run, std::shar
 
 // Material on the disk.
 
+Status KeyGenerator::claim_folder() {
+  const Status claimed = MaterialFile::claim_folder(folder_, core_.signing_key.address().text());
+  claimed_ = claimed.has_value();
+  if (!claimed && claimed.error().code == Code::failed_precondition) return claimed;
+  if (!claimed)
+    log::warn("{}: no keys are generated here, and no material is erased, until {} can be written",
+              claimed.error().message, folder_.native());
+  return {};
+}
+
+/// Before anything is done in the folder: what lies in another party's may be named like ours.
+Task<Status> KeyGenerator::claimed() {
+  if (claimed_) co_return Status{};
+  const Status now = co_await claim_material(core_.compute, folder_, core_.signing_key.address().text());
+  claimed_ = now.has_value();
+  co_return now;
+}
+
 /// Can a key still be made of it?
 Result<bool> KeyGenerator::is_needed(const PreprocId& id) const {
   WITAN_ASSIGN(const auto use, core_.journal.get(kMaterialUseTable, id.view()));
@@ -675,6 +715,10 @@ Result<std::vector<PreprocId>> KeyGenerator::unused() const {
 }
 
 Task<void> KeyGenerator::erase_unused() {
+  if (const Status mine = co_await claimed(); !mine) {
+    log::error("unused material of key generations is not erased before the next start: {}", mine.error().message);
+    co_return;
+  }
   const auto there = co_await core_.compute(Work::preprocessing, [folder = folder_] { return list_material(folder); });
   if (!there) {
     log::error("material of key generations: {}", there.error().message);
@@ -691,7 +735,10 @@ Task<void> KeyGenerator::erase_unused() {
 
 Task<void> KeyGenerator::erase(PreprocId id) {
   DiskWait disk(core_.loop, fmt::format("erasing the material of preprocessing {}", id.hex()));
-  const Status erased = co_await disk.repeat([&] { return erase_material(core_.compute, folder_, id); });
+  const Status erased = co_await disk.repeat([&]() -> Task<Status> {
+    co_await ok(co_await claimed());
+    co_return co_await erase_material(core_.compute, folder_, id);
+  });
   if (!erased)
     log::error("material of preprocessing {} could not be erased, the next start tries again: {}", id.hex(),
                erased.error().message);

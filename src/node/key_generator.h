@@ -60,6 +60,9 @@ class KeyGenerator {
   void resume(InterruptedRequest request);
   /// Is it for resume()? Not what a dealer has begun, and nothing that cannot be read. Errors: those of the journal, except data_loss.
   Result<bool> owns(const InterruptedRequest& request) const;
+  /// At the start: notes in the folder whose it is. Where that cannot be written, nothing is made, read or erased: whatever needs the folder
+  /// tries it again first, and waits as for any disk. Error: failed_precondition (it is another party's).
+  Status claim_folder();
   /// After the resume() of everything: erases the material that no key can be made of any more.
   runtime::Task<void> erase_unused();
 
@@ -104,6 +107,7 @@ class KeyGenerator {
                                     InterruptedRequest request);
   runtime::Task<Status> make_interrupted_key(KeygenRun& run, InterruptedRequest request);
   Result<KeygenFields> read_keygen(const InterruptedRequest& request) const;
+  runtime::Task<Status> claimed();
   Result<bool> is_needed(const PreprocId& id) const;
   Result<std::vector<PreprocId>> unused() const;
   runtime::Task<void> erase(PreprocId id);
@@ -113,6 +117,7 @@ class KeyGenerator {
 
   Core& core_;
   const std::filesystem::path folder_;
+  bool claimed_ = false;    // the folder
   bool accepting_ = false;  // the serial lock of KeyGen
   runtime::WaitList accepted_;
   // That run, or will when what was interrupted before them has ended.

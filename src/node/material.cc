@@ -513,6 +513,8 @@ Result<SessionId> MaterialFile::session(std::size_t order) const {
 }
 
 Status MaterialFile::claim_folder(const std::filesystem::path& folder, std::string_view owner) {
+  static std::mutex one_at_once;  // kernels that need the folder share the name of the fresh file
+  const std::lock_guard lock(one_at_once);
   if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return system_failure("make the folder", folder);
   const std::filesystem::path file = folder / "owner";
   const auto check = [&]() -> Status {  // error also: not_found
@@ -524,6 +526,10 @@ Status MaterialFile::claim_folder(const std::filesystem::path& folder, std::stri
     std::string found(std::min<std::size_t>(static_cast<std::size_t>(info.st_size), 128), '\0');
     WITAN_TRY(content.read(0, {reinterpret_cast<std::uint8_t*>(found.data()), found.size()}));
     if (found == owner) return {};
+    if (found.empty())
+      return fail(Code::failed_precondition,
+                  "{} is empty: it was not written to its end; if the folder is this party's ({}), remove the file",
+                  file.native(), owner);
     return fail(Code::failed_precondition,
                 "the folder {} holds the material of party {}, this one is {}: give each party a folder of its own "
                 "(internal_config.material_path); if that party is gone for good, remove the folder",
@@ -544,7 +550,29 @@ Status MaterialFile::claim_folder(const std::filesystem::path& folder, std::stri
   const int error = errno;
   static_cast<void>(::unlink(fresh.c_str()));
   if (is_new) return sync_folder(folder);
-  return error == EEXIST ? check() : system_failure("create", file, error);
+  if (error == EEXIST) return check();
+  if (error != EPERM && error != EOPNOTSUPP && error != ENOSYS) return system_failure("create", file, error);
+  // A file system without hard links: only if it was not there, at least.
+  const int note = ::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (note < 0) return errno == EEXIST ? check() : system_failure("create", file);
+  const Descriptor content(note, file);
+  Status written = content.write(0, as_bytes(owner));
+  if (written) written = content.sync();
+  if (written) return sync_folder(folder);
+  static_cast<void>(::unlink(file.c_str()));
+  return written;
+}
+
+Task<Status> claim_material(runtime::Compute& compute, std::filesystem::path folder, std::string owner) {
+  const Status claimed = co_await compute(Work::preprocessing, [folder = std::move(folder), owner = std::move(owner)] {
+    return MaterialFile::claim_folder(folder, owner);
+  });
+  if (claimed || claimed.error().code == Code::failed_precondition) co_return claimed;
+  co_return fail(
+      Code::unavailable,
+      "{}; material is not made, read or erased before the folder says whose it is: let the node write there "
+      "(internal_config.material_path)",
+      claimed.error().message);
 }
 
 Result<std::vector<PreprocId>> list_material(const std::filesystem::path& folder) {

@@ -28,7 +28,7 @@ namespace witan::node {
 class MaterialFile final : public protocols::MaterialStore, public protocols::MaterialSource {
  public:
   /// Makes the folder and notes in its file `owner` whose it is. Parties name their files alike, and each erases what its journal does not
-  /// know. Errors: failed_precondition (it is another one's), unavailable (what the system says).
+  /// know. Errors: failed_precondition (it is another one's), otherwise what the system says.
   static Status claim_folder(const std::filesystem::path& folder, std::string_view owner);
   /// A new file for that plan. Makes the folder. Errors: already_exists, unavailable (disk).
   static runtime::Task<Result<std::unique_ptr<MaterialFile>>> create(runtime::Compute& compute,
@@ -125,6 +125,10 @@ std::uint64_t material_bytes(const protocols::MaterialOrder& order, std::uint64_
 
 /// What is kept in a folder, by preprocessing. Not there: nothing.
 Result<std::vector<PreprocId>> list_material(const std::filesystem::path& folder);
+
+/// MaterialFile::claim_folder(), for whoever needs the folder after the start. Errors: failed_precondition (it is another one's), unavailable
+/// (with what to do).
+runtime::Task<Status> claim_material(runtime::Compute& compute, std::filesystem::path folder, std::string owner);
 
 /// Overwrites the file with zeros, as far as the file system writes in place, and removes it. Success if it is not there.
 runtime::Task<Status> erase_material(runtime::Compute& compute, std::filesystem::path folder, PreprocId id);

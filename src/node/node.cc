@@ -208,10 +208,8 @@ Status Node::Impl::serve() {
                                      signatories, *router, *requests, *keys, *epochs, *limiter, *memory, *admission,
                                      *squashings, *scope, extension});
   decryptor = std::make_unique<PublicDecryptor>(*core, telemetry.get());
-  const Status claimed = MaterialFile::claim_folder(config.material_folder(), signing_key->address().text());
-  if (!claimed && claimed.error().code == Code::failed_precondition) return claimed;
-  if (!claimed) log::warn("{}: no keys are generated here until it can be written", claimed.error().message);
   generator = std::make_unique<KeyGenerator>(*core, config.material_folder());
+  WITAN_TRY(generator->claim_folder());
   service = std::make_unique<Service>(*core, *decryptor, *generator, *transport);
   transport->set_sink(router.get());
   WITAN_TRY(service->resume(std::move(interrupted)));

@@ -97,7 +97,8 @@ Task<Status> check_object(runtime::Compute& compute, const runtime::Vault& vault
     co_return fail(there.error());
   co_return fail(Code::data_loss,
                  "key {}: the public object {} is not what was written: expected {}, found {}; the key is not "
-                 "published, look at the disk and generate another one",
+                 "published here: look at the disk. The other parties may have it: with n - t of them it is good, "
+                 "without this party; otherwise generate another one",
                  key.hex(), name.path(), text(written), there ? text(*there) : there.error().message);
 }
 

@@ -98,7 +98,7 @@ struct Binding {
   bool committed = false;
 };
 
-/// What a node lends to a decryption. All outlive it.
+/// What a node lends to a decryption. All outlive it; keys and masks are let go when it has ended, however that is.
 struct DecryptionParty {
   runtime::Router& router;
   runtime::Journal& journal;

@@ -144,9 +144,14 @@ template <class Rules>
 Task<Result<Decrypted>> BasicPublicDecryption<Rules>::run(runtime::Instant deadline,
                                                           std::optional<runtime::Duration> once_sent) {
   struct Drop {
-    ~Drop() { job.reset(); }
+    ~Drop() {
+      job.reset();
+      party.keys.reset();
+      party.masks.reset();
+    }
     std::shared_ptr<const DecryptionJob>& job;
-  } drop{job_};  // late shares are checked without the ciphertexts
+    DecryptionParty& party;
+  } drop{job_, party_};  // late shares are checked without ciphertexts and keys
   Shares shares = co_await ok(co_await masked_shares());
   Bytes message = message_of(shares);
   if (message.size() > runtime::kMaxPayloadBytes)

@@ -4,10 +4,14 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <atomic>
+#include <deque>
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <thread>
 
+#include "api/server.h"
 #include "cli/commands.h"
 
 namespace witan::cli {
@@ -147,6 +151,55 @@ TEST_F(CommitteeFile, OptionsThatDifferFromWhatWasSetUpAreRefused) {
   EXPECT_THAT(text, HasSubstr("/nonexistent/witan-node"));
   write(good().dump());  // of an earlier version: the first port counts
   EXPECT_THAT(said([](CommitteeUp& o) { o.base_port = 21000; }).second, HasSubstr("the base port 101"));
+}
+
+/// A node as far as an epoch is set up.
+class EpochNode final : public api::KmsHandler {
+ public:
+  void new_mpc_epoch(api::NewMpcEpochRequest, api::CallContext, api::Responder<api::Empty> respond) override {
+    asked_ ? respond(fail(Code::already_exists, "it was asked for before")) : respond(api::Empty{});
+    asked_ = true;
+  }
+  void get_epoch_result(api::IdRequest, api::CallContext, api::Responder<api::EpochResultResponse> respond) override {
+    asked_ ? respond(api::EpochResultResponse{}) : respond(fail(Code::not_found, "it is not known here"));
+  }
+  void start(std::uint16_t port) {
+    api::ServerOptions options;
+    options.port = port;
+    server_ = api::ApiServer::start(options, *this).value();
+  }
+  std::uint16_t port() const { return server_->port(); }
+  void stop() { server_ = nullptr; }
+
+ private:
+  std::atomic<bool> asked_ = false;
+  std::unique_ptr<api::ApiServer> server_;
+};
+
+// A party that misses the set-up has no part of the epoch for good: a connection that fails is no reason.
+TEST_F(CommitteeFile, APartyThatCannotBeReachedAtOnceIsAskedForTheEpochAllTheSame) {
+  std::deque<EpochNode> nodes(4);
+  json file = good();
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    nodes[i].start(0);
+    file["parties"][i]["service_port"] = nodes[i].port();
+  }
+  write(file.dump());
+  const auto committee = load_committee(folder).value();
+  const std::uint16_t port = nodes[2].port();
+  nodes[2].stop();
+  const std::jthread later([&] {
+    std::this_thread::sleep_for(std::chrono::seconds(2));
+    nodes[2].start(port);
+  });
+  const auto without = ensure_epoch(committee, std::chrono::seconds(60));
+  ASSERT_TRUE(without) << without.error().message;
+  EXPECT_TRUE(without->empty()) << without->begin()->second;
+
+  nodes[1].stop();  // of those that have it one is away
+  const auto away = ensure_epoch(committee, std::chrono::seconds(1));
+  ASSERT_TRUE(away) << away.error().message;
+  EXPECT_THAT(*away, testing::ElementsAre(testing::Pair(2, testing::_)));
 }
 
 }  // namespace

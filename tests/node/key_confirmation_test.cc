@@ -1,5 +1,7 @@
 #include "node/key_confirmation.h"
 
+#include <thread>
+
 #include "mpc/set_keys_for_test.h"
 #include "node/block_counter.h"
 #include "node_testing.h"
@@ -90,11 +92,11 @@ struct Nodes {
   /// Everybody's answer.
   using Confirmed = Result<std::unique_ptr<protocols::KeyConfirmation>>;
   std::vector<Confirmed> confirm(const Dealt& dealt, std::shared_ptr<const tfhe::CompressedKeySet> set,
-                                 bool resumed = false) {
+                                 KeyId key = key_id(), bool resumed = false) {
     std::vector<Task<Confirmed>> running;
     for (std::size_t i = 0; i < kParties; ++i)
       running.push_back(confirm_key({all[i]->router, all[i]->journal, compute, *all[i]->vault, all[i]->disk_wait},
-                                    {.key = key_id(),
+                                    {.key = key,
                                      .epoch = epoch_id(),
                                      .set = set,
                                      .shares = dealt.shares[i],
@@ -141,9 +143,27 @@ TEST(KeyConfirmation, IsRepeatedWithTheSameMessagesAfterARestart) {
   const auto set = std::make_shared<const tfhe::CompressedKeySet>(dealt.set);
   for (const auto& status : nodes.confirm(dealt, set)) EXPECT_EQ(test::said(status), "OK");
   const auto sent = nodes.all[0]->disk.tables.at(protocols::kSentTable);
-  for (const auto& status : nodes.confirm(dealt, set, true)) EXPECT_EQ(test::said(status), "OK");
+  for (const auto& status : nodes.confirm(dealt, set, key_id(), true)) EXPECT_EQ(test::said(status), "OK");
   EXPECT_EQ(nodes.all[0]->disk.tables.at(protocols::kSentTable), sent);
   EXPECT_TRUE(load_test_ciphertext(*nodes.all[0]->vault, key_id(), dealt.params));
+}
+
+// It is kept for late shares when the key is there already, or erased.
+TEST(KeyConfirmation, LetsTheSharesOfTheKeyGo) {
+  const Dealt dealt("test");
+  Nodes nodes;
+  auto bad = std::make_shared<tfhe::CompressedKeySet>(dealt.set);
+  for (auto& word : tfhe::component_bodies<u128>(*bad, tfhe::ComponentKind::sns_bsk)) word = 1;
+  for (const bool good : {false, true}) {
+    const auto ended = nodes.confirm(dealt, good ? std::make_shared<tfhe::CompressedKeySet>(dealt.set) : bad,
+                                     KeyId(ByteArray<32>{4, static_cast<std::uint8_t>(good ? 2 : 3)}));
+    for (std::size_t i = 0; i < kParties; ++i) {
+      EXPECT_EQ(ended[i].has_value(), good);
+      const auto held = [&] { return dealt.shares[i].use_count() > 1 || dealt.masks[i].use_count() > 1; };
+      for (int tries = 0; tries < 500 && held(); ++tries) std::this_thread::sleep_for(10ms);  // kernels end
+      EXPECT_FALSE(held()) << i;
+    }
+  }
 }
 
 TEST(KeyConfirmation, LeavesNothingOfAKeyThatIsNot) {

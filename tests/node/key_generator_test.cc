@@ -157,23 +157,86 @@ TEST_F(KeyGeneratorTest, AKeyGenerationThatWaitsForTheJournalCanBeAborted) {
   EXPECT_EQ(materials(1), 0u);
 }
 
-// Nobody was told yet that it was accepted: there is nothing to abort, and it goes on.
-TEST_F(KeyGeneratorTest, AnAbortWhileAPreprocessingIsBeingRecordedFindsNothing) {
+// Who has asked for it may want its end before it is recorded.
+TEST_F(KeyGeneratorTest, AnAbortWhileARequestIsBeingRecordedStopsIt) {
   start();
   const auto id = preproc(1);
+  std::optional<std::string> accepted;
+  const auto preprocess_it = [&]() -> Task<void> {
+    accepted = said(co_await party(1).generator.preprocess(preprocessing_request(id)));
+  };
+  party(1).scope.spawn(preprocess_it());
+  pass(500us);
+  ASSERT_FALSE(accepted) << "a commit takes a millisecond";
+  EXPECT_THAT(party(1).progress(RequestKind::preprocessing, id.bytes()), StartsWith("stage=beginning "));
+  EXPECT_EQ(abort(1, id), "OK");
+  EXPECT_EQ(accepted, "OK");
+  EXPECT_THAT(preprocessed(1, id), AllOf(StartsWith("ABORTED"), HasSubstr("by the operator")));
+  EXPECT_THAT(abort(1, id), StartsWith("NOT_FOUND"));
+
+  record_material(1, preproc(2));
+  accepted.reset();
+  const auto generate_it = [&]() -> Task<void> {
+    accepted = said(co_await party(1).generator.generate(key_request(key(1), preproc(2))));
+  };
+  party(1).scope.spawn(generate_it());
+  pass(500us);
+  ASSERT_FALSE(accepted);
+  EXPECT_EQ(abort(1, preproc(2)), "OK");
+  EXPECT_EQ(accepted, "OK");
+  EXPECT_THAT(said(party(1).result(RequestKind::keygen, key(1).bytes())), StartsWith("ABORTED"));
+  pass(100ms);
+  EXPECT_EQ(materials(1), 0u);
+}
+
+TEST_F(KeyGeneratorTest, AnAbortOfARequestThatCannotBeRecordedFindsNothing) {
+  start();
+  const auto id = preproc(1);
+  disk(1).journal.fails_after_commits = disk(1).journal.commits;
   std::optional<std::string> accepted;
   const auto ask = [&]() -> Task<void> {
     accepted = said(co_await party(1).generator.preprocess(preprocessing_request(id)));
   };
   party(1).scope.spawn(ask());
   pass(500us);
-  ASSERT_FALSE(accepted) << "a commit takes a millisecond";
-  EXPECT_THAT(party(1).progress(RequestKind::preprocessing, id.bytes()), StartsWith("stage=beginning "));
   EXPECT_THAT(abort(1, id), AllOf(StartsWith("NOT_FOUND"), HasSubstr(id.hex())));
-  pass(100ms);
-  EXPECT_EQ(accepted, "OK");
-  for (int i = 2; i <= kParties; ++i) ASSERT_EQ(preprocess(i, id), "OK");
-  for (int i = 1; i <= kParties; ++i) EXPECT_EQ(preprocessed(i, id), "OK") << i;
+  EXPECT_THAT(accepted.value_or("nothing"), HasSubstr("the disk does not take commits"));
+}
+
+// Whose the folder is cannot be noted: it may be another party's, whose material is named like ours.
+TEST_F(KeyGeneratorTest, AFolderThatDoesNotSayWhoseItIsIsLeftAlone) {
+  start();
+  const auto folder = disk(1).material;
+  const auto in_the_way = folder / ("owner." + party(1).signing_key.address().text());
+  std::filesystem::create_directories(in_the_way);
+  test::write_file(material(1, preproc(5)), Bytes(1000, 7));
+  EXPECT_EQ(said(party(1).generator.claim_folder()), "OK");
+  loop->run(party(1).generator.erase_unused());
+  EXPECT_EQ(materials(1), 1u) << "no journal entry, and not erased";
+  for (int i = 1; i <= kParties; ++i) ASSERT_EQ(preprocess(i, preproc(1)), "OK");
+  pass(5s);
+  EXPECT_THAT(party(1).progress(RequestKind::preprocessing, preproc(1).bytes()),
+              AllOf(HasSubstr("; waits for the disk: cannot create "), HasSubstr("internal_config.material_path")));
+  EXPECT_EQ(materials(1), 1u);
+  std::filesystem::remove(in_the_way);
+  for (int i = 0; i < 60 && materials(1) == 1; ++i) pass(1s);
+  EXPECT_EQ(materials(1), 2u);
+  EXPECT_TRUE(std::filesystem::exists(folder / "owner"));
+  EXPECT_EQ(abort(1, preproc(1)), "OK");
+  pass(1s);
+  EXPECT_TRUE(std::filesystem::exists(material(1, preproc(5))));
+}
+
+TEST_F(KeyGeneratorTest, TheFolderOfAnotherPartyIsLeftAlone) {
+  start();
+  test::write_file(disk(1).material / "owner", Bytes(42, 'x'));
+  test::write_file(material(1, preproc(1)), Bytes(1000, 7));
+  EXPECT_THAT(said(party(1).generator.claim_folder()), StartsWith("FAILED_PRECONDITION"));
+  for (int i = 1; i <= kParties; ++i) ASSERT_EQ(preprocess(i, preproc(1)), "OK");
+  EXPECT_THAT(preprocessed(1, preproc(1)), HasSubstr("holds the material of party xxx"));
+  loop->run(party(1).generator.erase_unused());
+  pass(1s);
+  EXPECT_EQ(std::filesystem::file_size(material(1, preproc(1))), 1000u);
 }
 
 // It is done, and the journal does not know it yet: what is erased is material that no key has used.

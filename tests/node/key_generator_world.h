@@ -336,11 +336,7 @@ class KeyGeneratorTest : public testing::Test {
     loop->run(sleep());
   }
   std::filesystem::path material(int i, const PreprocId& id) { return disk(i).material / id.hex(); }
-  std::size_t materials(int i) {
-    std::error_code none;
-    std::filesystem::directory_iterator it(disk(i).material, none);
-    return none ? 0 : static_cast<std::size_t>(std::distance(it, std::filesystem::directory_iterator()));
-  }
+  std::size_t materials(int i) { return list_material(disk(i).material).value_or(std::vector<PreprocId>{}).size(); }
   /// Of a request for a key, as the journal may have it: of material that is on the disk, already used for it.
   void record_keygen(int i, const KeyId& id, const PreprocId& of, const api::KeyGenRequest& request) {
     record_material(i, of);
