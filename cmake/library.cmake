@@ -1,7 +1,7 @@
 include(GNUInstallDirs)
 
 # Tests are most of what is compiled: the headers of what they test are read once for each program, and what they define themselves is
-# hardly optimised. What they test is compiled as it is shipped.
+# hardly optimised, templates and inline functions of headers with it. The libraries that they test are compiled as they are shipped.
 function(witan_quick_tests target)
   set(lines "#include <gmock/gmock.h>\n#include <gtest/gtest.h>\n#include \"support/support.h\"\n")
   foreach(folder ${ARGN})
